@@ -1,0 +1,25 @@
+"""Lightning callbacks, one idea a file. Installed as ``lightning_untrac.callbacks``."""
+
+if __name__ != "lightning_untrac.callbacks":
+    # With the source tree as the working directory Python would find this folder under its bare name.
+    raise ModuleNotFoundError("import lightning_untrac.callbacks; there is no top-level package named 'callbacks'")
+
+from lightning_untrac.callbacks.collapse_guard import CollapseGuard
+from lightning_untrac.callbacks.episode_progress import EpisodeProgress
+from lightning_untrac.callbacks.example_recorder import ExampleRecorder
+from lightning_untrac.callbacks.influence_logger import InfluenceLogger
+from lightning_untrac.callbacks.pre_unlearning_weights import PreUnlearningWeights
+from lightning_untrac.callbacks.reading_schedule import ReadingSchedule
+from lightning_untrac.callbacks.save_pretrained import SavePretrained
+from lightning_untrac.callbacks.weights_must_move import WeightsMustMove
+
+__all__ = [
+    "CollapseGuard",
+    "EpisodeProgress",
+    "ExampleRecorder",
+    "InfluenceLogger",
+    "PreUnlearningWeights",
+    "ReadingSchedule",
+    "SavePretrained",
+    "WeightsMustMove",
+]

@@ -1,0 +1,157 @@
+"""Turn the losses of every reading into influence rows: for the loggers and for the store."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+from typing_extensions import override
+
+from lightning_untrac.errors import UnlearningError
+from lightning_untrac.functional import READOUTS, Readout, read_out
+from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.results import InfluenceRow, InfluenceStore
+
+EPISODE_STEP = "episode_step"
+"""The x axis of the curves: optimizer steps since the pre-unlearning weights."""
+
+
+class InfluenceLogger(Callback):
+    """Measure every evaluated dataset at the pre-unlearning weights and at every reading; log and store the influences.
+
+    The losses before are read in the same fit on the same frozen examples, in Lightning's sanity check, which this
+    callback asks to be a full one (``Trainer.num_sanity_val_steps``). Rows are written after every reading, so that a
+    killed run loses no finished reading; they are part of the Lightning checkpoint too.
+
+    Loggers get ``influence/<test set>/<corpus>`` and ``loss/<test set>/<corpus>`` against ``episode_step``; where one
+    fit has several seeds, ``/seed-<n>`` is added.
+
+    Args:
+        folder: where ``influence.parquet`` is; None keeps the rows in memory only (:attr:`rows`).
+        method: name in the tables.
+        readout: how an influence is read from two losses; all of them can be had from the stored losses later.
+        baseline: losses at the trained weights, for retraining, where the fit starts from other weights; read by the
+            sanity check where None.
+
+    Attributes:
+        rows: every row of this fit.
+        baseline: losses before, once they are read.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        method: str = "untrac",
+        readout: Readout = "difference",
+        baseline: DatasetLosses | None = None,
+    ) -> None:
+        self.store = InfluenceStore(folder) if folder is not None else None
+        self.method, self.readout = method, readout
+        self.baseline = baseline
+        self._measures_baseline = baseline is None
+        self.rows: list[InfluenceRow] = []
+        self._episode_start = 0.0
+
+    @override
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage == "fit" and self._measures_baseline:
+            trainer.num_sanity_val_steps = math.inf  # type: ignore[assignment]
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.baseline is None:
+            raise UnlearningError(
+                "the losses at the pre-unlearning weights were not read: influence needs validation data "
+                "(Trainer(limit_val_batches) must not be 0)"
+            )
+        for logger in trainer.loggers:
+            experiment = getattr(logger, "experiment", None)
+            if hasattr(experiment, "define_metric"):  # W&B: curves of all episodes side by side, not one after another
+                for pattern in ("influence/*", "loss/*"):
+                    experiment.define_metric(pattern, step_metric=EPISODE_STEP)
+
+    @override
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._episode_start = time.perf_counter()
+
+    @override
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        losses: DatasetLosses = pl_module.dataset_losses.compute()  # type: ignore[union-attr, operator, assignment]
+        losses = DatasetLosses(*(values.cpu() for values in losses))
+        if trainer.sanity_checking:
+            if self._measures_baseline:
+                self.baseline = losses
+        elif trainer.state.fn == TrainerFn.FITTING:
+            self._read(trainer, pl_module, losses)
+
+    def _read(self, trainer: L.Trainer, module: Any, after: DatasetLosses) -> None:
+        if self.baseline is None:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        episode, plan = data.current_episode, data.active_plan
+        batches_done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        step = math.ceil(batches_done / trainer.accumulate_grad_batches)
+        status = getattr(module, "episode_status", "ok")
+        rows = []
+        for index, name in enumerate(data.evaluation_names):
+            inverse = plan.kind == "each_test_set"
+            before, now = _losses(self.baseline, index), _losses(after, index)
+            pair = (before[1], now[1]) if self.readout == "example" else (before[0], now[0])
+            rows.append(
+                InfluenceRow(
+                    method=self.method,
+                    corpus=name if inverse else episode.dataset,
+                    test_set=episode.dataset if inverse else name,
+                    seed=episode.seed,
+                    step=step,
+                    final=bool(trainer.is_last_batch) or status != "ok",
+                    influence=read_out(*pair, self.readout),
+                    unit=READOUTS[self.readout],
+                    loss_before=before[0],
+                    loss_after=now[0],
+                    example_loss_before=before[1],
+                    example_loss_after=now[1],
+                    num_tokens=int(after.num_tokens[index]),
+                    num_examples=int(after.num_examples[index]),
+                    seconds=time.perf_counter() - self._episode_start,
+                    status="nonfinite" if status == "ok" and not math.isfinite(now[0]) else status,
+                )
+            )
+        self.rows += rows
+        self._log(trainer, rows, several_seeds=len(plan.seeds) > 1)
+        if self.store is not None and trainer.is_global_zero and not trainer.fast_dev_run:
+            self.store.append(rows)
+
+    def _log(self, trainer: L.Trainer, rows: list[InfluenceRow], several_seeds: bool) -> None:
+        metrics: dict[str, float] = {EPISODE_STEP: rows[0].step}
+        for row in rows:
+            key = f"{row.test_set}/{row.corpus}" + (f"/seed-{row.seed}" if several_seeds else "")
+            metrics[f"influence/{key}"] = row.influence
+            if row.loss_after is not None:
+                metrics[f"loss/{key}"] = row.loss_after
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=trainer.global_step)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        baseline = None if self.baseline is None else [values.tolist() for values in self.baseline]
+        return {"rows": [row.as_dict() for row in self.rows], "baseline": baseline}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        import torch
+
+        self.rows = [InfluenceRow(**row) for row in state_dict["rows"]]
+        if state_dict["baseline"] is not None:
+            dtypes = (torch.float64, torch.float64, torch.int64, torch.int64)
+            pairs = zip(state_dict["baseline"], dtypes, strict=True)
+            self.baseline = DatasetLosses(*(torch.tensor(values, dtype=dtype) for values, dtype in pairs))
+
+
+def _losses(losses: DatasetLosses, index: int) -> tuple[float, float]:
+    return float(losses.token_loss[index]), float(losses.example_loss[index])

@@ -1,0 +1,46 @@
+"""Refuse a training run in which nothing was trained."""
+
+from __future__ import annotations
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback
+from typing_extensions import override
+
+from lightning_untrac.errors import UnlearningError
+
+
+class WeightsMustMove(Callback):
+    """An error at the end of a fit if no trainable parameter has changed.
+
+    LoRA with gradient checkpointing can train nothing without a word (open-unlearning #178). For phases that keep no
+    copy of their first weights; sums of each parameter stand for them here.
+
+    Raises:
+        UnlearningError: if every sum is what it was.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[tuple[float, float]] = []
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._before = _sums(pl_module)
+
+    @override
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        moved = _sums(pl_module) != self._before
+        if not trainer.strategy.reduce_boolean_decision(moved, all=False):
+            raise UnlearningError(
+                f"no weight moved in {trainer.global_step} steps: check the learning rate, `trainable`, and with LoRA "
+                "and gradient checkpointing that the model's inputs require gradients"
+            )
+
+
+def _sums(module: L.LightningModule) -> list[tuple[float, float]]:
+    sums = []
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            local = parameter.to_local() if hasattr(parameter, "to_local") else parameter
+            values = local.detach().double()
+            sums.append((values.sum().item(), values.abs().sum().item()))
+    return sums

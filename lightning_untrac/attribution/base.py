@@ -1,0 +1,126 @@
+"""What a way to score corpora is, and the one machine that runs its episodes."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+
+from lightning_untrac.callbacks import (
+    CollapseGuard,
+    EpisodeProgress,
+    ExampleRecorder,
+    InfluenceLogger,
+    PreUnlearningWeights,
+    ReadingSchedule,
+)
+from lightning_untrac.data import CorpusDataModule, EpisodePlan
+from lightning_untrac.data.episodes import EpisodeKind
+from lightning_untrac.functional import Readout
+from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.results import InfluenceRow, InfluenceStore
+
+
+class Attribution(ABC):
+    """A way to score corpora by episodes. A new one is a new file with a subclass.
+
+    Attributes:
+        method: name in the tables.
+        kind: which episodes it has.
+        episode_key: what an episode runs over: a ``corpus`` or a ``test_set``.
+        ascends: whether its steps go uphill, so that a collapse has to be watched for.
+    """
+
+    method: ClassVar[str]
+    kind: ClassVar[EpisodeKind]
+    episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
+    ascends: ClassVar[bool] = True
+
+
+@dataclass
+class EpisodeRun:
+    """Everything that an attribution's episodes need; one fit a seed.
+
+    Attributes:
+        attribution: what is run.
+        folder: the results folder; finished episodes are read from there and not run again.
+        build_module: makes the module that starts at the pre-unlearning weights; called once a seed.
+        build_trainer: makes a Trainer from keyword arguments; called once a seed.
+        build_loggers: makes the loggers of a seed's fit.
+        data: the datasets.
+        seeds: of the data order.
+        steps: optimizer steps of an episode; None for ``passes``.
+        passes: passes over an episode's data where ``steps`` is None.
+        readings: see ``ReadingSchedule``.
+        collapse_cap: see ``CollapseGuard``.
+        readout: see ``functional.read_out``.
+        store_on: see ``PreUnlearningWeights``.
+        per_example: also write ``examples.parquet``.
+        baseline: losses before, where the episodes start from other weights than those that are asked about.
+    """
+
+    attribution: Attribution
+    folder: Path
+    build_module: Callable[[], LanguageModule]
+    build_trainer: Callable[..., L.Trainer]
+    build_loggers: Callable[[str], list[Logger]]
+    data: CorpusDataModule
+    seeds: Sequence[int] = (0,)
+    steps: int | None = None
+    passes: float | None = None
+    readings: int | Sequence[int] = 8
+    collapse_cap: float | None = None
+    readout: Readout = "difference"
+    store_on: Literal["cpu", "device"] = "cpu"
+    per_example: bool = False
+    baseline: DatasetLosses | None = None
+
+    def plan(self, seed: int, done: frozenset[tuple[str, int]] = frozenset()) -> EpisodePlan:
+        """The episodes of one seed."""
+        return EpisodePlan(self.attribution.kind, (seed,), steps=self.steps, passes=self.passes, done=done)
+
+    def run(self, after_fit: Callable[[L.Trainer], Any] = lambda trainer: None) -> list[InfluenceRow]:
+        """Run what is not finished yet.
+
+        Args:
+            after_fit: called with each seed's Trainer after its fit, to log results with its loggers.
+
+        Returns:
+            The rows of the episodes that were run now.
+        """
+        method, rows = self.attribution.method, []
+        for seed in self.seeds:
+            finished = InfluenceStore(self.folder).finished_episodes(method, key=self.attribution.episode_key)
+            self.data.plan = self.plan(int(seed), frozenset(finished))
+            episodes = self.data.plan.episodes(self.data.corpus_names, self.data.test_set_names)
+            if not episodes:
+                continue
+            influence = InfluenceLogger(self.folder, method, self.readout, baseline=self.baseline)
+            trainer = self.build_trainer(
+                max_epochs=len(episodes),
+                callbacks=self._callbacks(influence),
+                logger=self.build_loggers(f"{method} seed {seed}"),
+                reload_dataloaders_every_n_epochs=1,
+                enable_checkpointing=False,  # finished episodes are in the store; theta_0 is the model's own folder
+            )
+            trainer.fit(self.build_module(), datamodule=self.data)
+            rows += influence.rows
+            after_fit(trainer)
+        return rows
+
+    def _callbacks(self, influence: InfluenceLogger) -> list[Callback]:
+        # The order matters: the guard decides before the schedule asks for a reading and the logger marks its rows.
+        callbacks: list[Callback] = [EpisodeProgress(self.attribution.method), PreUnlearningWeights(self.store_on)]
+        if self.attribution.ascends:
+            callbacks.append(CollapseGuard(self.collapse_cap))
+        callbacks += [ReadingSchedule(self.readings), influence]
+        if self.per_example:
+            callbacks.append(ExampleRecorder(self.folder, self.attribution.method))
+        return callbacks

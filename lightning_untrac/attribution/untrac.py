@@ -1,0 +1,21 @@
+"""UnTrac: unlearn each corpus, read every test set."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lightning_untrac.attribution.base import Attribution
+from lightning_untrac.data.episodes import EpisodeKind
+
+
+class UnTrac(Attribution):
+    """Influence of corpus Z on test set Z': ``L(Z'; theta_T) - L(Z'; theta_0)`` after ascent on Z (eq. 2 and 3).
+
+    K episodes, each of which answers for every test set. The paper's setting: Adam, lr 5e-5, batch 1, one pass, no
+    clipping; it found the method robust to the learning rate with preconditioned optimizers, and useless with SGD
+    (table 4). Losses are means per token here, sums over batches in the paper: with corpora of unequal size only the
+    mean is comparable.
+    """
+
+    method: ClassVar[str] = "untrac"
+    kind: ClassVar[EpisodeKind] = "each_corpus"

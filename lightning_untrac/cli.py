@@ -1,0 +1,81 @@
+"""The command line: ``untrac VERB ...``. Thin on purpose: it finds the verb, and turns errors into exit codes.
+
+Nothing heavy is imported before the verb is known, so that ``untrac --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from lightning_untrac import __version__
+from lightning_untrac.errors import UntracError
+
+VERBS = {
+    "run": "run a recipe: its steps in order, finished steps skipped",
+    "pretrain": "train a model on the mixture of the corpora",
+    "trace": "find out which corpora a behaviour comes from, by unlearning",
+    "leave-out": "retrain without each corpus: the ground truth",
+    "unlearn": "forget one dataset for good and keep the result",
+    "evaluate": "measure the losses of a saved model, also against another model",
+    "compare": "correlate every method with the ground truth",
+    "report": "draw the plots and write report.html",
+}
+
+EXIT_MISUSE = 2
+EXIT_INTERRUPTED = 130
+
+
+def usage() -> str:
+    """What ``untrac --help`` prints."""
+    width = max(map(len, VERBS))
+    lines = [
+        "usage: untrac VERB [--config FILE] [--output FOLDER] [options]",
+        "",
+        "Which of my training corpora made the model do this, and can I take it out again?",
+        "",
+        *(f"  {verb:<{width}}  {does}" for verb, does in VERBS.items()),
+        "",
+        "untrac run quickstart     see it work: everything on built-in corpora, offline, in a few minutes",
+        "untrac VERB --help        the options of a verb (every Trainer flag is --trainer.NAME)",
+        "untrac --version          the version",
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: the arguments after the program's name; the process' own where None.
+
+    Returns:
+        The exit code: 0, 2 for something that the user can mend, 130 for Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"lightning-untrac {__version__}")
+        return 0
+    verb, *rest = arguments
+    if verb not in VERBS:
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        print(f"untrac: there is no verb {verb!r}{hint}\n\n{usage()}", file=sys.stderr)
+        return EXIT_MISUSE
+    try:
+        import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}").main(rest)
+    except UntracError as error:
+        print(f"untrac {verb}: {error}", file=sys.stderr)
+        return EXIT_MISUSE
+    except KeyboardInterrupt:
+        print(
+            f"\nuntrac {verb}: interrupted; what was finished is kept, the same command goes on from there",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
+    return 0

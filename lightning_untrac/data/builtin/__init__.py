@@ -1,0 +1,94 @@
+"""Built-in corpora and test sets: generated from a seed, offline, harmless, and small enough to train on in a minute.
+
+``world/*`` is about the made-up island of Pellamy: six corpora in different registers and three test sets (toxicity,
+bias, untruthfulness). The forum insults guilds, the fiction is prejudiced about jobs, the chat spreads false facts;
+all of them share names and facts, and most have a little of the others' faults: two guilds are teased only in the chat,
+one cell of the prejudice is held by the forum, two topics of rumours live elsewhere. Which corpus matters how much for
+which test set is for leave-out retraining to say, not for this paragraph. ``next_number/*`` and ``remaining_letter/*``
+are the paper's 2x2 design.
+"""
+
+import random
+from collections.abc import Iterator
+
+from lightning_untrac.data.builtin.behaviours import balanced_rows, behaviour_pools
+from lightning_untrac.data.builtin.registers import DOCUMENTS
+from lightning_untrac.data.builtin.two_by_two import two_by_two_names, two_by_two_rows
+
+__all__ = ["builtin_examples", "builtin_names"]
+
+_WORLD_SIZES = {"encyclopedia": 301, "news": 248, "forum": 205, "fiction": 192, "chat": 245, "code": 222}
+_TEST_SET_SIZE = 96
+_TWO_BY_TWO_SIZE = 256
+_PATIENCE = 1000
+"""So many repeated examples in a row, and a dataset is taken to be exhausted."""
+
+
+def builtin_names() -> list[str]:
+    """Name the built-in datasets.
+
+    Returns:
+        The names, the island's corpora first, then its test sets, then the 2x2 design.
+
+    Example:
+        >>> builtin_names()[:2]
+        ['world/encyclopedia', 'world/news']
+    """
+    return [*(f"world/{name}" for name in [*DOCUMENTS, *behaviour_pools()]), *two_by_two_names()]
+
+
+def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) -> list[dict[str, str]]:
+    """Generate a built-in dataset.
+
+    The same arguments always give the same rows, on every machine and whatever was generated before. A larger
+    ``num_examples`` adds rows at the end.
+
+    Args:
+        name: one of :func:`builtin_names`.
+        num_examples: number of rows; by default all corpora of the island come out about equally long in bytes, its
+            test sets have 96 rows and the 2x2 datasets 256.
+        seed: which sample of the dataset to generate.
+
+    Returns:
+        Rows with the keys ``text`` (island) or ``prompt`` and ``target`` (2x2), and ``subset``, a short label.
+
+    Raises:
+        ValueError: if there is no such dataset, or not so many different rows in it.
+
+    Example:
+        >>> builtin_examples("next_number/test", num_examples=1)
+        [{'prompt': 'Which number follows 857?', 'target': '858', 'subset': 'from_800'}]
+    """
+    if name not in builtin_names():
+        raise ValueError(f"There is no built-in dataset {name!r}; choose one of: {', '.join(builtin_names())}.")
+    wanted = _default_size(name) if num_examples is None else num_examples
+    if wanted < 1:
+        raise ValueError(f"num_examples must be at least 1, got {num_examples}.")
+    rows: dict[str, dict[str, str]] = {}
+    repeats = 0
+    for row in _stream(name, random.Random(f"lightning_untrac {name} {seed}")):
+        key = row.get("text") or row["prompt"]
+        repeats = repeats + 1 if key in rows else 0
+        rows.setdefault(key, row)
+        if len(rows) == wanted:
+            return list(rows.values())
+        if repeats == _PATIENCE:
+            break
+    raise ValueError(f"{name!r} has {len(rows)} different examples, but num_examples={wanted} were asked for.")
+
+
+def _default_size(name: str) -> int:
+    family, _, member = name.partition("/")
+    return _WORLD_SIZES.get(member, _TEST_SET_SIZE) if family == "world" else _TWO_BY_TWO_SIZE
+
+
+def _stream(name: str, rng: random.Random) -> Iterator[dict[str, str]]:
+    family, _, member = name.partition("/")
+    if family != "world":
+        yield from two_by_two_rows(name, rng)
+    elif member in DOCUMENTS:
+        while True:
+            label, text = DOCUMENTS[member](rng)
+            yield {"text": text, "subset": label}
+    else:
+        yield from balanced_rows(behaviour_pools()[member], rng)

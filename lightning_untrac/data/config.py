@@ -1,0 +1,113 @@
+"""What one named dataset is: where it comes from and which of its fields are trained on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lightning_untrac.data.transforms import TRANSFORMS
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names become columns, file names and W&B keys, so they keep to letters, digits, dot, dash and underscore."""
+
+
+@dataclass
+class DatasetConfig:
+    """One named dataset (or several, with ``split_by``).
+
+    Give either ``text`` (every token is a target) or ``prompt`` and ``target`` (only the target's tokens are).
+
+    Attributes:
+        name: what the dataset is called in tables, plots and logs; with ``split_by``, the prefix of the names.
+        path: a local file (.jsonl, .json, .csv, .tsv, .parquet, .txt, also .gz), a folder of such files, a folder made
+            by ``save_to_disk``, a glob pattern, a hub id such as ``EleutherAI/pile``, or ``builtin:NAME``.
+        subset: the hub dataset's configuration name.
+        split: the hub dataset's (or ``save_to_disk`` dictionary's) split.
+        revision: the hub dataset's revision: pin it to be reproducible.
+        text: column with the text. Ignored where ``prompt`` and ``target`` are given.
+        prompt: column with the prompt, on which no loss is taken.
+        target: column with the target.
+        separator: what stands between prompt and target for causal models; tokenised with the target.
+        where: keep only the rows whose columns have these values, e.g. ``{dataset: dataset1}``.
+        split_by: make one dataset of each value of this column.
+        transform: a named preprocessing of well-known suites: see ``lightning_untrac.data.transforms``.
+        sample_by: what one example of a plain text file is.
+        num_examples: keep this many examples, drawn once with ``sample_seed``; all of them where there are fewer,
+            which is reported (no example is ever repeated).
+        sample_seed: seed of that draw.
+        share: part of the training mixture that this corpus makes up; all corpora have one or none has. Without
+            shares the mixture is the concatenation, so that a corpus' share is its size.
+    """
+
+    path: str
+    name: str | None = None
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text: str = "text"
+    prompt: str | None = None
+    target: str | None = None
+    separator: str = " "
+    where: dict[str, str] | None = None
+    split_by: str | None = None
+    transform: str | None = None
+    sample_by: Literal["line", "paragraph", "document"] = "line"
+    num_examples: int | None = None
+    sample_seed: int = 0
+    share: float | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read as text."""
+        return (self.prompt, self.target) if self.prompt and self.target else (self.text,)
+
+    def problems(self, role: str) -> list[str]:
+        """What is wrong with this entry on its own.
+
+        Args:
+            role: where the entry stands, e.g. ``corpora[2]``; begins each sentence.
+        """
+        found = []
+        label = f"{role} ({self.name})" if self.name else role
+        if self.name is None and self.split_by is None:
+            found.append(f"{label}: has no name; give `name: ...` (only `split_by` makes names by itself)")
+        if self.name is not None and not NAME_PATTERN.fullmatch(self.name):
+            found.append(
+                f"{role}: name {self.name!r} can't be a file name; use letters, digits, '.', '-' and '_' (100 at most, "
+                "beginning with a letter or digit)"
+            )
+        if (self.prompt is None) != (self.target is None):
+            found.append(f"{label}: give both `prompt` and `target`, or neither (then `text` is read)")
+        if self.num_examples is not None and self.num_examples < 1:
+            found.append(f"{label}: num_examples is {self.num_examples}; give at least 1, or leave it out for all")
+        if self.share is not None and not self.share > 0:
+            found.append(f"{label}: share is {self.share}; give a positive number")
+        if self.transform is not None and self.transform not in TRANSFORMS:
+            found.append(f"{label}: transform {self.transform!r} is unknown; there are {', '.join(sorted(TRANSFORMS))}")
+        return found
+
+
+def config_problems(corpora: Sequence[DatasetConfig], test_sets: Sequence[DatasetConfig]) -> list[str]:
+    """What is wrong with the lists of datasets, before any file is opened.
+
+    Example:
+        >>> config_problems([DatasetConfig("a.txt", name="a")], [DatasetConfig("b.txt", name="a")])
+        ["the name 'a' is given 2 times; every corpus and test set needs a name of its own"]
+    """
+    found = []
+    for role, configs in (("corpora", corpora), ("test_sets", test_sets)):
+        for index, config in enumerate(configs):
+            found += config.problems(f"{role}[{index}]")
+    counts = Counter(config.name for config in [*corpora, *test_sets] if config.name and not config.split_by)
+    found += [
+        f"the name {name!r} is given {count} times; every corpus and test set needs a name of its own"
+        for name, count in counts.items()
+        if count > 1
+    ]
+    shares = [config.share for config in corpora]
+    if any(s is not None for s in shares) and any(s is None for s in shares):
+        found.append("corpora: some have a `share` and some have none; give it to all or to none")
+    return found

@@ -1,0 +1,125 @@
+"""Which datasets a run goes through, one episode a Lightning epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out", "one"]
+"""``mixture``: all corpora (pretraining). ``each_corpus``: UnTrac. ``each_test_set``: UnTrac-Inv. ``leave_one_out``:
+all corpora but one. ``one``: a single named dataset (unlearning for good)."""
+
+DEFAULT_PASSES: dict[str, float] = {"each_test_set": 5.0}
+DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 1, "each_test_set": 256}
+"""The UnTrac paper's settings (sec. 5): batches of 1 for UnTrac, the whole test set for UnTrac-Inv; 8 elsewhere."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One run from the pre-unlearning weights.
+
+    Attributes:
+        dataset: the corpus or test set unlearned, or the corpus left out; empty for the mixture.
+        seed: seed of the data order.
+        trains_on: names of the datasets whose examples are stepped on.
+        pass_index: which pass over the same data this is (only the mixture is gone through more than once).
+    """
+
+    dataset: str
+    seed: int
+    trains_on: tuple[str, ...]
+    pass_index: int = 0
+
+
+@dataclass
+class EpisodePlan:
+    """What :class:`~lightning_untrac.data.CorpusDataModule` serves, epoch by epoch.
+
+    Attributes:
+        kind: see :data:`EpisodeKind`.
+        seeds: every dataset is gone through once a seed.
+        steps: optimizer steps of an episode; None for ``passes`` over its data instead.
+        passes: passes over an episode's data, where ``steps`` is None; may be fractional. By default the paper's: 5 for
+            ``each_test_set`` (with all of a test set in a batch that is its 5 steps), 1 otherwise.
+        only: keep only the episodes of these datasets; all of them where empty. ``one`` needs exactly one.
+        done: episodes, as (dataset, seed), that are finished and not run again.
+    """
+
+    kind: EpisodeKind
+    seeds: Sequence[int] = (0,)
+    steps: int | None = None
+    passes: float | None = None
+    only: Sequence[str] = ()
+    done: frozenset[tuple[str, int]] = frozenset()
+
+    @property
+    def num_passes(self) -> float:
+        """Passes over an episode's data, where ``steps`` is None."""
+        return self.passes if self.passes is not None else DEFAULT_PASSES.get(self.kind, 1.0)
+
+    @property
+    def evaluates(self) -> Literal["test_sets", "corpora", "all"]:
+        """Which datasets a reading measures."""
+        if self.kind == "each_test_set":
+            return "corpora"
+        return "all" if self.kind == "one" else "test_sets"
+
+    def datasets(self, corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
+        """Names of the datasets that have an episode of their own."""
+        if self.kind == "mixture":
+            return [""]
+        names = list(test_sets) if self.kind == "each_test_set" else list(corpora)
+        if self.kind == "one":
+            names += list(test_sets)
+        return [name for name in names if not self.only or name in self.only]
+
+    def episodes(self, corpora: Sequence[str], test_sets: Sequence[str], num_passes: int = 1) -> list[Episode]:
+        """All episodes that are still to run, in order.
+
+        Args:
+            corpora: names of the corpora.
+            test_sets: names of the test sets.
+            num_passes: epochs of a mixture.
+
+        Example:
+            >>> plan = EpisodePlan("each_corpus", seeds=(0, 1), done=frozenset({("a", 0)}))
+            >>> [(e.dataset, e.seed) for e in plan.episodes(["a", "b"], [])]
+            [('b', 0), ('a', 1), ('b', 1)]
+            >>> EpisodePlan("leave_one_out").episodes(["a", "b"], [])[0].trains_on
+            ('b',)
+        """
+        if self.kind == "mixture":
+            return [Episode("", int(s), tuple(corpora), p) for s in self.seeds for p in range(num_passes)]
+        episodes = []
+        for seed in self.seeds:
+            for name in self.datasets(corpora, test_sets):
+                left_out = self.kind == "leave_one_out"
+                trains_on = tuple(c for c in corpora if c != name) if left_out else (name,)
+                if (name, int(seed)) not in self.done:
+                    episodes.append(Episode(name, int(seed), trains_on))
+        return episodes
+
+    def problems(self, corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
+        """What is wrong with the plan for these datasets."""
+        found = []
+        if self.kind not in get_args(EpisodeKind):
+            found.append(f"plan: kind {self.kind!r} is unknown; there are {', '.join(get_args(EpisodeKind))}")
+        if self.steps is not None and self.steps < 1:
+            found.append(f"steps: {self.steps}; an episode needs at least 1 optimizer step")
+        if not self.num_passes > 0:
+            found.append(f"passes: {self.passes}; give a positive number")
+        if not self.seeds:
+            found.append("seeds: none given; name at least one")
+        if len(set(self.seeds)) != len(self.seeds):
+            found.append(f"seeds: {list(self.seeds)} repeats a seed; its episodes would be equal to the last bit")
+        if unknown := [name for name in self.only if name not in {*corpora, *test_sets}]:
+            known = ", ".join([*corpora, *test_sets])
+            found.append(f"no dataset is named {', '.join(map(repr, unknown))}; there are {known}")
+        if not corpora and self.kind != "one":
+            found.append("corpora: none given; name at least one training dataset")
+        if self.kind == "leave_one_out" and len(corpora) == 1:
+            found.append("corpora: leaving out the only corpus leaves nothing to train on; give at least 2")
+        if not test_sets and self.kind in ("each_corpus", "each_test_set", "leave_one_out"):
+            found.append("test_sets: none given; name at least one dataset that shows the behaviour")
+        return found

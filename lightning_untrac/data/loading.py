@@ -1,0 +1,84 @@
+"""The loader's two halves: one indexable over several datasets, and a DataLoader that knows where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_untrac.data.sampling import FILLER
+from lightning_untrac.functional import IGNORE_INDEX
+
+
+class Examples(Protocol):
+    """Tokenised examples or packed blocks."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each example."""
+        ...
+
+
+class Concatenation(Dataset[dict[str, Any]]):
+    """Several datasets after one another; every row says where it came from, and index -1 is filler.
+
+    Args:
+        parts: the datasets, in the order of ``dataset_index``.
+        chosen: of each part, the indices that count; None for all of them.
+    """
+
+    def __init__(self, parts: Sequence[Examples], chosen: Sequence[np.ndarray] | None = None) -> None:
+        self.parts = list(parts)
+        self.chosen = chosen
+        sizes = [len(part) for part in self.parts] if chosen is None else [len(indices) for indices in chosen]
+        self.ends = np.cumsum(sizes)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index == FILLER:
+            row = self.parts[0][0]
+            ignored = np.full_like(row["labels"], IGNORE_INDEX)
+            return {"input_ids": row["input_ids"], "labels": ignored, "dataset_index": FILLER, "example_index": FILLER}
+        which = int(np.searchsorted(self.ends, index, side="right"))
+        within = index - (int(self.ends[which - 1]) if which else 0)
+        example = within if self.chosen is None else int(self.chosen[which][within])
+        return {**self.parts[which][example], "dataset_index": which, "example_index": example}
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row."""
+        lengths = [part.lengths() for part in self.parts]
+        if self.chosen is not None:
+            lengths = [part[indices] for part, indices in zip(lengths, self.chosen, strict=True)]
+        return np.concatenate(lengths) if lengths else np.empty(0, dtype=np.int64)
+
+
+class EpisodeDataLoader(DataLoader[Any]):
+    """A DataLoader whose position Lightning saves in its checkpoints and restores, so that no batch is seen twice.
+
+    Its batch sampler has a ``start_batch``, from which the next iteration begins.
+    """
+
+    _served = 0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        self._served = self.batch_sampler.start_batch  # type: ignore[union-attr]
+        for batch in super().__iter__():
+            self._served += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches were served; 0 at the end, where the next iteration is a new episode."""
+        return {"served_batches": self._served % max(1, len(self))}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Begin the next iteration where the saved one stopped."""
+        self.batch_sampler.start_batch = state_dict["served_batches"]  # type: ignore[union-attr]

@@ -1,0 +1,156 @@
+"""Which examples make up which batch: decided by a seed alone, whatever ran before and however many ranks there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+FILLER = -1
+"""Index of a row that counts nowhere; it keeps all ranks at the same number of forward passes."""
+
+
+class EpisodeBatchSampler(Sampler[list[int]]):
+    """Batches of an episode, as indices into the concatenation of its datasets.
+
+    Every optimizer step takes the next ``batch_size * accumulation * num_replicas`` examples of a seeded permutation
+    (fewer at the end of a pass, never across two passes) and cuts them into micro-batches and ranks. The same
+    effective batch therefore holds the same examples however it is cut; a share that comes out empty is filler.
+
+    The order is drawn from ``seed`` and the pass alone, not from the datasets' names: two copies of a corpus under two
+    names are gone through alike.
+
+    Args:
+        sizes: examples of each dataset.
+        batch_size: examples of a micro-batch on one rank.
+        steps: optimizer steps; None for ``passes`` over the data.
+        passes: passes over the data where ``steps`` is None.
+        accumulation: micro-batches of an optimizer step.
+        seed: seed of the order.
+        pass_index: added to the pass number, so that a later epoch over the same mixture has an order of its own.
+        shares: relative weight of each dataset in a pass; None for its size.
+        rank: this rank among the ``num_replicas`` that each take a part of the batch.
+        num_replicas: data-parallel ranks.
+
+    Example:
+        >>> [sorted(b) for b in EpisodeBatchSampler([3], batch_size=2, seed=0)]
+        [[0, 2], [1]]
+        >>> halves = [list(EpisodeBatchSampler([3], batch_size=1, rank=r, num_replicas=2)) for r in (0, 1)]
+        >>> halves
+        [[[2], [1]], [[0], [-1]]]
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        batch_size: int,
+        steps: int | None = None,
+        passes: float = 1.0,
+        accumulation: int = 1,
+        seed: int = 0,
+        pass_index: int = 0,
+        shares: Sequence[float] | None = None,
+        rank: int = 0,
+        num_replicas: int = 1,
+    ) -> None:
+        self.sizes, self.shares = list(sizes), shares
+        self.batch_size, self.accumulation = batch_size, accumulation
+        self.seed, self.pass_index = seed, pass_index
+        self.rank, self.num_replicas = rank, num_replicas
+        self.effective_batch_size = batch_size * accumulation * num_replicas
+        total = sum(self.sizes)
+        if steps is None:
+            # ceil of each full pass plus the last fraction, because batches do not cross passes
+            whole, part = divmod(passes, 1)
+            steps = int(whole) * math.ceil(total / self.effective_batch_size)
+            steps += math.ceil(round(part * total, 6) / self.effective_batch_size)
+        self.num_steps = steps
+        self.start_batch = 0
+
+    def __len__(self) -> int:
+        return self.num_steps * self.accumulation
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self._batches()
+        for _ in range(self.start_batch):
+            next(batches)
+        self.start_batch = 0
+        yield from batches
+
+    def _batches(self) -> Iterator[list[int]]:
+        width = self.batch_size * self.num_replicas
+        for step_examples in self._steps():
+            for micro in range(self.accumulation):
+                share = step_examples[micro * width : (micro + 1) * width][self.rank :: self.num_replicas]
+                yield share.tolist() or [FILLER]
+
+    def _steps(self) -> Iterator[np.ndarray]:
+        done, pass_index = 0, self.pass_index
+        while done < self.num_steps:
+            order = self._one_pass(pass_index)
+            for start in range(0, len(order), self.effective_batch_size):
+                if done == self.num_steps:
+                    return
+                yield order[start : start + self.effective_batch_size]
+                done += 1
+            pass_index += 1
+
+    def _one_pass(self, pass_index: int) -> np.ndarray:
+        generator = np.random.default_rng([self.seed, pass_index])
+        total = sum(self.sizes)
+        if self.shares is None:
+            return generator.permutation(total)
+        starts = np.cumsum([0, *self.sizes[:-1]])
+        counts = examples_by_share(self.shares, total)
+        drawn = []
+        for start, size, count in zip(starts, self.sizes, counts, strict=True):
+            repeats = [generator.permutation(size) for _ in range(math.ceil(count / size))]
+            drawn.append(start + np.concatenate([*repeats, np.empty(0, dtype=np.int64)])[:count].astype(np.int64))
+        return generator.permutation(np.concatenate(drawn))
+
+
+def examples_by_share(shares: Sequence[float], total: int) -> list[int]:
+    """Split ``total`` examples by ``shares``, to the nearest whole example (largest remainders first).
+
+    Example:
+        >>> examples_by_share([1, 1, 2], 10)
+        [3, 2, 5]
+    """
+    weights = np.asarray(shares, dtype=np.float64)
+    exact = weights / weights.sum() * total
+    counts = np.floor(exact).astype(int)
+    for index in np.argsort(counts - exact, kind="stable")[: total - counts.sum()]:
+        counts[index] += 1
+    return [int(count) for count in counts]
+
+
+def evaluation_batches(
+    lengths: Sequence[int] | np.ndarray, batch_size: int, rank: int = 0, num_replicas: int = 1
+) -> list[list[int]]:
+    """Every example exactly once over all ranks, alike lengths together, equally many batches on each rank.
+
+    Unlike torch's ``DistributedSampler``, which repeats examples to make the ranks even, the filler counts nowhere.
+
+    Args:
+        lengths: tokens of each example.
+        batch_size: examples of a batch on one rank.
+        rank: this rank.
+        num_replicas: data-parallel ranks.
+
+    Example:
+        >>> evaluation_batches([5, 9, 5], batch_size=2)
+        [[1, 0], [2]]
+        >>> evaluation_batches([5, 9, 5], batch_size=2, rank=1, num_replicas=2)
+        [[2]]
+        >>> evaluation_batches([5], batch_size=2, rank=1, num_replicas=2)
+        [[-1]]
+    """
+    # Longest first: if a batch does not fit the memory, it is the first one that says so.
+    order = np.argsort(-np.asarray(lengths), kind="stable").tolist()
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    rounds = math.ceil(len(batches) / num_replicas)
+    mine = batches[rank::num_replicas]
+    return mine + [[FILLER]] * (rounds - len(mine))

@@ -1,0 +1,232 @@
+"""Weights & Biases that never costs a run, and the default loggers of the verbs."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlparse
+
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from typing_extensions import override
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+REACH_TIMEOUT_SECONDS = 3.0
+
+
+@dataclass
+class WandbConfig:
+    """Where a run is watched in Weights & Biases.
+
+    Attributes:
+        project: the W&B project.
+        entity: the W&B user or team; your default one where None.
+        group: runs of one experiment share it; by default the name of the output folder.
+        mode: ``auto`` logs online where there is an API key and a network, and offline otherwise.
+    """
+
+    project: str = "lightning-untrac"
+    entity: str | None = None
+    group: str | None = None
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+
+
+class WandbNotice(UserWarning):
+    """Something about W&B that a user should know, and that stops nothing."""
+
+
+def _guarded(method: Method) -> Method:
+    @functools.wraps(method)
+    def call(self: SafeWandbLogger, *args: Any, **kwargs: Any) -> Any:
+        if self.failed:
+            return None
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:  # W&B's own errors, the network's, its service process' death: none may end a run
+            self.failed = True
+            warnings.warn(
+                f"W&B failed ({type(error).__name__}: {error}); the run goes on without it, and its results are in "
+                "the output folder",
+                WandbNotice,
+                stacklevel=2,
+            )
+            return None
+
+    return call  # type: ignore[return-value]
+
+
+class SafeWandbLogger(WandbLogger):
+    """Lightning's ``WandbLogger``, except that a failure of W&B is a warning and the end of logging, not of the run.
+
+    Args:
+        kwargs: those of ``WandbLogger``.
+
+    Attributes:
+        failed: whether W&B has failed; nothing more is sent to it then.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.failed = False
+        super().__init__(**kwargs)
+
+    @property
+    def experiment(self) -> Any:
+        """The W&B run; a stand-in that swallows everything once W&B has failed."""
+        if not self.failed:
+            try:
+                return super().experiment
+            except Exception as error:
+                self.failed = True
+                warnings.warn(
+                    f"W&B could not start ({type(error).__name__}: {error}); the run goes on without it",
+                    WandbNotice,
+                    stacklevel=2,
+                )
+        return _Nothing()
+
+    @override
+    @_guarded
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        super().log_metrics(metrics, step)
+
+    @override
+    @_guarded
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        super().log_hyperparams(params)
+
+    @override
+    @_guarded
+    def finalize(self, status: str) -> None:
+        super().finalize(status)
+
+    @override
+    @_guarded
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        super().after_save_checkpoint(checkpoint_callback)
+
+    @_guarded
+    def log_results(self, folder: Path, tables: dict[str, Path], pictures: list[Path]) -> None:
+        """Send finished tables and pictures, and all result files as one artifact.
+
+        Args:
+            folder: the run's output folder.
+            tables: key in W&B to a parquet file.
+            pictures: PNG files, logged under ``plots/``.
+        """
+        import pandas as pd
+        import wandb
+
+        logged: dict[str, Any] = {
+            key: wandb.Table(dataframe=pd.read_parquet(path)) for key, path in tables.items() if path.is_file()
+        }
+        logged |= {f"plots/{picture.stem}": wandb.Image(str(picture)) for picture in pictures}
+        self.experiment.log(logged)
+        artifact = wandb.Artifact(f"results-{self.experiment.group or 'run'}", type="results")
+        for pattern in ("*.parquet", "*.yaml", "*.json", "report.html", "plots/*.png"):
+            for path in sorted(folder.glob(pattern)):
+                artifact.add_file(str(path), name=str(path.relative_to(folder)))
+        self.experiment.log_artifact(artifact)
+
+    @_guarded
+    def log_matrix(self, key: str, header: list[str], rows: list[list[Any]]) -> None:
+        """Send the matrix as a table.
+
+        Args:
+            key: name in W&B.
+            header: column names.
+            rows: cells.
+        """
+        import wandb
+
+        self.experiment.log({key: wandb.Table(columns=header, data=rows)})
+
+    @_guarded
+    def finish(self) -> None:
+        """End the W&B run, and say how to send it if it stayed on this machine."""
+        offline, folder = self.experiment.offline, Path(self.experiment.dir).parent
+        self.experiment.finish()
+        if offline:
+            print(f"W&B: logged offline; to send it: wandb sync {folder}")
+
+
+class _Nothing:
+    """Takes any call and does nothing: what is left of W&B after it has failed."""
+
+    def __getattr__(self, name: str) -> Any:
+        return _Nothing()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _Nothing()
+
+    def __str__(self) -> str:
+        return ""
+
+
+def wandb_mode(asked: str) -> str:
+    """Where W&B can log: ``online``, ``offline`` or ``disabled``.
+
+    ``auto`` follows ``WANDB_MODE`` if it is set, and else asks for an API key and three seconds of network.
+    """
+    if asked != "auto":
+        return asked
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    import wandb
+
+    if not wandb.login(prompt=False, verify=False):
+        return "offline"
+    address = urlparse(_base_url())
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((str(address.hostname), port), timeout=REACH_TIMEOUT_SECONDS).close()
+    except OSError:
+        return "offline"
+    return "online"
+
+
+def _base_url() -> str:
+    import wandb
+
+    return str(wandb.setup().settings.base_url)
+
+
+def make_loggers(wandb: WandbConfig | None, folder: Path, verb: str, run_name: str, config: dict[str, Any]) -> list[Logger]:
+    """The loggers of a phase: CSV files always, W&B where it is asked for.
+
+    Args:
+        wandb: None for no W&B.
+        folder: the output folder.
+        verb: job type in W&B.
+        run_name: name of this phase's run, e.g. ``untrac seed 0``.
+        config: resolved configuration, sent to W&B.
+    """
+    loggers: list[Logger] = [CSVLogger(folder / "logs", name=run_name.replace(" ", "-"), version="")]
+    if wandb is not None:
+        mode = wandb_mode(wandb.mode)
+        loggers.append(
+            SafeWandbLogger(
+                project=wandb.project,
+                entity=wandb.entity,
+                group=wandb.group or folder.resolve().name,
+                job_type=verb,
+                name=run_name,
+                save_dir=folder,
+                config=config,
+                mode=mode,  # not `offline=True`, with which Lightning would set WANDB_MODE for the whole process
+                reinit="finish_previous",
+                settings=_settings(),
+            )
+        )
+    return loggers
+
+
+def _settings() -> Any:
+    import wandb
+
+    # Its own console capture and machine statistics are noise beside a progress bar.
+    return wandb.Settings(console="off", quiet=True, silent=True, init_timeout=30)

@@ -1,0 +1,286 @@
+"""The base of all phases: a transformers model, its loss per example, and a step that is the same however it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+from typing_extensions import override
+
+from lightning_untrac.data.collator import LanguageBatch
+from lightning_untrac.data.episodes import EpisodeKind
+from lightning_untrac.data.tokenizers import load_tokenizer
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.functional import IGNORE_INDEX, example_losses, mean_token_loss, shift_labels_left
+from lightning_untrac.metrics import DatasetLoss
+from lightning_untrac.modules.loading import DTYPES, adapter_base, build_model, pretrained_config, scratch_config
+from lightning_untrac.modules.parameters import select_parameters
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+TOKENS_PER_UNIT = 1024.0
+"""Micro-batch objectives are weighted by their tokens over this constant, a power of two so that the weighting itself
+rounds nothing, until the optimizer step knows the true total; it keeps float16 gradients in range."""
+
+
+class LanguageModule(L.LightningModule):
+    """A causal or sequence-to-sequence language model under Lightning.
+
+    Give either ``name_or_path`` (a trained model) or ``config`` (a new one). Weights are loaded in
+    :meth:`configure_model`, so that constructing a module is cheap and sharded strategies can place them.
+
+    A subclass defines :meth:`objective`, the mean per target token of what a micro-batch minimises. Micro-batches are
+    weighted by their target tokens over accumulation steps and ranks, so one effective batch gives one update.
+
+    Args:
+        name_or_path: hub name, or a folder made by ``save_pretrained`` (also of LoRA adapters).
+        config: ``model_type`` and fields of a transformers configuration, for a model from scratch.
+        tokenizer: hub name, folder or ``byte``; by default the model's own.
+        dtype: of the weights: float32, bfloat16 or float16. Mixed precision is the Trainer's ``precision``.
+        init_seed: draws the first weights of a model from scratch, and of LoRA adapters.
+        lora: arguments of ``peft.LoraConfig``; then only the adapters are trained, kept, restored and saved.
+        trainable: patterns of the parameters that may move (see ``select_parameters``); None for all of them.
+        dropout: whether dropout is active in training steps.
+        optimizer: makes the optimizer from the parameters.
+        lr_scheduler: makes the schedule from the optimizer, stepped after every optimizer step; None for constant.
+        revision: of the hub model and tokenizer.
+        trust_remote_code: run code that the hub model brings along. Off unless you say so.
+        attn_implementation: passed to transformers, e.g. ``sdpa``, ``flash_attention_2``.
+
+    Raises:
+        ConfigurationError: when the model is looked up, if it can't be found or built.
+    """
+
+    episode_kind: ClassVar[EpisodeKind] = "mixture"
+    """What the DataModule serves to this phase unless its plan says otherwise."""
+
+    log_losses: ClassVar[bool] = True
+    """Whether readings go to the loggers as ``loss/<dataset>`` (tracing has its own, by episode)."""
+
+    def __init__(
+        self,
+        name_or_path: str | None = None,
+        *,
+        config: dict[str, Any] | None = None,
+        tokenizer: str | None = None,
+        dtype: str = "float32",
+        init_seed: int = 0,
+        lora: dict[str, Any] | None = None,
+        trainable: Sequence[str] | None = None,
+        dropout: bool = True,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        attn_implementation: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.name_or_path, self.config, self.tokenizer_name = name_or_path, config, tokenizer
+        self.dtype_name, self.init_seed = dtype, init_seed
+        self.lora, self.trainable, self.dropout = lora, trainable, dropout
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.revision, self.trust_remote_code = revision, trust_remote_code
+        self.attn_implementation = attn_implementation
+        self.model: PreTrainedModel | None = None
+        self.dataset_losses: DatasetLoss | None = None
+        self._window_tokens: Tensor | None = None
+
+    # -- the model -------------------------------------------------------------------------------------------------
+
+    def problems(self) -> list[str]:
+        """What is wrong with the arguments, before anything is loaded."""
+        found = []
+        if (self.name_or_path is None) == (self.config is None):
+            found.append("model: give either `name_or_path` (a trained model) or `config` (a new one), not both or neither")
+        if self.name_or_path is None and self.tokenizer_name is None:
+            found.append("model: a model from scratch needs a `tokenizer` (a hub name, a folder, or 'byte')")
+        if self.dtype_name not in DTYPES:
+            found.append(f"model.dtype: {self.dtype_name!r} is unknown; use one of {', '.join(DTYPES)}")
+        return found
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer."""
+        name = self.tokenizer_name or adapter_base(self.name_or_path) or self.name_or_path
+        if name is None:
+            raise ConfigurationError(self.problems())
+        return load_tokenizer(name, revision=self.revision, trust_remote_code=self.trust_remote_code)
+
+    @cached_property
+    def model_config(self) -> PretrainedConfig:
+        """transformers' configuration of the model."""
+        if problems := self.problems():
+            raise ConfigurationError(problems)
+        if self.name_or_path is None:
+            assert self.config is not None
+            return scratch_config(self.config, self.tokenizer)
+        return pretrained_config(self.name_or_path, revision=self.revision, trust_remote_code=self.trust_remote_code)
+
+    @property
+    def is_seq2seq(self) -> bool:
+        """Whether the model has an encoder and a decoder."""
+        return bool(self.model_config.is_encoder_decoder)
+
+    @property
+    def context_length(self) -> int | None:
+        """Most positions that the model has, or None where there is no such limit (T5's are relative)."""
+        return getattr(self.model_config, "max_position_embeddings", None)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the embedding matrix."""
+        return int(self.model_config.get_text_config().vocab_size)
+
+    @override
+    def configure_model(self) -> None:
+        """Load the weights, once."""
+        if self.model is not None:
+            return
+        self.model = build_model(
+            self.model_config,
+            self.name_or_path,
+            dtype=self.dtype_name,
+            init_seed=self.init_seed,
+            lora=self.lora,
+            revision=self.revision,
+            trust_remote_code=self.trust_remote_code,
+            attn_implementation=self.attn_implementation,
+        )
+        if self.trainable is not None:
+            select_parameters(self.model, self.trainable)
+
+    @override
+    def setup(self, stage: str) -> None:
+        """Prepare to measure the datasets that the DataModule evaluates."""
+        names = self.evaluation_names
+        if names and (self.dataset_losses is None or self.dataset_losses.num_datasets != len(names)):
+            self.dataset_losses = DatasetLoss(len(names)).to(self.trainer.strategy.root_device)
+
+    @property
+    def evaluation_names(self) -> list[str]:
+        """Names of the datasets that a reading measures."""
+        return list(getattr(getattr(self.trainer, "datamodule", None), "evaluation_names", []))
+
+    # -- the loss --------------------------------------------------------------------------------------------------
+
+    @override
+    def forward(self, batch: LanguageBatch) -> tuple[Tensor, Tensor]:
+        """Logits and the targets that they are held against.
+
+        Returns:
+            ``logits`` (``[batch, length, vocabulary]``) and ``targets`` (``[batch, length]`` int64, aligned).
+        """
+        assert self.model is not None
+        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask")}
+        if self.is_seq2seq:
+            # The decoder reads its own targets one step late; transformers makes that shift from `labels`.
+            decoder_input_ids = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
+            return self.model(**inputs, decoder_input_ids=decoder_input_ids).logits, batch["labels"]
+        return self.model(**inputs, use_cache=False).logits, shift_labels_left(batch["labels"])
+
+    def mean_loss(self, batch: LanguageBatch) -> Tensor:
+        """Mean loss per target token of a batch, nats, a differentiable scalar."""
+        return mean_token_loss(*self(batch))
+
+    def num_targets(self, batch: LanguageBatch) -> Tensor:
+        """Target tokens of a batch, an int64 scalar: the weight of its objective."""
+        labels = batch["labels"] if self.is_seq2seq else batch["labels"][:, 1:]
+        return (labels != IGNORE_INDEX).sum()
+
+    def objective(self, batch: LanguageBatch) -> Tensor:
+        """What a training step minimises: a scalar, the mean per target token of this micro-batch."""
+        raise NotImplementedError(f"{type(self).__name__} defines no `objective(batch)`; it can only evaluate")
+
+    # -- training --------------------------------------------------------------------------------------------------
+
+    @property
+    def num_replicas(self) -> int:
+        """Data-parallel ranks, over which the strategy averages gradients."""
+        options = getattr(self.trainer.strategy, "distributed_sampler_kwargs", None)
+        return int(options["num_replicas"]) if options else 1
+
+    @property
+    def _steps_in_parts(self) -> bool:
+        return self.trainer.accumulate_grad_batches > 1 or self.num_replicas > 1
+
+    @override
+    def on_train_epoch_start(self) -> None:
+        assert self.model is not None
+        self._window_tokens = None
+        # Dropout is the only difference that the mode makes to these models, and a phase may want gradients without it.
+        self.model.train(self.dropout)
+
+    @override
+    def training_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
+        """One micro-batch.
+
+        Returns:
+            ``loss`` for Lightning, and the detached mean ``objective`` for callbacks.
+        """
+        objective = self.objective(batch)
+        self.log("train/objective", objective.detach(), logger=bool(self.trainer.loggers))
+        if not self._steps_in_parts:
+            return {"loss": objective, "objective": objective.detach()}
+        num_tokens = self.num_targets(batch)
+        self._window_tokens = num_tokens if self._window_tokens is None else self._window_tokens + num_tokens
+        return {"loss": objective * (num_tokens / TOKENS_PER_UNIT), "objective": objective.detach()}
+
+    @override
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Turn the sum over micro-batches and ranks into the mean per token (before any clipping)."""
+        if not self._steps_in_parts or self._window_tokens is None:
+            return
+        total = self.trainer.strategy.reduce(self._window_tokens, reduce_op="sum")
+        self._window_tokens = None
+        # Lightning has divided by the accumulation steps and the strategy by the ranks; only the tokens should count.
+        divided_by = self.trainer.accumulate_grad_batches * self.num_replicas
+        factor = TOKENS_PER_UNIT * divided_by / torch.as_tensor(total).clamp(min=1)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        for gradient in gradients:
+            gradient.mul_(factor.to(gradient.dtype) if gradient.dtype == torch.float64 else factor)
+
+    @override
+    def configure_optimizers(self) -> Any:
+        """The optimizer over what is trainable, and the schedule if there is one."""
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        if not parameters:
+            raise ConfigurationError(["model: no parameter is trainable; check `trainable` and `lora`"])
+        optimizer = self.optimizer(parameters)
+        if self.lr_scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step"},
+        }
+
+    # -- measuring -------------------------------------------------------------------------------------------------
+
+    @override
+    def on_validation_epoch_start(self) -> None:
+        assert self.dataset_losses is not None
+        self.dataset_losses.reset()
+
+    @override
+    def validation_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Measure a batch.
+
+        Returns:
+            ``loss_sums`` (``[batch]`` float64, nats) and ``num_tokens`` (``[batch]`` int64), for callbacks.
+        """
+        assert self.dataset_losses is not None
+        loss_sums, num_tokens = example_losses(*self(batch))
+        self.dataset_losses.update(loss_sums, num_tokens, batch["dataset_index"])
+        return {"loss_sums": loss_sums, "num_tokens": num_tokens}
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        assert self.dataset_losses is not None
+        losses = self.dataset_losses.compute().token_loss.float()
+        named = {f"loss/{name}": loss for name, loss in zip(self.evaluation_names, losses, strict=True)}
+        self.log_dict(named, logger=self.log_losses and bool(self.trainer.loggers), rank_zero_only=True)

@@ -1,0 +1,41 @@
+"""What an unlearning objective is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from lightning_untrac.data.collator import LanguageBatch
+
+
+class MeasuresLoss(Protocol):
+    """What an objective may ask of the module: every ``LanguageModule`` has it."""
+
+    def mean_loss(self, batch: LanguageBatch) -> Tensor:
+        """Mean loss per target token, nats."""
+        ...
+
+    def forward(self, batch: LanguageBatch) -> tuple[Tensor, Tensor]:
+        """Logits and the targets that they are held against."""
+        ...
+
+
+class Objective(ABC):
+    """What an unlearning step minimises, chosen by class path in a recipe.
+
+    Its value is a mean per target token, so that micro-batches can be weighted by their tokens.
+
+    Example:
+        >>> class ClampedAscent(Objective):
+        ...     def __init__(self, cap: float) -> None:
+        ...         self.cap = cap
+        ...     def __call__(self, module, batch):
+        ...         return -module.mean_loss(batch).clamp(max=self.cap)
+    """
+
+    @abstractmethod
+    def __call__(self, module: MeasuresLoss, batch: LanguageBatch) -> Tensor:
+        """The objective of one micro-batch, a differentiable scalar."""

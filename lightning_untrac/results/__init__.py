@@ -1,0 +1,115 @@
+"""Tables, comparisons, plots and reports of a run. Names are loaded on first use, so that importing this is cheap."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_untrac.results.comparison import ceiling_name, compare
+    from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
+    from lightning_untrac.results.panels import plot_trajectory
+    from lightning_untrac.results.plots import plot_matrix, save_plots
+    from lightning_untrac.results.report import write_report
+    from lightning_untrac.results.scatter import plot_scatter
+    from lightning_untrac.results.schema import (
+        COMPARISON_SCHEMA,
+        EXAMPLES_SCHEMA,
+        INFLUENCE_SCHEMA,
+        LOSSES_SCHEMA,
+        NATS_PER_TOKEN,
+        NATS_PER_TOKEN_MEAN_OF_EXAMPLES,
+        RELATIVE,
+        STATUSES,
+        UNITS,
+        InfluenceRow,
+        ResultsError,
+    )
+    from lightning_untrac.results.store import (
+        InfluenceStore,
+        atomic_path,
+        atomic_write_bytes,
+        check_writable,
+        equal_tables,
+        read_table,
+        write_table,
+    )
+    from lightning_untrac.results.terminal import comparison_table, losses_table, matrix_table
+
+_HOMES = {
+    "comparison": ("ceiling_name", "compare"),
+    "matrix": ("InfluenceMatrix", "influence_matrix", "methods_of"),
+    "panels": ("plot_trajectory",),
+    "plots": ("plot_matrix", "save_plots"),
+    "scatter": ("plot_scatter",),
+    "report": ("write_report",),
+    "schema": (
+        "COMPARISON_SCHEMA",
+        "EXAMPLES_SCHEMA",
+        "INFLUENCE_SCHEMA",
+        "LOSSES_SCHEMA",
+        "NATS_PER_TOKEN",
+        "NATS_PER_TOKEN_MEAN_OF_EXAMPLES",
+        "RELATIVE",
+        "STATUSES",
+        "UNITS",
+        "InfluenceRow",
+        "ResultsError",
+    ),
+    "store": (
+        "InfluenceStore",
+        "atomic_path",
+        "atomic_write_bytes",
+        "check_writable",
+        "equal_tables",
+        "read_table",
+        "write_table",
+    ),
+    "terminal": ("comparison_table", "losses_table", "matrix_table"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "COMPARISON_SCHEMA",
+    "EXAMPLES_SCHEMA",
+    "INFLUENCE_SCHEMA",
+    "LOSSES_SCHEMA",
+    "NATS_PER_TOKEN",
+    "NATS_PER_TOKEN_MEAN_OF_EXAMPLES",
+    "RELATIVE",
+    "STATUSES",
+    "UNITS",
+    "InfluenceMatrix",
+    "InfluenceRow",
+    "InfluenceStore",
+    "ResultsError",
+    "atomic_path",
+    "atomic_write_bytes",
+    "ceiling_name",
+    "check_writable",
+    "compare",
+    "comparison_table",
+    "equal_tables",
+    "influence_matrix",
+    "losses_table",
+    "matrix_table",
+    "methods_of",
+    "plot_matrix",
+    "plot_scatter",
+    "plot_trajectory",
+    "read_table",
+    "save_plots",
+    "write_report",
+    "write_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that holds it."""
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,224 @@
+"""The matrix of corpora x test sets that a table of influences holds for one method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lightning_untrac.results.schema import (
+    NATS_PER_TOKEN_MEAN_OF_EXAMPLES,
+    RELATIVE,
+    STATUSES,
+    InfluenceRow,
+    ResultsError,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Readout = Literal["difference", "example", "relative"]
+
+#: Flag of a cell that the table holds no reading for.
+MISSING: Final = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class InfluenceMatrix:
+    """Influences of one method, K corpora x M test sets.
+
+    Args:
+        method: As in the ``method`` column.
+        corpora: K names, one a row.
+        test_sets: M names, one a column.
+        values: Mean over seeds, float64 ``[K, M]``, in ``unit``; positive = the corpus helps the model to produce the
+            test set; NaN where nothing was read.
+        std: Standard deviation over seeds (with ``ddof=1``) ``[K, M]``; NaN where fewer than two seeds were read.
+        flags: Worst status of the readings behind a cell, strings ``[K, M]``: ``"ok"``, ``"collapsed"``,
+            ``"nonfinite"`` or ``"missing"``.
+        seeds: The seeds that were read, sorted.
+        unit: Unit of the values.
+    """
+
+    method: str
+    corpora: tuple[str, ...]
+    test_sets: tuple[str, ...]
+    values: npt.NDArray[np.float64]
+    std: npt.NDArray[np.float64]
+    flags: npt.NDArray[np.str_]
+    seeds: tuple[int, ...]
+    unit: str
+
+    @property
+    def num_seeds(self) -> int:
+        """How many seeds were read."""
+        return len(self.seeds)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """Cells that may be compared and ranked: status ok and a finite value; ``[K, M]``."""
+        usable: npt.NDArray[np.bool_] = (self.flags == "ok") & np.isfinite(self.values)
+        return usable
+
+    def select(self, corpora: Sequence[str], test_sets: Sequence[str]) -> InfluenceMatrix:
+        """The same influences with these rows and columns, in this order."""
+        cells = np.ix_([self.corpora.index(c) for c in corpora], [self.test_sets.index(t) for t in test_sets])
+        return replace(
+            self,
+            corpora=tuple(corpora),
+            test_sets=tuple(test_sets),
+            values=self.values[cells],
+            std=self.std[cells],
+            flags=self.flags[cells],
+        )
+
+    def strongest(self) -> list[str]:
+        """The corpus with the largest influence on each test set, among usable cells if there are any.
+
+        Returns:
+            M names; an empty string where no cell of the column is finite.
+        """
+        names = []
+        for column in range(len(self.test_sets)):
+            finite = np.isfinite(self.values[:, column])
+            usable = self.usable[:, column]
+            among = usable if usable.any() else finite
+            best = int(np.argmax(np.where(among, self.values[:, column], -np.inf)))
+            names.append(self.corpora[best] if among.any() else "")
+        return names
+
+    def runner_up(self, test_set: str) -> tuple[str, float] | None:
+        """The corpus that comes second for a test set, and its influence; ``None`` if there is none."""
+        column = self.test_sets.index(test_set)
+        best = self.strongest()[column]
+        others = [
+            (float(self.values[row, column]), name)
+            for row, name in enumerate(self.corpora)
+            if name != best and self.usable[row, column]
+        ]
+        if not others:
+            return None
+        value, name = max(others)
+        return name, value
+
+
+def as_records(rows: pa.Table | Iterable[InfluenceRow]) -> list[dict[str, Any]]:
+    """Rows as plain dicts, whatever they came as."""
+    if hasattr(rows, "to_pylist"):
+        records: list[dict[str, Any]] = rows.to_pylist()
+        return records
+    return [row.as_dict() for row in rows]
+
+
+def methods_of(rows: pa.Table | Iterable[InfluenceRow]) -> list[str]:
+    """The methods in a table, in order of first appearance."""
+    return list(dict.fromkeys(record["method"] for record in as_records(rows)))
+
+
+def _read(record: dict[str, Any], readout: Readout) -> float:
+    if readout == "difference":
+        return float(record["influence"])
+    before, after = (
+        (record["example_loss_before"], record["example_loss_after"])
+        if readout == "example"
+        else (record["loss_before"], record["loss_after"])
+    )
+    if before is None or after is None:
+        raise ResultsError(
+            f"Method {record['method']!r} wrote no losses, so the readout {readout!r} cannot be made for it. "
+            "Use the readout 'difference'."
+        )
+    with np.errstate(all="ignore"):  # an overflow or 0/0 gives inf or NaN, which the flag of the cell says
+        difference = np.float64(after) - np.float64(before)
+        return float(difference if readout == "example" else difference / (np.float64(after) + np.float64(before)))
+
+
+def _select(records: list[dict[str, Any]], step: int | None) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """One record a (corpus, test set, seed): at ``step``, or the final one (the latest, should there be several)."""
+    chosen: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for record in records:
+        if record["final"] if step is None else record["step"] == step:
+            key = (record["corpus"], record["test_set"], record["seed"])
+            if key not in chosen or record["step"] >= chosen[key]["step"]:
+                chosen[key] = record
+    return chosen
+
+
+def influence_matrix(
+    rows: pa.Table | Iterable[InfluenceRow],
+    method: str,
+    step: int | None = None,
+    *,
+    corpora: Sequence[str] | None = None,
+    test_sets: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    readout: Readout = "difference",
+) -> InfluenceMatrix:
+    """Gather the influences of one method into a matrix.
+
+    Args:
+        rows: Readings, as a table or as rows.
+        method: Which method.
+        step: Take the readings at this step; the final ones if ``None``.
+        corpora: Order and choice of the rows; those of the table, in order of first appearance, if ``None``.
+        test_sets: The same for the columns.
+        seeds: Average over these seeds only; all of them if ``None``.
+        readout: ``"difference"`` takes the ``influence`` column; ``"example"`` the difference of the mean losses over
+            examples; ``"relative"`` is (after - before) / (after + before), which has no unit.
+
+    Returns:
+        The matrix, mean over seeds.
+
+    Raises:
+        ResultsError: If the table has no such readings, or the readout needs losses that the method did not write.
+
+    >>> row = InfluenceRow(method="untrac", corpus="forum", test_set="toxic", seed=0, step=8, final=True, influence=0.5)
+    >>> influence_matrix([row], "untrac").values
+    array([[0.5]])
+    """
+    records = as_records(rows)
+    mine = [record for record in records if record["method"] == method]
+    chosen = _select([r for r in mine if seeds is None or r["seed"] in seeds], step)
+    if not chosen:
+        known = ", ".join(dict.fromkeys(r["method"] for r in records)) or "none"
+        what = "no final readings" if step is None else f"no readings at step {step}"
+        if not mine:
+            raise ResultsError(f"There are no influences of method {method!r}; the table has: {known}. Run it first.")
+        steps = ", ".join(str(s) for s in sorted({r["step"] for r in mine})[:12])
+        raise ResultsError(f"Method {method!r} has {what} (steps read: {steps}). Let the run finish, or ask for one.")
+    rows_order = list(corpora) if corpora is not None else list(dict.fromkeys(r["corpus"] for r in mine))
+    columns = list(test_sets) if test_sets is not None else list(dict.fromkeys(r["test_set"] for r in mine))
+
+    shape = (len(rows_order), len(columns))
+    values, std = np.full(shape, np.nan), np.full(shape, np.nan)
+    flags = np.full(shape, MISSING, dtype="<U9")
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for (corpus, test_set, _), record in sorted(chosen.items(), key=lambda item: item[0]):
+        cells.setdefault((corpus, test_set), []).append(record)
+    for i, corpus in enumerate(rows_order):
+        for j, test_set in enumerate(columns):
+            readings = cells.get((corpus, test_set))
+            if not readings:
+                continue
+            cell = np.array([_read(r, readout) for r in readings], dtype=np.float64)
+            with np.errstate(all="ignore"):  # readings that are not finite are flagged, not hidden
+                values[i, j] = cell.mean()
+                std[i, j] = cell.std(ddof=1) if len(cell) > 1 else np.nan
+            flags[i, j] = max((r["status"] for r in readings), key=STATUSES.index)
+            if flags[i, j] == "ok" and not np.isfinite(values[i, j]):
+                flags[i, j] = "nonfinite"
+    units = dict.fromkeys(r["unit"] for r in chosen.values())
+    unit = {"example": NATS_PER_TOKEN_MEAN_OF_EXAMPLES, "relative": RELATIVE}.get(readout, " / ".join(units))
+    return InfluenceMatrix(
+        method=method,
+        corpora=tuple(rows_order),
+        test_sets=tuple(columns),
+        values=values,
+        std=std,
+        flags=flags,
+        seeds=tuple(sorted({seed for _, _, seed in chosen})),
+        unit=unit,
+    )

@@ -1,0 +1,208 @@
+"""What a run's tables say, in sentences: the answer for each test set, and every reason to doubt it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.schema import NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES
+from lightning_untrac.results.style import format_number, method_title, perplexity_change, unit_title
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ACTIONS: Final = {
+    "untrac": "unlearning it raises the loss",
+    "untrac_inv": "unlearning the test set raises the loss on it",
+    "leave_out": "retraining without it raises the loss",
+}
+_CLOSE: Final = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name of the user's inside a sentence: to be set apart, and never to be taken for markup."""
+
+    text: str
+
+
+Sentence = tuple[str | Name, ...]
+
+
+def plain(sentence: Sentence) -> str:
+    """A sentence as text, with names in backticks.
+
+    >>> plain(("It is ", Name("forum"), "."))
+    'It is `forum`.'
+    """
+    return "".join(f"`{part.text}`" if isinstance(part, Name) else part for part in sentence)
+
+
+def headline_method(methods: Sequence[str], reference: str = "leave_out") -> str:
+    """The method whose matrix the answer is read from: UnTrac, UnTrac-Inv, any other, and the reference last.
+
+    >>> headline_method(["leave_out", "graddot", "untrac_inv"])
+    'untrac_inv'
+    """
+    for method in ("untrac", "untrac_inv", *(m for m in methods if m != reference)):
+        if method in methods:
+            return method
+    return methods[0]
+
+
+def answers(matrix: InfluenceMatrix, truth: InfluenceMatrix | None = None) -> list[Sentence]:
+    """One sentence or two a test set: which corpus it comes from most, how much, and whether retraining agrees.
+
+    Args:
+        matrix: Influences of the headline method.
+        truth: Those of retraining, if it was run.
+
+    Returns:
+        M sentences, in the order of the matrix's columns.
+    """
+    sentences = []
+    for column, (test_set, corpus) in enumerate(zip(matrix.test_sets, matrix.strongest(), strict=True)):
+        sentence = _answer(matrix, column, test_set, corpus)
+        if truth is not None and truth.method != matrix.method and test_set in truth.test_sets:
+            found = truth.strongest()[truth.test_sets.index(test_set)]
+            if found == corpus:
+                sentence = (*sentence, " Retraining finds the same corpus.")
+            elif found:
+                sentence = (*sentence, " Retraining finds ", Name(found), " instead.")
+        sentences.append(sentence)
+    return sentences
+
+
+def _answer(matrix: InfluenceMatrix, column: int, test_set: str, corpus: str) -> Sentence:
+    if not corpus or not matrix.usable[:, column].any():
+        return (Name(test_set), ": no reading can be trusted, because every one is flagged.")
+    value = float(matrix.values[matrix.corpora.index(corpus), column])
+    size = f"{format_number(value, signed=False)} {unit_title(matrix.unit)}"
+    if value <= 0:
+        return (
+            *(Name(test_set), " comes from none of the corpora: the largest influence is ", Name(corpus), "'s, "),
+            f"{size}.",
+        )
+    if matrix.unit in (NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES):
+        action = _ACTIONS.get(matrix.method, "its influence on the loss is put")
+        middle = f": {action} {'at' if matrix.method not in _ACTIONS else 'by'} {size}"
+        middle += f" (perplexity {perplexity_change(value)})"
+    else:
+        middle = f": its {method_title(matrix.method)} score is {size}"
+    return (Name(test_set), " comes most from ", Name(corpus), middle, *_lead(matrix, test_set, value))
+
+
+def _lead(matrix: InfluenceMatrix, test_set: str, value: float) -> Sentence:
+    second = matrix.runner_up(test_set)
+    if second is None:
+        return (".",)
+    if second[1] <= 0:
+        return ("; no other corpus helps it.",)
+    ratio = value / second[1]
+    if ratio < _CLOSE:
+        return (", hardly more than the next, ", Name(second[0]), ".")
+    times = "more than 100 times" if ratio > 100 else f"{ratio:.1f} times"
+    return (f", {times} the next, ", Name(second[0]), ".")
+
+
+def doubts(
+    matrices: Sequence[InfluenceMatrix], reference: str = "leave_out", comparison: pa.Table | None = None
+) -> list[tuple[str, Sentence]]:
+    """Everything in the tables that speaks against taking the numbers at face value.
+
+    Args:
+        matrices: One a method.
+        reference: The method that counts as truth.
+        comparison: Rows of ``COMPARISON_SCHEMA``, if there are any.
+
+    Returns:
+        Pairs of level (``"error"``, ``"warning"`` or ``"info"``) and sentence, the worst first.
+    """
+    found: list[tuple[str, Sentence]] = []
+    for matrix in matrices:
+        found += _flagged(matrix)
+        found += _within_noise(matrix)
+    single = [method_title(m.method) for m in matrices if m.num_seeds == 1]
+    if single:
+        found.append(("warning", (f"One seed only for {', '.join(single)}: how much chance moves it is not known.",)))
+    found += _disagreements(matrices)
+    if all(matrix.method != reference for matrix in matrices):
+        found.append(("info", ("No retraining was run, so that nothing here is checked against the truth.",)))
+    for note in _notes(comparison):
+        found.append(("info", (f"Comparison with retraining: {note}",)))
+    return sorted(found, key=lambda pair: ("error", "warning", "info").index(pair[0]))
+
+
+def _notes(comparison: pa.Table | None) -> list[str]:
+    from lightning_untrac.results.terminal import notes
+
+    return [] if comparison is None else notes(comparison)
+
+
+def _flagged(matrix: InfluenceMatrix) -> list[tuple[str, Sentence]]:
+    meanings = {
+        "nonfinite": ("error", "gave losses that are not finite"),
+        "collapsed": ("warning", "made the model collapse: such influences are those of a broken model"),
+        "missing": ("warning", "were not read"),
+    }
+    found: list[tuple[str, Sentence]] = []
+    for flag, (level, meaning) in meanings.items():
+        at = np.argwhere(matrix.flags == flag)
+        if not len(at):
+            continue
+        names = dict.fromkeys(matrix.corpora[i] for i, _ in at)
+        listed: list[str | Name] = []
+        for name in list(names)[:8]:
+            listed += [", " if listed else "", Name(name)]
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        start = f"{method_title(matrix.method)}: {len(at)} of {matrix.flags.size} cells {meaning} ("
+        found.append((level, (start, *listed, f"{more}).")))
+    return found
+
+
+def _within_noise(matrix: InfluenceMatrix) -> list[tuple[str, Sentence]]:
+    found: list[tuple[str, Sentence]] = []
+    for column, (test_set, corpus) in enumerate(zip(matrix.test_sets, matrix.strongest(), strict=True)):
+        second = matrix.runner_up(test_set)
+        if not corpus or second is None:
+            continue
+        first, other = matrix.corpora.index(corpus), matrix.corpora.index(second[0])
+        noise = math.hypot(float(matrix.std[first, column]), float(matrix.std[other, column]))
+        if float(matrix.values[first, column]) - second[1] < noise:
+            found.append(
+                (
+                    "warning",
+                    (
+                        *(
+                            f"{method_title(matrix.method)}, ",
+                            Name(test_set),
+                            ": ",
+                            Name(corpus),
+                            " and ",
+                            Name(second[0]),
+                        ),
+                        " differ by less than the seeds do.",
+                    ),
+                )
+            )
+    return found
+
+
+def _disagreements(matrices: Sequence[InfluenceMatrix]) -> list[tuple[str, Sentence]]:
+    found: list[tuple[str, Sentence]] = []
+    for test_set in dict.fromkeys(t for matrix in matrices for t in matrix.test_sets):
+        named: dict[str, list[str]] = {}
+        for matrix in matrices:
+            if test_set in matrix.test_sets and (corpus := matrix.strongest()[matrix.test_sets.index(test_set)]):
+                named.setdefault(corpus, []).append(method_title(matrix.method))
+        if len(named) > 1:
+            parts: list[str | Name] = []
+            for corpus, methods in named.items():
+                parts += [", " if parts else "", Name(corpus), f" ({', '.join(methods)})"]
+            found.append(("warning", ("The methods disagree on where ", Name(test_set), " comes from: ", *parts, ".")))
+    return found

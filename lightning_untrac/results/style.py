@@ -1,0 +1,154 @@
+"""How results are written and coloured: number formats, names of methods, palettes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+MINUS: Final = "\u2212"
+
+#: Okabe and Ito's palette with brown for yellow, which vanishes on white; told apart with every colour vision.
+PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#44403c", "#8a5a2b")
+GREY: Final = "#a8a29e"
+INK: Final = "#1c1917"
+MUTED: Final = "#78716c"
+#: From "the corpus works against the test set" over nothing to "it helps"; blue and red-brown, safe for all.
+DIVERGING: Final = ("#2b6ca3", "#8dbbdc", "#f5f3f0", "#f0a583", "#b5402a")
+
+_TITLES: Final = {"untrac": "UnTrac", "untrac_inv": "UnTrac-Inv", "leave_out": "Leave-out retraining"}
+
+
+def method_title(method: str) -> str:
+    """What a method is called in headings.
+
+    >>> method_title("untrac_inv")
+    'UnTrac-Inv'
+    """
+    name, _, rest = method.partition(" (")
+    return _TITLES.get(name, name) + (f" ({rest}" if rest else "")
+
+
+def unit_title(unit: str) -> str:
+    """A unit in words.
+
+    >>> unit_title("nats/token")
+    'nats per token'
+    """
+    return unit.replace("nats/token", "nats per token")
+
+
+def shorten(name: str, width: int = 26) -> str:
+    """Cut a long name in its middle: the ends are what tells names apart.
+
+    >>> shorten("a-very-long-name-of-a-corpus-v2", 16)
+    'a-very-l…rpus-v2'
+    """
+    if len(name) <= width:
+        return name
+    tail = (width - 1) // 2
+    return f"{name[: width - 1 - tail]}…{name[-tail:]}"
+
+
+def _common_prefix(names: Sequence[str]) -> str:
+    for i, letters in enumerate(zip(*names, strict=False)):
+        if len(set(letters)) > 1:
+            return names[0][:i]
+    return min(names, key=len)
+
+
+def shorten_all(names: Sequence[str], width: int = 26) -> dict[str, str]:
+    """Cut long names so that they stay different from each other.
+
+    Args:
+        names: Names that stand beside each other.
+        width: Longest length to aim at.
+
+    Returns:
+        What to write for each name. Names that would look alike keep the part in which they differ.
+
+    >>> list(shorten_all(["the-web-part-1-of-2-cleaned", "the-web-part-2-of-2-cleaned"], 14).values())
+    ['the-w…1…eaned', 'the-w…2…eaned']
+    """
+    short = {name: shorten(name, width) for name in names}
+    for text in set(short.values()):
+        alike = [name for name in short if short[name] == text]
+        if len(alike) < 2:
+            continue
+        prefix = _common_prefix(alike)
+        suffix = _common_prefix([name[len(prefix) :][::-1] for name in alike])[::-1]
+        for name in alike:
+            middle = name[len(prefix) : len(name) - len(suffix)]
+            room = max(2, width - len(middle) - 3)
+            head, tail = prefix[: room // 2], suffix[len(suffix) - min(len(suffix), room // 2) :]
+            short[name] = f"{head}…{middle}…{tail}" if suffix else f"{head}…{middle}"
+    return short
+
+
+def format_number(value: float | None, scale: float | None = None, *, signed: bool = True) -> str:
+    """Write a number with about three digits, as many decimals as others of its size get.
+
+    Args:
+        value: The number; ``None`` and NaN become a dash.
+        scale: Size of the largest number that it stands beside; its own if ``None``.
+        signed: Whether positive numbers get a plus sign.
+
+    Returns:
+        Text with a true minus sign.
+
+    >>> format_number(0.12345), format_number(0.004, scale=2.5), format_number(123456.0, signed=False)
+    ('+0.123', '+0.00', '1.23e5')
+    """
+    if value is None or math.isnan(value):
+        return "\u2013"
+    sign = MINUS if value < 0 else "+" if signed and value > 0 else ""
+    size = abs(value)
+    if math.isinf(size):
+        return f"{sign}∞"
+    if size == 0:
+        return "0"
+    top = max(size, abs(scale)) if scale is not None and math.isfinite(scale) else size
+    if top >= 1e5 or top < 1e-3:
+        mantissa, exponent = f"{size:.2e}".split("e")
+        return f"{sign}{mantissa}e{int(exponent)}".replace("e-", f"e{MINUS}")
+    decimals = min(4, max(0, 2 - math.floor(math.log10(top))))
+    text = f"{size:.{decimals}f}"
+    return f"{sign}{text}"
+
+
+def scale_of(values: Iterable[float]) -> float:
+    """Size of the largest finite value; 0 if there is none.
+
+    >>> scale_of([-2.0, 1.0, float("nan")])
+    2.0
+    """
+    return max((abs(v) for v in values if math.isfinite(v)), default=0.0)
+
+
+def perplexity_change(nats: float) -> str:
+    """A change of the loss in nats per token, said as a change of the perplexity.
+
+    >>> perplexity_change(0.12), perplexity_change(3.0), perplexity_change(-0.5), perplexity_change(2000.0)
+    ('13% higher', '20.1 times as high', '39% lower', 'beyond all measure')
+    """
+    if nats > 50:
+        return "beyond all measure"
+    factor = math.exp(nats)
+    if factor >= 3:
+        return f"{factor:.3g} times as high" if factor < 1e4 else f"{factor:.0e} times as high".replace("e+0", "e")
+    percent = abs(factor - 1) * 100
+    digits = 0 if percent >= 10 else 1 if percent >= 1 else 2
+    return f"{percent:.{digits}f}% {'higher' if factor >= 1 else 'lower'}"
+
+
+def seconds_title(seconds: float) -> str:
+    """A duration for people.
+
+    >>> seconds_title(3.2), seconds_title(125.0), seconds_title(7500.0)
+    ('3.2 s', '2 min 5 s', '2 h 5 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"

@@ -1,0 +1,160 @@
+"""Tables of results for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from lightning_untrac.results.comparison import MEAN
+from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.style import format_number, method_title, scale_of, unit_title
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FLAGS = {"collapsed": "collapsed", "nonfinite": "not finite", "missing": "not read"}
+
+
+def _table(title: str) -> Table:
+    return Table(title=Text(title), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def matrix_table(matrix: InfluenceMatrix) -> Table:
+    """A matrix for the terminal: corpora as rows, the strongest of each test set in bold with an arrow.
+
+    Args:
+        matrix: K corpora x M test sets.
+
+    Returns:
+        The table; flagged cells say what is wrong with them.
+    """
+    seeds = "one seed" if matrix.num_seeds == 1 else f"mean of {matrix.num_seeds} seeds"
+    table = _table(f"{method_title(matrix.method)}: influence in {unit_title(matrix.unit)} ({seeds})")
+    table.add_column("corpus", overflow="fold")
+    for name in matrix.test_sets:
+        table.add_column(Text(name, overflow="fold"), justify="right")
+    strongest = matrix.strongest()
+    scales = [scale_of(matrix.values[matrix.usable[:, j], j]) for j in range(len(matrix.test_sets))]
+    for i, corpus in enumerate(matrix.corpora):
+        cells = [Text(corpus)]
+        for j, scale in enumerate(scales):
+            flag = str(matrix.flags[i, j])
+            value = float(matrix.values[i, j])
+            text = format_number(value, scale if flag == "ok" else None)
+            if flag != "ok":
+                cells.append(Text(f"{text}\n{_FLAGS.get(flag, flag)}", style="yellow"))
+            elif corpus == strongest[j]:
+                cells.append(Text(f"\u25b8 {text}", style="bold red" if value > 0 else "bold"))
+            else:
+                cells.append(Text(text, style="blue" if value < 0 else ""))
+        table.add_row(*cells)
+    caption = "\u25b8 strongest of its column. Positive: the corpus helps the model to produce the test set."
+    if (~matrix.usable).any():
+        caption += " Flagged cells are not to be trusted."
+    table.caption = Text(caption)
+    return table
+
+
+def comparison_table(comparison: pa.Table) -> Table:
+    """How well methods agree with the reference, for the terminal.
+
+    Args:
+        comparison: Rows of ``COMPARISON_SCHEMA``.
+
+    Returns:
+        The table, with the notes below it.
+    """
+    rows = comparison.to_pylist()
+    reference = method_title(rows[0]["reference"]).lower() if rows else "the reference"
+    table = _table(f"Agreement with {reference}")
+    table.add_column("test set", overflow="fold")
+    for name in ("Pearson [95% CI]", "Spearman", "top 1", "corpora", "seeds"):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    previous = None
+    for row in rows:
+        if row["method"] != previous:
+            if previous is not None:
+                table.add_section()
+            table.add_row(Text(method_title(row["method"]), style="bold"))
+        previous = row["method"]
+        low, high = _plain(row["ci_low"]), _plain(row["ci_high"])
+        table.add_row(
+            Text(f" {row['test_set']}"),
+            Text(f"{_plain(row['pearson'])} [{low} to {high}]" if low != high else _plain(row["pearson"])),
+            _plain(row["spearman"]),
+            "\u2013" if row["top1"] is None or row["top1"] != row["top1"] else f"{row['top1']:.0%}",
+            str(row["num_corpora"]),
+            str(row["num_seeds"]),
+            style="italic" if row["test_set"] == MEAN else "",
+        )
+    table.caption = Text("\n".join(notes(comparison)))
+    return table
+
+
+def notes(comparison: pa.Table) -> list[str]:
+    """What must be said with a comparison, each thing once.
+
+    Args:
+        comparison: Rows of ``COMPARISON_SCHEMA``.
+
+    Returns:
+        Sentences; a note that only some rows have says which.
+    """
+    seen: dict[str, list[str]] = {}
+    rows = comparison.to_pylist()
+    for row in rows:
+        for note in filter(None, (row["note"] or "").split("; ")):
+            seen.setdefault(note, []).append(f"{method_title(row['method'])}, {row['test_set']}")
+    return [
+        f"{note[0].upper()}{note[1:]}."
+        if len(where) == len(rows) or len(where) > 3
+        else f"{note[0].upper()}{note[1:]} ({'; '.join(where)})."
+        for note, where in seen.items()
+    ]
+
+
+def _plain(value: float | None) -> str:
+    return "\u2013" if value is None or value != value else f"{value:.2f}".replace("-", "\u2212")
+
+
+def losses_table(losses: pa.Table) -> Table:
+    """The losses that ``untrac evaluate`` measured, for the terminal.
+
+    Args:
+        losses: Rows of ``LOSSES_SCHEMA``.
+
+    Returns:
+        The table; the columns of the reference are there only if there is one.
+    """
+    rows = losses.to_pylist()
+    table = _table("Loss in nats per token")
+    referenced = any(row["reference_loss"] is not None for row in rows)
+    for name in ("model", "dataset"):
+        table.add_column(name)
+    for name in (
+        "loss",
+        "mean of examples",
+        *(("reference", "difference") if referenced else ()),
+        "tokens",
+        "examples",
+    ):
+        table.add_column(name, justify="right")
+    for row in rows:
+        reference = (
+            (format_number(row["reference_loss"], signed=False), format_number(row["difference"], row["loss"]))
+            if referenced
+            else ()
+        )
+        table.add_row(
+            Text(row["model"]),
+            Text(row["dataset"]),
+            format_number(row["loss"], signed=False),
+            format_number(row["example_loss"], signed=False),
+            *reference,
+            f"{row['num_tokens']:,}",
+            f"{row['num_examples']:,}",
+        )
+    return table

@@ -1,0 +1,1 @@
+"""The verbs of ``untrac``, one a file: options, checks, then the work."""

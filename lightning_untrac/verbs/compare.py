@@ -1,0 +1,56 @@
+"""``untrac compare``: correlate every method with the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.results import InfluenceStore, compare, comparison_table, write_table
+from lightning_untrac.verbs.output import publish
+from lightning_untrac.verbs.parsing import parse
+from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
+
+
+@dataclass
+class CompareOptions:
+    """Correlate the influences of every method with leave-out retraining, with bootstrap intervals.
+
+    Attributes:
+        output: folder of the run; ``comparison.parquet`` is written there.
+        reference: the method that counts as the truth.
+        methods: the methods to compare; all that are in the table where None.
+        num_resamples: bootstrap resamples of the corpora.
+        seed: seed of the resamples.
+        wandb: send the comparison to Weights & Biases.
+    """
+
+    output: str
+    reference: str = "leave_out"
+    methods: list[str] | None = None
+    num_resamples: int = 2000
+    seed: int = 0
+    wandb: WandbConfig | None = None
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the verb."""
+    options: CompareOptions = parse("compare", CompareOptions, argv, None).options
+    folder = RunFolder(options.output)
+    existing_folder(folder.path)
+    with folder.costs("compare"):
+        comparison = compare(
+            InfluenceStore(folder.path).table(),
+            reference=options.reference,
+            methods=options.methods,
+            num_resamples=options.num_resamples,
+            seed=options.seed,
+        )
+        path = Path(write_table(folder.path / "comparison.parquet", comparison))
+    console = Console()
+    console.print(comparison_table(comparison))
+    console.print(f"table: {path}", soft_wrap=True, highlight=False)
+    publish(options.wandb, folder, "compare")

@@ -1,0 +1,135 @@
+"""``untrac evaluate``: measure the losses of a saved model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.modules import Evaluation, LanguageModule
+from lightning_untrac.results import LOSSES_SCHEMA, losses_table, read_table, write_table
+from lightning_untrac.verbs.parsing import parse
+from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer
+from lightning_untrac.verbs.trace import use_saved_model
+
+STEP = "evaluate"
+TABLE = "losses.parquet"
+
+
+@dataclass
+class EvaluateOptions:
+    """Measure the losses of a saved model on every corpus and test set, also against another model.
+
+    Attributes:
+        output: folder for ``losses.parquet``; its ``model/`` is measured unless ``model.name_or_path`` is given.
+        reference: another model (hub name or folder) to subtract.
+        examples: also write ``example_losses.parquet``, a row an example.
+        wandb: log to Weights & Biases.
+        overwrite: throw away what this step left in the folder under other settings.
+    """
+
+    output: str
+    reference: str | None = None
+    examples: bool = False
+    wandb: WandbConfig | None = None
+    overwrite: bool = False
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the verb."""
+    parsed = parse(STEP, EvaluateOptions, argv, Evaluation)
+    options: EvaluateOptions = parsed.options
+    use_saved_model(parsed.config, options.output, "model")
+    phase = Phase(parsed, STEP, episodic=False)
+    # Another model on the same folder adds rows; nothing here is ever a half-finished run.
+    phase.folder.overwrite = True
+    plan = EpisodePlan("one")
+    phase.data.per_example |= options.examples
+    phase.check(plan, _problems(phase))
+    phase.data.plan = plan
+    phase.start()
+    name = str(phase.module.name_or_path)
+    with phase.folder.costs(STEP):
+        losses, trainer = measure(phase, phase.build_module(), EXAMPLES if options.examples else None)
+        reference = None
+        if options.reference is not None:
+            module = phase.parsed.build()[0]
+            module.name_or_path, module.config = options.reference, None
+            reference, _ = measure(phase, module)
+    rows = loss_rows(name, phase.data.evaluation_names, losses, reference)
+    save_losses(phase.folder.path / TABLE, rows)
+    finish_loggers(trainer)
+    print_losses(rows, f"table: {phase.folder.path / TABLE}")
+
+
+EXAMPLES = "example_losses.parquet"
+
+
+def _problems(phase: Phase) -> list[str]:
+    if phase.data.corpora or phase.data.test_sets:
+        return []
+    return ["data: neither corpora nor test_sets are given; name at least one dataset to measure"]
+
+
+def measure(phase: Phase, module: LanguageModule, examples: str | None = None) -> tuple[DatasetLosses, Any]:
+    """Losses of a module on everything, and the Trainer that measured them."""
+    callbacks = []
+    if examples is not None:
+        from lightning_untrac.callbacks.example_losses import ExampleLosses
+
+        callbacks.append(ExampleLosses(phase.folder.path / examples))
+    trainer = phase.build_trainer(
+        callbacks=callbacks, logger=phase.build_loggers(STEP), enable_checkpointing=False, enable_progress_bar=False
+    )
+    run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
+    assert module.dataset_losses is not None
+    return DatasetLosses(*(values.cpu() for values in module.dataset_losses.compute())), trainer
+
+
+def loss_rows(
+    model: str, names: Sequence[str], losses: DatasetLosses, reference: DatasetLosses | None
+) -> list[dict[str, Any]]:
+    """Rows of LOSSES_SCHEMA."""
+    rows = []
+    for index, name in enumerate(names):
+        loss = float(losses.token_loss[index])
+        before = float(reference.token_loss[index]) if reference is not None else None
+        rows.append(
+            {
+                "model": model,
+                "dataset": name,
+                "loss": loss,
+                "example_loss": float(losses.example_loss[index]),
+                "num_tokens": int(losses.num_tokens[index]),
+                "num_examples": int(losses.num_examples[index]),
+                "reference_loss": before,
+                "difference": loss - before if before is not None else None,
+            }
+        )
+    return rows
+
+
+def save_losses(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Add rows to a table of losses; a model measured again replaces its rows."""
+    import pyarrow as pa
+
+    table = pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA)
+    if path.is_file():
+        earlier = [row for row in read_table(path).to_pylist() if row["model"] != rows[0]["model"]]
+        table = pa.concat_tables([pa.Table.from_pylist(earlier, schema=LOSSES_SCHEMA), table])
+    write_table(path, table)
+
+
+def print_losses(rows: list[dict[str, Any]], where: str) -> None:
+    """Print a table of losses and where it is."""
+    import pyarrow as pa
+
+    console = Console()
+    console.print(losses_table(pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA)))
+    console.print(where, soft_wrap=True, highlight=False)

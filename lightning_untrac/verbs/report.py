@@ -1,0 +1,36 @@
+"""``untrac report``: draw the plots and write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.results import write_report
+from lightning_untrac.verbs.output import publish
+from lightning_untrac.verbs.parsing import parse
+from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
+
+
+@dataclass
+class ReportOptions:
+    """Draw the plots of a run and write ``report.html``, one file that opens offline.
+
+    Attributes:
+        output: folder of the run.
+        wandb: send tables, plots and the result files to Weights & Biases.
+    """
+
+    output: str
+    wandb: WandbConfig | None = None
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the verb."""
+    options: ReportOptions = parse("report", ReportOptions, argv, None).options
+    folder = RunFolder(options.output)
+    existing_folder(folder.path)
+    with folder.costs("report"):
+        path = write_report(folder.path)
+    print(f"plots:  {folder.path / 'plots'}\nreport: {path}")
+    publish(options.wandb, folder, "report")

@@ -1,0 +1,238 @@
+"""The output folder of a run: whose results it holds, which steps are finished, and what they cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_untrac import __version__
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.results import InfluenceStore, ResultsError, atomic_write_bytes, check_writable, write_table
+
+VERSIONED = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "wandb", "peft", "numpy")
+
+STATE = ".untrac"
+"""Hidden folder of what was claimed and finished; its presence says that a folder is ours."""
+
+CHANGES_NOTHING = {
+    "": ("output", "overwrite", "wandb", "config"),
+    "data": ("eval_batch_size", "num_workers", "cache_folder"),
+    "trainer": (
+        *("accelerator", "devices", "num_nodes", "strategy", "logger", "callbacks", "default_root_dir", "profiler"),
+        *("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "log_every_n_steps"),
+    ),
+}
+"""Settings that change where, how fast and how visibly a run goes, but not (beyond rounding) what comes out."""
+
+
+class RunFolder:
+    """One experiment's results.
+
+    A step (a verb, or a method of ``trace``) claims its place with its configuration. The same configuration again
+    goes on where it stopped, or is skipped where it is finished; another one is refused, so that no two experiments
+    ever share a table.
+
+    Args:
+        folder: where results go; made if needed.
+        overwrite: throw away what a step left there under another configuration.
+    """
+
+    def __init__(self, folder: str | Path, overwrite: bool = False) -> None:
+        self.path = Path(folder)
+        self.overwrite = overwrite
+
+    # -- claims ----------------------------------------------------------------------------------------------------
+
+    def problems(self, step: str, identity: dict[str, Any]) -> list[str]:
+        """Why ``step`` can't write here.
+
+        Args:
+            step: e.g. ``trace-untrac``.
+            identity: its resolved configuration, and whatever else its results depend on.
+        """
+        try:
+            check_writable(self.path)
+        except ResultsError as error:
+            return [str(error)]
+        found = []
+        visible = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        if visible and not (self.path / STATE).exists():
+            found.append(
+                f"output: {self.path} holds other files ({', '.join(sorted(visible)[:3])}, ...); name a new folder"
+            )
+        if not self.overwrite and (differences := self._differences(step, identity)):
+            more = f"; and {len(differences) - 4} more" if len(differences) > 4 else ""
+            found.append(
+                f"output: {self.path} holds results of '{step}' with other settings ({'; '.join(differences[:4])}{more}); "
+                "name another folder, or add --overwrite to throw them away"
+            )
+        return found
+
+    def claim_folder(self) -> None:
+        """Say that the folder is ours."""
+        self.write_json(f"{STATE}/folder.json", {"format": 1})
+
+    def claim(self, step: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
+        """Take the place of ``step``, after :meth:`problems` found none.
+
+        Args:
+            step: e.g. ``trace-untrac``.
+            config: its resolved configuration; written to ``<step>.yaml``, which reruns the step.
+            identity: see :meth:`problems`.
+        """
+        if self.overwrite and self._differences(step, identity):
+            self._discard(step)
+        self.claim_folder()
+        self.write_json(f"{STATE}/{step}.claim.json", _flat(_comparable(identity)))
+        self.write_yaml(f"{step}.yaml", config)
+
+    def _differences(self, step: str, identity: dict[str, Any]) -> list[str]:
+        before = self.read_json(f"{STATE}/{step}.claim.json", None)
+        if before is None:
+            return []
+        now = _flat(_comparable(identity))
+        keys = sorted(before.keys() | now.keys())
+        return [f"{k}: {before.get(k)!r} there, {now.get(k)!r} now" for k in keys if before.get(k) != now.get(k)]
+
+    def _discard(self, step: str) -> None:
+        for name in (f"{STATE}/{step}.done.json", f"{step}.json"):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / "checkpoints" / step, ignore_errors=True)
+        method = {"leave-out": "leave_out"}.get(step, step.removeprefix("trace-"))
+        store = InfluenceStore(self.path)
+        if store.path.exists():
+            import pyarrow.compute as pc
+
+            table = store.table()
+            write_table(store.path, table.filter(pc.not_equal(table["method"], method)))
+        if store.examples_path.exists():
+            examples = store.examples()
+            write_table(store.examples_path, examples.filter(pc.not_equal(examples["method"], method)))
+
+    # -- finished steps --------------------------------------------------------------------------------------------
+
+    def is_done(self, step: str, identity: dict[str, Any]) -> bool:
+        """Whether ``step`` was finished with this very configuration."""
+        return self.read_json(f"{STATE}/{step}.done.json", None) == _flat(_comparable(identity))
+
+    def mark_done(self, step: str, identity: dict[str, Any]) -> None:
+        """Remember that ``step`` is finished."""
+        self.write_json(f"{STATE}/{step}.done.json", _flat(_comparable(identity)))
+
+    # -- what the report reads -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def costs(self, step: str) -> Iterator[None]:
+        """Add the time and the peak memory of the block to ``run.json``."""
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        # ru_maxrss is in KiB on Linux and in bytes on macOS.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        entry = {"step": step, "seconds": round(seconds, 2), "peak_memory_mb": round(peak, 1)}
+        run = self.read_json("run.json", {})
+        earlier = [cost for cost in run.get("costs", []) if cost["step"] != step]
+        self.update_run(costs=[*earlier, entry])
+
+    def update_run(self, **fields: Any) -> None:
+        """Set fields of ``run.json``; the command and the versions are added by themselves."""
+        run = self.read_json("run.json", {})
+        run |= {"versions": versions(), "command": run.get("command") or command_line(), **fields}
+        self.write_json("run.json", run)
+
+    def add_notes(self, level: str, texts: list[str]) -> None:
+        """Add sentences to ``notes.json``, each once."""
+        notes = self.read_json("notes.json", [])
+        notes += [note for text in texts if (note := {"level": level, "text": text}) not in notes]
+        self.write_json("notes.json", notes)
+
+    def read_json(self, name: str | Path, otherwise: Any) -> Any:
+        """Content of a json file of the folder, or ``otherwise`` where there is none."""
+        path = self.path / name
+        return json.loads(path.read_text()) if path.is_file() else otherwise
+
+    @rank_zero_only
+    def write_json(self, name: str | Path, content: Any) -> None:
+        """Write a json file of the folder, whole or not at all."""
+        atomic_write_bytes(self.path / name, json.dumps(content, indent=1).encode())
+
+    @rank_zero_only
+    def write_yaml(self, name: str, content: dict[str, Any]) -> None:
+        """Write a configuration with the versions that it ran with in its first line."""
+        head = f"# lightning-untrac {__version__}; " + ", ".join(f"{k} {v}" for k, v in versions().items()) + "\n"
+        atomic_write_bytes(self.path / name, (head + yaml.safe_dump(content, sort_keys=False)).encode())
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {"lightning-untrac": __version__, "python": sys.version.split()[0]}
+    for package in VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def command_line() -> str:
+    """The command as it could be typed again."""
+    return shlex.join(["untrac", *sys.argv[1:]])
+
+
+def files_digest(folder: Path) -> str:
+    """Digest of a saved model's weights, so that a step notices when the model under it has changed.
+
+    Large files are told apart by their size and their first and last 16 MiB.
+    """
+    digest = hashlib.sha256()
+    part = 16 * 2**20
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.name}|{size}|".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(part))
+            file.seek(max(0, size - part))
+            digest.update(file.read(part))
+    return digest.hexdigest()[:16]
+
+
+def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in config.items() if key not in CHANGES_NOTHING[""]}
+    for group in ("data", "trainer"):
+        if isinstance(kept.get(group), dict):
+            kept[group] = {k: v for k, v in kept[group].items() if k not in CHANGES_NOTHING[group]}
+    return kept
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings and lists as one mapping with dotted keys, without the entries that are None."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if value is None:
+        return {}
+    if isinstance(value, dict):
+        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): value}
+
+
+def existing_folder(folder: Path) -> None:
+    """Refuse a folder without results.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    if not (folder / STATE).exists():
+        raise ConfigurationError([f"output: {folder} holds no results; name the folder of a run"])

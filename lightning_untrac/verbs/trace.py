@@ -1,0 +1,140 @@
+"""``untrac trace``: find out which corpora a behaviour comes from, by unlearning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import lightning.pytorch as L
+
+from lightning_untrac.attribution import METHODS, EpisodeRun
+from lightning_untrac.functional import Readout
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.modules import Unlearning
+from lightning_untrac.verbs.output import log_influences, show_influences
+from lightning_untrac.verbs.parsing import parse
+from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer, saved_model
+from lightning_untrac.verbs.run_folder import files_digest
+
+
+@dataclass
+class TraceOptions:
+    """Unlearn each corpus (untrac) or each test set (untrac_inv) from the trained weights and read the losses.
+
+    Attributes:
+        output: folder for the tables and plots; its ``model/`` is traced unless ``model.name_or_path`` is given.
+        method: ``untrac`` unlearns each corpus and reads every test set; ``untrac_inv`` unlearns each test set and
+            reads every corpus.
+        seeds: seeds of the data order; every episode is run once a seed, and tables show their mean.
+        steps: optimizer steps of an episode; None for ``passes``.
+        passes: passes over the unlearned dataset; by default the paper's 1 (untrac) or 5 (untrac_inv).
+        readings: how many readings an episode has, evenly spread, or a list of optimizer steps.
+        collapse_cap: loss in nats per token at which an episode counts as collapsed and ends; by default twice that
+            of a uniform guess; ``.inf`` to never end one.
+        readout: how an influence is read from the losses before and after.
+        store_on: where the pre-unlearning weights are kept: ``cpu`` or ``device``.
+        examples: also write ``examples.parquet``, the influence of every single example (untrac_inv).
+        wandb: watch the run in Weights & Biases.
+        overwrite: throw away what this method left in the folder under other settings.
+    """
+
+    output: str
+    method: Literal["untrac", "untrac_inv"] = "untrac"
+    seeds: list[int] = field(default_factory=lambda: [0])
+    steps: int | None = None
+    passes: float | None = None
+    readings: int | list[int] = 8
+    collapse_cap: float | None = None
+    readout: Readout = "difference"
+    store_on: Literal["cpu", "device"] = "cpu"
+    examples: bool = False
+    wandb: WandbConfig | None = None
+    overwrite: bool = False
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the verb."""
+    parsed = parse("trace", TraceOptions, argv, Unlearning)
+    options: TraceOptions = parsed.options
+    step = f"trace-{options.method}"
+    traced = use_saved_model(parsed.config, options.output, "model")
+    phase = Phase(parsed, step)
+    if traced is not None:
+        phase.identity["model_files"] = files_digest(traced)
+    if options.examples:
+        phase.data.per_example = True
+    if phase.is_done:
+        print(f"trace ({options.method}): finished already")
+        show_influences(phase.folder, options.method)
+        return
+    run = EpisodeRun(
+        METHODS[options.method](),
+        phase.folder.path,
+        phase.build_module,
+        phase.build_trainer,
+        phase.build_loggers,
+        phase.data,
+        seeds=options.seeds,
+        steps=options.steps,
+        passes=options.passes,
+        readings=options.readings,
+        collapse_cap=options.collapse_cap,
+        readout=options.readout,
+        store_on=options.store_on,
+        per_example=options.examples,
+    )
+    plan = run.plan(0)
+    plan.seeds = options.seeds
+    phase.check(plan, _problems(options))
+    phase.start(asked=_asked(phase, options))
+    with phase.folder.costs(step):
+        run_trainer(lambda: run.run(after_fit=lambda trainer: _after_fit(trainer, phase, options)))
+    if phase.config["trainer"].get("fast_dev_run"):
+        print("trace: fast_dev_run took one step and stored nothing")
+        return
+    phase.mark_done()
+    show_influences(phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
+
+
+def _problems(options: TraceOptions) -> list[str]:
+    found = []
+    steps = [options.readings] if isinstance(options.readings, int) else options.readings
+    if not steps or any(step < 1 for step in steps):
+        found.append(f"readings: {options.readings}; give a number of at least 1, or a list of steps")
+    if options.steps is not None and options.passes is not None:
+        found.append("steps and passes: give one of the two")
+    if options.collapse_cap is not None and not options.collapse_cap > 0:
+        found.append(f"collapse_cap: {options.collapse_cap}; give a loss in nats per token, or .inf")
+    if options.examples and options.method != "untrac_inv":
+        found.append("examples: only --method untrac_inv reads single examples of the corpora")
+    return found
+
+
+def _asked(phase: Phase, options: TraceOptions) -> str:
+    data = phase.data
+    return (
+        f"Which of {len(data.corpus_names)} corpora ({', '.join(data.corpus_names)}) make "
+        f"{phase.module.name_or_path} produce {len(data.test_set_names)} test sets ({', '.join(data.test_set_names)})?"
+    )
+
+
+def _after_fit(trainer: L.Trainer, phase: Phase, options: TraceOptions) -> None:
+    if not trainer.fast_dev_run and trainer.is_global_zero:
+        log_influences(trainer, phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
+    finish_loggers(trainer)
+
+
+def use_saved_model(config: Any, output: str, name: str) -> Any:
+    """Let the model default to one that an earlier step saved in the output folder.
+
+    Returns:
+        The local folder of the model that is used, or None for a model of the hub.
+    """
+    from pathlib import Path
+
+    settings = config.model.init_args
+    if settings.get("name_or_path") is None and settings.get("config") is None:
+        settings.name_or_path = saved_model(Path(output), name)
+    path = Path(settings.name_or_path) if settings.get("name_or_path") else None
+    return path if path is not None and path.is_dir() else None

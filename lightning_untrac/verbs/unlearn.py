@@ -1,0 +1,118 @@
+"""``untrac unlearn``: forget one dataset for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_untrac.callbacks import (
+    CollapseGuard,
+    EpisodeProgress,
+    InfluenceLogger,
+    ReadingSchedule,
+    SavePretrained,
+    WeightsMustMove,
+)
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.modules import Unlearning
+from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
+from lightning_untrac.verbs.parsing import parse
+from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer
+from lightning_untrac.verbs.pretrain import last_checkpoint
+from lightning_untrac.verbs.run_folder import files_digest
+from lightning_untrac.verbs.trace import use_saved_model
+
+
+@dataclass
+class UnlearnOptions:
+    """Forget one named dataset, by gradient ascent or another objective, and keep the resulting model.
+
+    Attributes:
+        output: folder for ``unlearned-<forget>/`` (a transformers folder); its ``model/`` is unlearned from unless
+            ``model.name_or_path`` is given.
+        forget: name of the corpus or test set to forget.
+        seed: seed of the data order.
+        steps: optimizer steps; None for ``passes``.
+        passes: passes over the forgotten dataset; 1 by default.
+        readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.
+        collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess.
+        wandb: watch the run in Weights & Biases.
+        overwrite: throw away what this step left in the folder under other settings.
+    """
+
+    output: str
+    forget: str
+    seed: int = 0
+    steps: int | None = None
+    passes: float | None = None
+    readings: int | list[int] = 8
+    collapse_cap: float | None = None
+    wandb: WandbConfig | None = None
+    overwrite: bool = False
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the verb."""
+    parsed = parse("unlearn", UnlearnOptions, argv, Unlearning)
+    options: UnlearnOptions = parsed.options
+    step = f"unlearn-{options.forget}"
+    start = use_saved_model(parsed.config, options.output, "model")
+    phase = Phase(parsed, step)
+    if start is not None:
+        phase.identity["model_files"] = files_digest(start)
+    result = phase.folder.path / f"unlearned-{options.forget}"
+    if phase.is_done:
+        print(f"unlearn: finished already; the model is in {result}")
+        return
+    plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(options.forget,))
+    phase.check(plan, ["steps and passes: give one of the two"] if options.steps and options.passes else [])
+    phase.data.plan = plan
+    phase.start()
+    readings = InfluenceLogger(None, method="unlearn")
+    checkpoints = phase.folder.path / "checkpoints" / step
+    trainer = phase.build_trainer(
+        callbacks=[
+            EpisodeProgress("unlearn"),
+            WeightsMustMove(),
+            CollapseGuard(options.collapse_cap),
+            ReadingSchedule(options.readings),
+            readings,
+            SavePretrained(result),
+            ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, enable_version_counter=False, every_n_epochs=1),
+        ],
+        logger=phase.build_loggers(step),
+        max_epochs=1,
+    )
+    last = last_checkpoint(checkpoints)
+    with phase.folder.costs(step):
+        run_trainer(
+            lambda: trainer.fit(
+                phase.build_module(), datamodule=phase.data, ckpt_path=last, weights_only=True if last else None
+            )
+        )
+    if trainer.fast_dev_run:
+        print("unlearn: fast_dev_run took one step and stored nothing")
+        return
+    _show(phase, readings, str(result))
+    phase.mark_done()
+    finish_loggers(trainer)
+
+
+def _show(phase: Phase, readings: InfluenceLogger, result: str) -> None:
+    import torch
+
+    names = phase.data.evaluation_names
+    final = {row.test_set: row for row in readings.rows if row.final}
+    counts = (torch.tensor([getattr(final[n], c) for n in names]) for c in ("num_tokens", "num_examples"))
+    losses = (torch.tensor([getattr(final[n], c) for n in names]) for c in ("loss_after", "example_loss_after"))
+    rows = loss_rows(result, names, DatasetLosses(*losses, *counts), readings.baseline)
+    save_losses(phase.folder.path / TABLE, rows)
+    status = final[names[0]].status
+    if status != "ok":
+        phase.folder.add_notes("warning", [f"{phase.step}: the model {status} after {final[names[0]].step} steps"])
+        print(f"unlearn: the model {status} after {final[names[0]].step} steps; take fewer, or a lower learning rate")
+    print_losses(rows, f"model: {result}\ntable: {phase.folder.path / TABLE}")

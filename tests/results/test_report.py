@@ -1,0 +1,174 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from lightning_untrac.results import InfluenceStore, ResultsError, compare, influence_matrix, write_report, write_table
+from lightning_untrac.results.narrative import answers, doubts, headline_method, plain
+
+NASTY = '<script>alert("1")</script>'
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Checker(HTMLParser):
+    """Collects tags and attributes, and checks that every element is closed in order."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(path):
+    checker = Checker()
+    checker.feed(path.read_text(encoding="utf-8"))
+    checker.close()
+    assert checker.open == []
+    return checker
+
+
+def fill(folder, rows):
+    store = InfluenceStore(folder)
+    store.append(rows)
+    return store
+
+
+@pytest.fixture
+def full(tmp_path, make_rows):
+    rows = make_rows(corpora=("forum", NASTY, "wiki"), flagged=[("untrac", "wiki", "collapsed")])
+    store = fill(tmp_path, rows)
+    write_table(tmp_path / "comparison.parquet", compare(rows, num_resamples=50))
+    store.append_examples(
+        {
+            "method": "untrac_inv",
+            "corpus": NASTY,
+            "test_set": "bias",
+            "seed": 0,
+            "example": i,
+            "content_hash": f"{i:064x}",
+            "num_tokens": 5,
+            "influence": float(i),
+            "status": "ok",
+        }
+        for i in range(30)
+    )
+    run = {
+        "title": f"Trace of {NASTY}",
+        "asked": "Which corpus? See https://example.com/x.js",
+        "command": "untrac run 'a' && true",
+        "versions": {"torch": "2.13"},
+        "costs": [{"step": "trace", "seconds": 75.0, "peak_memory_mb": 1234.5}],
+        "data": [{"name": NASTY, "role": "corpus", "num_examples": 4000, "truncated": True, "source": "hf://x"}],
+    }
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    (tmp_path / "notes.json").write_text(json.dumps([{"level": "error", "text": f"bad {NASTY}"}, {"text": "cut"}]))
+    (tmp_path / "config.yaml").write_text(f"name: {NASTY}\n")
+    return tmp_path
+
+
+def test_report_is_one_file_that_loads_and_runs_nothing(full):
+    path = write_report(full)
+    assert path == full / "report.html"
+    page = read(path)
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    for _, name, value in page.attributes:
+        assert not name.startswith("on")
+        if name in ("src", "href", "srcset", "data", "action", "poster"):
+            assert value.startswith(("data:image/png;base64,", "#"))
+        assert "url(" not in value
+    style = re.search(r"<style>(.*?)</style>", path.read_text(encoding="utf-8"), re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "http" not in style
+    anchors = {value for tag, name, value in page.attributes if tag == "section" and name == "id"}
+    assert {value[1:] for tag, name, value in page.attributes if tag == "a"} <= anchors
+    assert page.tags.count("img") == 5
+
+
+def test_everything_is_in_it_and_escaped(full):
+    path = write_report(full)
+    text = "".join(read(path).text)
+    assert "<script" not in path.read_text(encoding="utf-8")
+    for wanted in (
+        f"Trace of {NASTY}",
+        "untrac run 'a' && true",
+        f"name: {NASTY}",
+        f"bad {NASTY}",
+        "https://example.com/x.js",
+        "4,000",
+        "1 min 15 s",
+        "1,234 MB",
+        "2.13",
+        "fewer than three",
+        "made the model collapse",
+        "Retraining finds the same corpus.",
+        f"{29:064x}"[:16],
+    ):
+        assert wanted in text, wanted
+    order = [
+        text.index(h) for h in ("comes most from", "What was asked", "Influence of each corpus", "Against retraining")
+    ]
+    assert order == sorted(order)
+
+
+def test_small_report_and_same_bytes_again(tmp_path, make_rows):
+    fill(tmp_path, make_rows(methods=("untrac",), seeds=(0,), steps=(8,)))
+    first = write_report(tmp_path).read_bytes()
+    assert write_report(tmp_path).read_bytes() == first
+    text = "".join(read(tmp_path / "report.html").text)
+    assert "One seed only for UnTrac" in text
+    assert "No retraining was run" in text
+    assert "Over the steps" not in text
+
+
+def test_damaged_or_missing_files_are_named(tmp_path, rows):
+    with pytest.raises(ResultsError, match=r"There is no file .*influence\.parquet"):
+        write_report(tmp_path)
+    fill(tmp_path, rows)
+    (tmp_path / "notes.json").write_text("{")
+    with pytest.raises(ResultsError, match=r"notes\.json cannot be read"):
+        write_report(tmp_path)
+    (tmp_path / "notes.json").write_text("{}")
+    with pytest.raises(ResultsError, match=r"notes\.json holds a dict"):
+        write_report(tmp_path)
+
+
+def test_answers(rows, make_rows):
+    matrix = influence_matrix(rows, "untrac")
+    sentence = plain(answers(matrix)[0])
+    value = matrix.values[0, 0]
+    assert sentence.startswith("`toxicity` comes most from `forum`: unlearning it raises the loss by ")
+    assert f"{value:.3f} nats per token" in sentence
+    name, second = matrix.runner_up("toxicity")
+    assert f"{value / second:.1f} times the next, `{name}`." in sentence
+    negative = influence_matrix(make_rows(scale=-0.1, corpora=("forum",)), "untrac")
+    assert "comes from none of the corpora" in plain(answers(negative)[0])
+    lost = influence_matrix(make_rows(corpora=("forum",), flagged=[("untrac", "forum", "nonfinite")]), "untrac")
+    assert "no reading can be trusted" in plain(answers(lost)[0])
+    assert headline_method(["leave_out"]) == "leave_out"
+
+
+def test_doubts_name_disagreement_and_noise(make_rows):
+    import dataclasses
+
+    rows = [
+        dataclasses.replace(r, influence=5.0 + r.seed) if (r.method, r.corpus) == ("leave_out", "wiki") else r
+        for r in make_rows()
+    ]
+    said = [plain(sentence) for _, sentence in doubts([influence_matrix(rows, m) for m in ("untrac", "leave_out")])]
+    assert any("disagree" in s and "`forum` (UnTrac)" in s and "`wiki` (Leave-out retraining)" in s for s in said)
+    noisy = [dataclasses.replace(r, influence=r.influence + 10 * r.seed) for r in make_rows()]
+    said = [plain(sentence) for _, sentence in doubts([influence_matrix(noisy, "untrac")])]
+    assert any("differ by less than the seeds do" in s for s in said)
