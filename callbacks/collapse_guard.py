@@ -45,7 +45,7 @@ class CollapseGuard(Callback):
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
-            self._judge(pl_module, pl_module.dataset_losses.compute().token_loss)  # type: ignore[union-attr, operator]
+            self._judge(pl_module, pl_module.dataset_losses.losses().token_loss)  # type: ignore[union-attr, operator]
 
     def _judge(self, module: Any, losses: Tensor) -> None:
         if getattr(module, "episode_status", None) != "ok":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
@@ -55,7 +55,7 @@ class InfluenceLogger(Callback):
         self.baseline = baseline
         self._measures_baseline = baseline is None
         self.rows: list[InfluenceRow] = []
-        self._episode_start = 0.0
+        self._episode_start = time.perf_counter()
 
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -81,13 +81,28 @@ class InfluenceLogger(Callback):
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        losses: DatasetLosses = pl_module.dataset_losses.compute()  # type: ignore[union-attr, operator, assignment]
+        losses: DatasetLosses = pl_module.dataset_losses.losses()  # type: ignore[union-attr, operator, assignment]
         losses = DatasetLosses(*(values.cpu() for values in losses))
         if trainer.sanity_checking:
             if self._measures_baseline:
                 self.baseline = losses
         elif trainer.state.fn == TrainerFn.FITTING:
             self._read(trainer, pl_module, losses)
+
+    @override
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        episode = data.current_episode
+        key: Literal["corpus", "test_set"] = "test_set" if data.active_plan.kind == "each_test_set" else "corpus"
+        finished = {(getattr(row, key), row.seed) for row in self.rows if row.final}
+        if self.store is not None and trainer.is_global_zero:
+            finished |= self.store.finished_episodes(self.method, key)
+        # Only possible where a fit is resumed from a checkpoint saved after the last step but before its reading.
+        if (episode.dataset, episode.seed) not in finished and trainer.is_global_zero:
+            raise UnlearningError(
+                f"the episode of {episode.dataset!r} (seed {episode.seed}) ended without a final reading; resume from a "
+                "checkpoint of an earlier step or of the episode before"
+            )
 
     def _read(self, trainer: L.Trainer, module: Any, after: DatasetLosses) -> None:
         if self.baseline is None:

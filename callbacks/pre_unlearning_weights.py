@@ -76,10 +76,8 @@ class PreUnlearningWeights(Callback):
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        resumed_inside = self._resumed is not None and trainer.fit_loop.restarted_mid_epoch
-        if not resumed_inside:
-            self.restore(trainer, pl_module)
-        self._resumed = None
+        # Lightning skips this hook when a fit is resumed inside an episode, and rightly so: that one goes on.
+        self.restore(trainer, pl_module)
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

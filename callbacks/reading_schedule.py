@@ -51,7 +51,15 @@ class ReadingSchedule(Callback):
         self._interval: float = math.inf
 
     @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # A fit that is resumed inside an episode has no start of an epoch.
+        self._plan(trainer)
+
+    @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._plan(trainer)
+
+    def _plan(self, trainer: L.Trainer) -> None:
         batches = int(trainer.num_training_batches)
         self._due = reading_steps(self.readings, math.ceil(batches / trainer.accumulate_grad_batches))
         interval = trainer.val_check_batch

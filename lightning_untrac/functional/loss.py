@@ -38,20 +38,19 @@ def mean_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean negative log-likelihood per target token, in nats, differentiable.
 
     Args:
-        logits: ``[batch, length, vocabulary]``, any float dtype; the log-softmax is taken in float32.
+        logits: ``[batch, length, vocabulary]``, any float dtype; the log-softmax is taken in float32, or in float64 for
+            float64 logits.
         targets: ``[batch, length]`` int64, aligned with ``logits``, :data:`IGNORE_INDEX` where there is no target.
 
     Returns:
-        A float32 scalar; 0 (with a zero gradient) where there is no target at all, so that a rank whose share of a
+        A scalar; 0 (with a zero gradient) where there is no target at all, so that a rank whose share of a
         batch is empty can still take part in the backward pass.
 
     Example:
         >>> round(mean_token_loss(torch.zeros(1, 2, 4), torch.tensor([[0, 3]])).item(), 4)  # uniform: ln 4
         1.3863
     """
-    total = F.cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
-    )
+    total = F.cross_entropy(_precise(logits), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
     return total / (targets != IGNORE_INDEX).sum().clamp(min=1)
 
 
@@ -59,7 +58,8 @@ def example_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Loss sum and target count of each example.
 
     Args:
-        logits: ``[batch, length, vocabulary]``, any float dtype; the log-softmax is taken in float32.
+        logits: ``[batch, length, vocabulary]``, any float dtype; the log-softmax is taken in float32, or in float64 for
+            float64 logits.
         targets: ``[batch, length]`` int64, aligned with ``logits``, :data:`IGNORE_INDEX` where there is no target.
 
     Returns:
@@ -70,10 +70,15 @@ def example_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         >>> [round(s, 4) for s in sums.tolist()], counts.tolist()
         ([2.7726, 1.3863], [2, 1])
     """
-    losses = F.cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="none"
-    ).view_as(targets)
+    losses = F.cross_entropy(_precise(logits), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="none")
+    losses = losses.view_as(targets)
     return losses.double().sum(dim=1), (targets != IGNORE_INDEX).sum(dim=1)
+
+
+def _precise(logits: Tensor) -> Tensor:
+    """``[batch * length, vocabulary]`` in at least float32: a log-softmax in half precision is off by whole percents."""
+    flat = logits.flatten(0, 1)
+    return flat if flat.dtype == torch.float64 else flat.float()
 
 
 def sum_by_dataset(values: Tensor, dataset_index: Tensor, num_datasets: int) -> Tensor:

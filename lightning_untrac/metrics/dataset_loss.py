@@ -41,7 +41,7 @@ class DatasetLoss(Metric):
     Example:
         >>> metric = DatasetLoss(2)
         >>> metric.update(torch.tensor([2.0, 4.0, 3.0]), torch.tensor([1, 3, 2]), torch.tensor([0, 0, 1]))
-        >>> losses = metric.compute()
+        >>> losses = metric.losses()
         >>> losses.token_loss.tolist(), [round(x, 3) for x in losses.example_loss.tolist()]
         ([1.5, 1.5], [1.667, 1.5])
     """
@@ -87,3 +87,7 @@ class DatasetLoss(Metric):
             num_tokens=self.num_tokens.clone(),
             num_examples=self.num_examples.clone(),
         )
+
+    def losses(self) -> DatasetLosses:
+        """:meth:`compute`, always with vectors: torchmetrics makes scalars of the vectors of a single dataset."""
+        return DatasetLosses(*(values.reshape(-1) for values in self.compute()))

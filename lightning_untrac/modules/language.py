@@ -42,7 +42,7 @@ class LanguageModule(L.LightningModule):
         name_or_path: hub name, or a folder made by ``save_pretrained`` (also of LoRA adapters).
         config: ``model_type`` and fields of a transformers configuration, for a model from scratch.
         tokenizer: hub name, folder or ``byte``; by default the model's own.
-        dtype: of the weights: float32, bfloat16 or float16. Mixed precision is the Trainer's ``precision``.
+        dtype: of the weights: float32, bfloat16, float16 or float64. Mixed precision is the Trainer's ``precision``.
         init_seed: draws the first weights of a model from scratch, and of LoRA adapters.
         lora: arguments of ``peft.LoraConfig``; then only the adapters are trained, kept, restored and saved.
         trainable: patterns of the parameters that may move (see ``select_parameters``); None for all of them.
@@ -154,13 +154,7 @@ class LanguageModule(L.LightningModule):
         )
         if self.trainable is not None:
             select_parameters(self.model, self.trainable)
-
-    @override
-    def setup(self, stage: str) -> None:
-        """Prepare to measure the datasets that the DataModule evaluates."""
-        names = self.evaluation_names
-        if names and (self.dataset_losses is None or self.dataset_losses.num_datasets != len(names)):
-            self.dataset_losses = DatasetLoss(len(names)).to(self.trainer.strategy.root_device)
+        self.model.train(self.dropout)
 
     @property
     def evaluation_names(self) -> list[str]:
@@ -215,6 +209,14 @@ class LanguageModule(L.LightningModule):
         self._window_tokens = None
         # Dropout is the only difference that the mode makes to these models, and a phase may want gradients without it.
         self.model.train(self.dropout)
+        if self.dropout:
+            self._seed_dropout()
+
+    def _seed_dropout(self) -> None:
+        """Make an episode's dropout masks depend on nothing that ran before it; each rank has masks of its own."""
+        episode = getattr(getattr(self.trainer, "datamodule", None), "current_episode", None)
+        if episode is not None:
+            torch.manual_seed((episode.seed * 10_007 + episode.pass_index) * 1_000_003 + self.global_rank)
 
     @override
     def training_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
@@ -263,8 +265,8 @@ class LanguageModule(L.LightningModule):
 
     @override
     def on_validation_epoch_start(self) -> None:
-        assert self.dataset_losses is not None
-        self.dataset_losses.reset()
+        # Made here and not in `setup`, after which a Trainer of bf16-true casts every float of the module, sums included.
+        self.dataset_losses = DatasetLoss(len(self.evaluation_names)).to(self.device)
 
     @override
     def validation_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
@@ -281,6 +283,6 @@ class LanguageModule(L.LightningModule):
     @override
     def on_validation_epoch_end(self) -> None:
         assert self.dataset_losses is not None
-        losses = self.dataset_losses.compute().token_loss.float()
+        losses = self.dataset_losses.losses().token_loss.float()
         named = {f"loss/{name}": loss for name, loss in zip(self.evaluation_names, losses, strict=True)}
         self.log_dict(named, logger=self.log_losses and bool(self.trainer.loggers), rank_zero_only=True)

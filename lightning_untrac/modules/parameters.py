@@ -10,10 +10,10 @@ from torch import nn
 from lightning_untrac.errors import ConfigurationError
 
 SHORTHANDS = {
-    "attention": r"(attn|attention|SelfAttention|EncDecAttention)",
-    "mlp": r"(mlp|feed_forward|DenseReluDense|\.fc1\.|\.fc2\.|ffn)",
-    "embedding": r"(embed|wte|wpe|shared\.)",
-    "norm": r"(norm|ln_)",
+    "attention": r"(^|\.)(self_attn|encoder_attn|attn|attention|self_attention|SelfAttention|EncDecAttention)\.",
+    "mlp": r"(^|\.)(mlp|feed_forward|DenseReluDense|fc1|fc2|ffn)\.",
+    "embedding": r"(^|\.)(embed_tokens|embed_positions|wte|wpe|shared|word_embeddings|lm_head)\.",
+    "norm": r"(^|\.)[^.]*(norm|ln_)[^.]*\.",
 }
 """Names for the parts of the usual architectures; anything else is a regular expression."""
 

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_untrac import CollapseGuard, Unlearning
+
+
+def test_a_collapse_ends_the_episode_and_marks_its_readings(trace: Any, make_data: Any) -> None:
+    _, rows, module = trace(
+        data=make_data(batch_size=4),
+        optimizer=lambda p: torch.optim.Adam(p, lr=0.03),
+        steps=30,
+        readings=30,
+        callbacks=(CollapseGuard(),),
+    )
+    cap = 2 * math.log(module.vocabulary_size)
+    for corpus in ("birds", "ships", "bread"):
+        mine = [r for r in rows if r.corpus == corpus]
+        statuses = [r.status for r in sorted(mine, key=lambda r: r.step)]
+        assert "ok" in statuses
+        assert statuses[-1] == "collapsed"
+        assert statuses == sorted(statuses, key=["ok", "collapsed"].index)  # never ok again after a collapse
+        last = max(r.step for r in mine)
+        assert last < 30
+        assert all(r.final == (r.step == last) for r in mine)
+        assert all(r.loss_after <= cap for r in mine if r.status == "ok")
+    # The next episode is not touched by the last one's collapse.
+    assert all(r.status == "ok" for r in rows if r.step == 1)
+
+
+def test_an_infinite_cap_lets_it_run(trace: Any, make_data: Any) -> None:
+    _, rows, _ = trace(
+        data=make_data(batch_size=4),
+        optimizer=lambda p: torch.optim.Adam(p, lr=0.03),
+        steps=20,
+        callbacks=(CollapseGuard(math.inf),),
+    )
+    assert {r.status for r in rows} == {"ok"}
+    assert {r.step for r in rows} == {20}
+
+
+class Breaks(Unlearning):
+    def objective(self, batch: Any) -> torch.Tensor:
+        loss = super().objective(batch)
+        return loss * math.nan if self.trainer.current_epoch == 1 and self.trainer.global_step % 3 == 1 else loss
+
+
+def test_a_nan_ends_its_episode_only(trace: Any, make_data: Any, model_folders: Any) -> None:
+    module = Breaks(model_folders(), optimizer=lambda p: torch.optim.Adam(p, lr=1e-3))
+    _, rows, _ = trace(data=make_data(batch_size=4), module=module, callbacks=(CollapseGuard(),), readings=3)
+    status = {(r.corpus, r.step): r.status for r in rows}
+    assert status["ships", 1] == "ok"
+    assert status["ships", 2] == "nonfinite"
+    assert {s for (corpus, _), s in status.items() if corpus != "ships"} == {"ok"}
+
+
+@pytest.mark.parametrize("cap", [None, 1.5])
+def test_a_reading_above_the_cap_is_marked(trace: Any, make_data: Any, cap: float | None) -> None:
+    _, rows, module = trace(data=make_data(batch_size=4), callbacks=(CollapseGuard(cap),))
+    limit = cap or 2 * math.log(module.vocabulary_size)
+    for row in rows:
+        assert row.loss_after is not None
+        assert (row.status == "collapsed") == (row.loss_after > limit)
