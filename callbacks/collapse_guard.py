@@ -48,7 +48,7 @@ class CollapseGuard(Callback):
             self._judge(pl_module, pl_module.dataset_losses.losses().token_loss)  # type: ignore[union-attr, operator]
 
     def _judge(self, module: Any, losses: Tensor) -> None:
-        if getattr(module, "episode_status", None) != "ok":
+        if getattr(module, "episode_status", "ok") != "ok":
             return
         worst = losses.max().item()
         if not math.isfinite(worst) or not torch.isfinite(losses).all():

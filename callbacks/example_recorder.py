@@ -67,10 +67,9 @@ class ExampleRecorder(Callback):
         if trainer.sanity_checking:
             self._before = self._reading
             return
-        status = getattr(pl_module, "episode_status", "ok")
-        if trainer.fast_dev_run or not (trainer.is_last_batch or status != "ok"):
-            return
-        self.store.append_examples(self._table(trainer, status))
+        final = trainer.is_last_batch or getattr(pl_module, "episode_ended", False)
+        if final and not trainer.fast_dev_run:
+            self.store.append_examples(self._table(trainer, getattr(pl_module, "episode_status", "ok")))
 
     def _table(self, trainer: L.Trainer, status: str) -> Any:
         import pyarrow as pa

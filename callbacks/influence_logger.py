@@ -124,7 +124,7 @@ class InfluenceLogger(Callback):
                     test_set=episode.dataset if inverse else name,
                     seed=episode.seed,
                     step=step,
-                    final=bool(trainer.is_last_batch) or status != "ok",
+                    final=bool(trainer.is_last_batch) or getattr(module, "episode_ended", False),
                     influence=read_out(*pair, self.readout),
                     unit=READOUTS[self.readout],
                     loss_before=before[0],

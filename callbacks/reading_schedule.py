@@ -72,6 +72,6 @@ class ReadingSchedule(Callback):
         step, rest = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
         due = rest == 0 and step in self._due
         due |= (batch_idx + 1) % self._interval == 0
-        due |= getattr(pl_module, "episode_status", "ok") != "ok"
+        due |= getattr(pl_module, "episode_ended", False)
         # inf means "after the last batch only", which Lightning decides by itself.
         trainer.val_check_batch = batch_idx + 1 if due else math.inf

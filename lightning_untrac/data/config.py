@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -25,18 +26,19 @@ class DatasetConfig:
         path: a local file (.jsonl, .json, .csv, .tsv, .parquet, .txt, also .gz), a folder of such files, a folder made
             by ``save_to_disk``, a glob pattern, a hub id such as ``EleutherAI/pile``, or ``builtin:NAME``.
         subset: the hub dataset's configuration name.
-        split: the hub dataset's (or ``save_to_disk`` dictionary's) split.
+        split: the hub dataset's (or ``save_to_disk`` dictionary's) split; plain files have none.
         revision: the hub dataset's revision: pin it to be reproducible.
         text: column with the text. Ignored where ``prompt`` and ``target`` are given.
         prompt: column with the prompt, on which no loss is taken.
         target: column with the target.
         separator: what stands between prompt and target for causal models; tokenised with the target.
-        where: keep only the rows whose columns have these values, e.g. ``{dataset: dataset1}``.
-        split_by: make one dataset of each value of this column.
+        where: keep only the rows whose columns have these values, e.g. ``{dataset: dataset1}``; compared as text.
+        split_by: make one dataset of each value of this column, named after it (``NAME-value`` where a name is given).
         transform: a named preprocessing of well-known suites: see ``lightning_untrac.data.transforms``.
         sample_by: what one example of a plain text file is.
-        num_examples: keep this many examples, drawn once with ``sample_seed``; all of them where there are fewer,
-            which is reported (no example is ever repeated).
+        num_examples: keep this many examples (of each dataset that ``split_by`` makes), drawn once with
+            ``sample_seed``; all of them where there are fewer, which is reported (no example is ever repeated). A
+            built-in dataset is generated at this size.
         sample_seed: seed of that draw.
         share: part of the training mixture that this corpus makes up; all corpora have one or none has. Without
             shares the mixture is the concatenation, so that a corpus' share is its size.
@@ -51,7 +53,7 @@ class DatasetConfig:
     prompt: str | None = None
     target: str | None = None
     separator: str = " "
-    where: dict[str, str] | None = None
+    where: dict[str, str | int | float | bool] | None = None
     split_by: str | None = None
     transform: str | None = None
     sample_by: Literal["line", "paragraph", "document"] = "line"
@@ -83,7 +85,13 @@ class DatasetConfig:
             found.append(f"{label}: give both `prompt` and `target`, or neither (then `text` is read)")
         if self.num_examples is not None and self.num_examples < 1:
             found.append(f"{label}: num_examples is {self.num_examples}; give at least 1, or leave it out for all")
-        if self.share is not None and not self.share > 0:
+        if self.prompt is not None and self.prompt == self.target:
+            found.append(f"{label}: `prompt` and `target` are both column {self.prompt!r}; name two columns")
+        if not self.path:
+            found.append(f"{label}: path is empty; give a file, a folder, a hub id or builtin:NAME")
+        if self.sample_seed < 0:
+            found.append(f"{label}: sample_seed is {self.sample_seed}; give 0 or more")
+        if self.share is not None and not 0 < self.share < math.inf:
             found.append(f"{label}: share is {self.share}; give a positive number")
         if self.transform is not None and self.transform not in TRANSFORMS:
             found.append(f"{label}: transform {self.transform!r} is unknown; there are {', '.join(sorted(TRANSFORMS))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out", "one"]
@@ -23,7 +23,7 @@ class Episode:
         dataset: the corpus or test set unlearned, or the corpus left out; empty for the mixture.
         seed: seed of the data order.
         trains_on: names of the datasets whose examples are stepped on.
-        pass_index: which pass over the same data this is (only the mixture is gone through more than once).
+        pass_index: how many epochs over the same data came before (only the mixture has more than one).
     """
 
     dataset: str
@@ -109,13 +109,7 @@ class EpisodePlan:
             found.append(f"steps: {self.steps}; an episode needs at least 1 optimizer step")
         if not self.num_passes > 0:
             found.append(f"passes: {self.passes}; give a positive number")
-        if not self.seeds:
-            found.append("seeds: none given; name at least one")
-        if len(set(self.seeds)) != len(self.seeds):
-            found.append(f"seeds: {list(self.seeds)} repeats a seed; its episodes would be equal to the last bit")
-        if unknown := [name for name in self.only if name not in {*corpora, *test_sets}]:
-            known = ", ".join([*corpora, *test_sets])
-            found.append(f"no dataset is named {', '.join(map(repr, unknown))}; there are {known}")
+        found += self._seed_problems() + self._only_problems(corpora, test_sets)
         if not corpora and self.kind != "one":
             found.append("corpora: none given; name at least one training dataset")
         if self.kind == "leave_one_out" and len(corpora) == 1:
@@ -123,3 +117,25 @@ class EpisodePlan:
         if not test_sets and self.kind in ("each_corpus", "each_test_set", "leave_one_out"):
             found.append("test_sets: none given; name at least one dataset that shows the behaviour")
         return found
+
+    def _seed_problems(self) -> list[str]:
+        found = []
+        if not self.seeds:
+            found.append("seeds: none given; name at least one")
+        if negative := [seed for seed in self.seeds if seed < 0]:
+            found.append(f"seeds: {negative} are below 0; give 0 or more")
+        if self.kind == "mixture" and len(self.seeds) > 1:
+            found.append(f"seeds: {list(self.seeds)}; the mixture is trained on with one seed, so give one a run")
+        if len(set(self.seeds)) != len(self.seeds):
+            found.append(f"seeds: {list(self.seeds)} repeats a seed; its episodes would be equal to the last bit")
+        return found
+
+    def _only_problems(self, corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
+        if unknown := [name for name in self.only if name not in {*corpora, *test_sets}]:
+            known = ", ".join([*corpora, *test_sets])
+            return [f"no dataset is named {', '.join(map(repr, unknown))}; there are {known}"]
+        candidates = replace(self, only=()).datasets(corpora, test_sets)
+        if self.kind == "mixture" or not (misplaced := [name for name in self.only if name not in candidates]):
+            return []
+        role = "test set" if self.kind == "each_test_set" else "corpus"
+        return [f"only: {', '.join(map(repr, misplaced))} is no {role}, and {self.kind} goes through those"]

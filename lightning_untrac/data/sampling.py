@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -22,6 +23,9 @@ class EpisodeBatchSampler(Sampler[list[int]]):
     The order is drawn from ``seed`` and the pass alone, not from the datasets' names: two copies of a corpus under two
     names are gone through alike.
 
+    Lightning tells samplers which epoch begins (``set_epoch`` of a batch sampler's ``sampler``, which this is itself).
+    Where every epoch goes over the same mixture, ``follows_epochs`` gives each an order of its own.
+
     Args:
         sizes: examples of each dataset.
         batch_size: examples of a micro-batch on one rank.
@@ -29,10 +33,15 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         passes: passes over the data where ``steps`` is None.
         accumulation: micro-batches of an optimizer step.
         seed: seed of the order.
-        pass_index: added to the pass number, so that a later epoch over the same mixture has an order of its own.
-        shares: relative weight of each dataset in a pass; None for its size.
+        pass_index: how many epochs over the same mixture came before, each of as many passes as this one.
+        follows_epochs: whether ``set_epoch`` sets ``pass_index``.
+        shares: relative weight of each dataset in a pass; None for its size. A dataset whose weight asks for more
+            examples than it has gives each of them once before any of them twice.
         rank: this rank among the ``num_replicas`` that each take a part of the batch.
         num_replicas: data-parallel ranks.
+
+    Raises:
+        ValueError: if there are no examples, or ``steps`` and ``passes`` come to no step at all.
 
     Example:
         >>> [sorted(b) for b in EpisodeBatchSampler([3], batch_size=2, seed=0)]
@@ -52,33 +61,44 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         accumulation: int = 1,
         seed: int = 0,
         pass_index: int = 0,
+        follows_epochs: bool = False,
         shares: Sequence[float] | None = None,
         rank: int = 0,
         num_replicas: int = 1,
     ) -> None:
         self.sizes, self.shares = list(sizes), shares
         self.batch_size, self.accumulation = batch_size, accumulation
-        self.seed, self.pass_index = seed, pass_index
+        self.seed, self.pass_index, self.follows_epochs = seed, pass_index, follows_epochs
         self.rank, self.num_replicas = rank, num_replicas
         self.effective_batch_size = batch_size * accumulation * num_replicas
         total = sum(self.sizes)
+        steps_per_pass = math.ceil(total / self.effective_batch_size)
         if steps is None:
             # ceil of each full pass plus the last fraction, because batches do not cross passes
             whole, part = divmod(passes, 1)
-            steps = int(whole) * math.ceil(total / self.effective_batch_size)
-            steps += math.ceil(round(part * total, 6) / self.effective_batch_size)
+            steps = int(whole) * steps_per_pass + math.ceil(round(part * total, 6) / self.effective_batch_size)
+        if total < 1 or steps < 1:
+            raise ValueError(f"an episode needs examples and steps, but there are {total} examples and {steps} steps")
         self.num_steps = steps
+        self._passes = math.ceil(steps / steps_per_pass)
         self.start_batch = 0
+
+    @property
+    def sampler(self) -> EpisodeBatchSampler:
+        """Itself: where Lightning looks for ``set_epoch``."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go on to the order of ``epoch``, if this sampler follows epochs."""
+        if self.follows_epochs:
+            self.pass_index = epoch
 
     def __len__(self) -> int:
         return self.num_steps * self.accumulation
 
     def __iter__(self) -> Iterator[list[int]]:
-        batches = self._batches()
-        for _ in range(self.start_batch):
-            next(batches)
-        self.start_batch = 0
-        yield from batches
+        start, self.start_batch = self.start_batch, 0
+        yield from islice(self._batches(), start, None)
 
     def _batches(self) -> Iterator[list[int]]:
         width = self.batch_size * self.num_replicas
@@ -88,7 +108,7 @@ class EpisodeBatchSampler(Sampler[list[int]]):
                 yield share.tolist() or [FILLER]
 
     def _steps(self) -> Iterator[np.ndarray]:
-        done, pass_index = 0, self.pass_index
+        done, pass_index = 0, self.pass_index * self._passes
         while done < self.num_steps:
             order = self._one_pass(pass_index)
             for start in range(0, len(order), self.effective_batch_size):

@@ -1,38 +1,35 @@
-"""Read the rows of a named dataset, whatever it lies in, through the ``datasets`` library."""
+"""The rows of a named dataset, whatever it lies in, through the ``datasets`` library."""
 
 from __future__ import annotations
 
-import csv
-import glob
-import gzip
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_untrac.data.builtin import builtin_examples, builtin_names
 from lightning_untrac.data.config import NAME_PATTERN, DatasetConfig
+from lightning_untrac.data.files import (
+    FORMATS,
+    READER_VERSION,
+    as_text,
+    ending,
+    file_identities,
+    find_files,
+    missing_column_problems,
+    numbered_rows,
+    text_rows,
+)
+from lightning_untrac.data.progress import progress_bars
 from lightning_untrac.data.transforms import TRANSFORMS
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, raise_if_any
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-FORMATS = {
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".txt": "text",
-    ".text": "text",
-    ".md": "text",
-}
-"""Builder of ``datasets`` for each file ending (a trailing .gz is looked through)."""
-
 BUILTIN = "builtin:"
+QUIET_BYTES = 64 * 2**20
+"""Files below this size are read in a moment and show no bar."""
 
 
 def expand(configs: Iterable[DatasetConfig]) -> list[tuple[DatasetConfig, Dataset]]:
@@ -49,209 +46,224 @@ def expand(configs: Iterable[DatasetConfig]) -> list[tuple[DatasetConfig, Datase
     for config in configs:
         try:
             loaded += _load_entry(config)
-        except ConfigurationError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigurationError(problems)
+        except ConfigurationError as error:  # noqa: PERF203
+            label = config.name or config.path
+            problems += [p if p.startswith(f"{label}:") else f"{label}: {p}" for p in error.problems]
+    raise_if_any(problems)
     return loaded
 
 
 def _load_entry(config: DatasetConfig) -> list[tuple[DatasetConfig, Dataset]]:
-    label = config.name or config.path
-    rows = _read(config, label)
+    rows = _read(config)
+    if len(rows) == 0:
+        raise ConfigurationError([f"{config.path} has no rows"])
     if config.transform is not None:
-        rows = _transformed(rows, config)
         if "prompt" in rows.column_names:
             config = replace(config, prompt="prompt", target="target")
         else:
             config = replace(config, text="text", prompt=None, target=None)
-    needed = {*config.columns, *(config.where or {}), *([config.split_by] if config.split_by else [])}
-    if missing := sorted(needed - set(rows.column_names)):
-        raise ConfigurationError(
-            [f"{label}: has no column {', '.join(map(repr, missing))}; there are {', '.join(rows.column_names)}"]
-        )
+    raise_if_any(missing_column_problems(_needed_columns(config), rows.column_names))
+    rows = _with_label_names(rows, _needed_columns(config))
     for column, value in (config.where or {}).items():
-        rows = _keep(rows, column, value)
+        rows = rows.select(_groups(rows, column).get(as_text(value), []))
         if len(rows) == 0:
-            raise ConfigurationError([f"{label}: no row has {column} = {value!r}; check `where`"])
+            raise ConfigurationError([f"no row has {column} = {value!r}; check `where`"])
     if config.split_by is None:
-        return [(config, _as_strings(rows, config, label))]
-    parts = []
+        return [(config, _as_strings(rows, config))]
+    groups = _groups(rows, config.split_by)
     prefix = f"{config.name}-" if config.name else ""
-    for value in sorted({str(v) for v in rows[config.split_by]}):
-        name = f"{prefix}{value}"
-        if not NAME_PATTERN.fullmatch(name):
-            raise ConfigurationError([f"{label}: column {config.split_by!r} gives the name {name!r}, no file name"])
-        part = replace(config, name=name, split_by=None)
-        parts.append((part, _as_strings(_keep(rows, config.split_by, value), part, name)))
+    problems = []
+    if None in groups:
+        problems.append(
+            f"column {config.split_by!r} is missing in {_count_rows(groups.pop(None))}; fill it in or use `where`"
+        )
+    problems += [
+        f"column {config.split_by!r} gives the name {prefix + value!r}, which can't be a file name; use letters, "
+        "digits, '.', '-' and '_' (100 at most, beginning with a letter or digit)"
+        for value in groups
+        if value is not None and not NAME_PATTERN.fullmatch(prefix + value)
+    ]
+    parts = []
+    for value in sorted(value for value in groups if value is not None):
+        part = replace(config, name=prefix + value, split_by=None)
+        try:
+            parts.append((part, _as_strings(rows.select(groups[value]), part)))
+        except ConfigurationError as error:
+            problems += [f"{value}: {problem}" for problem in error.problems]
+    raise_if_any(problems)
     return parts
 
 
-def _read(config: DatasetConfig, label: str) -> Dataset:
+def _needed_columns(config: DatasetConfig) -> tuple[str, ...]:
+    split_by = [config.split_by] if config.split_by else []
+    return tuple(dict.fromkeys([*config.columns, *(config.where or {}), *split_by]))
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _read(config: DatasetConfig) -> Dataset:
+    if config.path.startswith(BUILTIN):
+        return _read_builtin(config)
+    path = Path(config.path).expanduser()
+    if path.exists() or _looks_local(config.path):
+        return _read_local(config, path)
+    return _read_hub(config)
+
+
+def _looks_local(path: str) -> bool:
+    return path.startswith((".", "/", "~")) or any(c in path for c in "*?[") or ending(Path(path)) in FORMATS
+
+
+def _read_builtin(config: DatasetConfig) -> Dataset:
     import datasets
 
-    if config.path.startswith(BUILTIN):
-        name = config.path.removeprefix(BUILTIN)
-        if name not in builtin_names():
-            raise ConfigurationError([f"{label}: no built-in dataset {name!r}; there are {', '.join(builtin_names())}"])
-        try:
-            return datasets.Dataset.from_list(builtin_examples(name, config.num_examples, config.sample_seed))
-        except ValueError as error:
-            raise ConfigurationError([f"{label}: {error}"]) from error
-    path = Path(config.path).expanduser()
-    if _is_local(config.path):
-        rows = _read_local(config, path, label)
-    else:
-        try:
-            rows = datasets.load_dataset(config.path, config.subset, split=config.split, revision=config.revision)
-        except Exception as error:  # the hub's errors have no common class
-            raise ConfigurationError(
-                [
-                    f"{label}: {config.path!r} is neither a file or folder here nor loadable from the hub "
-                    f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'})"
-                ]
-            ) from error
-    if len(rows) == 0:
-        raise ConfigurationError([f"{label}: {config.path} has no rows"])
-    return rows
+    name = config.path.removeprefix(BUILTIN)
+    if name not in builtin_names():
+        raise ConfigurationError([f"no built-in dataset {name!r}; there are {', '.join(builtin_names())}"])
+    # `num_examples` counts what is left by `where` and in each part of `split_by`, as for any other source.
+    all_rows = config.where or config.split_by or config.transform
+    try:
+        rows = builtin_examples(name, None if all_rows else config.num_examples, config.sample_seed)
+    except ValueError as error:
+        raise ConfigurationError([str(error)]) from error
+    return _transformed(rows, config) if config.transform else datasets.Dataset.from_list(rows)
 
 
-def _is_local(path: str) -> bool:
-    expanded = Path(path).expanduser()
-    looks_local = path.startswith((".", "/", "~")) or any(c in path for c in "*?[") or _format(expanded) is not None
-    return expanded.exists() or looks_local
+def _read_hub(config: DatasetConfig) -> Dataset:
+    import datasets
+
+    try:
+        rows = datasets.load_dataset(config.path, config.subset, split=config.split, revision=config.revision)
+    except Exception as error:  # the hub's errors have no common class
+        raise ConfigurationError(
+            [f"{config.path!r} is neither a file or folder here nor loadable from the hub ({_cause(error)})"]
+        ) from error
+    return _transformed(rows, config) if config.transform else rows
 
 
-def _format(path: Path) -> str | None:
-    return FORMATS.get(path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix)
-
-
-def _read_local(config: DatasetConfig, path: Path, label: str) -> Dataset:
+def _read_local(config: DatasetConfig, path: Path) -> Dataset:
     import datasets
 
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        saved = datasets.load_from_disk(str(path))
+        saved = _load(lambda: datasets.load_from_disk(str(path)), path)
         if isinstance(saved, datasets.DatasetDict):
             if config.split not in saved:
-                raise ConfigurationError([f"{label}: {path} has no split {config.split!r}; there are {', '.join(saved)}"])
+                raise ConfigurationError([f"{path} has no split {config.split!r}; there are {', '.join(saved)}"])
             saved = saved[config.split]
-        return saved
-    files = _files(path, label)
-    formats = {_format(file) for file in files}
-    if len(formats) != 1 or None in formats:
-        endings = ", ".join(sorted({file.suffix or "(none)" for file in files}))
-        raise ConfigurationError(
-            [f"{label}: {path} holds files ending in {endings}; expected one kind of {', '.join(FORMATS)}"]
+        return _transformed(saved, config) if config.transform else saved
+    kind, files = find_files(path)
+    if kind == "parquet":
+        with progress_bars(sum(file.stat().st_size for file in files) > QUIET_BYTES):
+            names = [str(file) for file in files]
+            rows = _load(lambda: datasets.load_dataset("parquet", data_files=names, split="train"), path)
+        return _transformed(rows, config) if config.transform else rows
+    if config.transform:
+        problems: list[str] = []
+        raw = [row for file in files for _, row in numbered_rows(file, config.sample_by, problems)]
+        raise_if_any(problems)
+        return _transformed(raw, config)
+    columns = _needed_columns(config)
+    with progress_bars(sum(file.stat().st_size for file in files) > QUIET_BYTES):
+        return _load(
+            lambda: datasets.Dataset.from_generator(
+                text_rows,
+                features=datasets.Features({column: datasets.Value("string") for column in columns}),
+                gen_kwargs={
+                    "files": file_identities(files),
+                    "columns": columns,
+                    "sample_by": config.sample_by,
+                    "version": READER_VERSION,
+                },
+            ),
+            path,
         )
-    builder = str(formats.pop())
-    options: dict[str, Any] = {}
-    if builder == "text":
-        options["sample_by"] = config.sample_by
-    if builder == "csv":
-        options |= _csv_options(files)
+
+
+def _load(load: Any, path: Path) -> Any:
     try:
-        return datasets.load_dataset(builder, data_files=[str(file) for file in files], split="train", **options)
-    except Exception as error:
-        problems = [p for file in files for p in _unreadable_lines(file, builder)]
-        cause = f"{type(error).__name__}: {error.__cause__ or error}".splitlines()[0]
-        raise ConfigurationError([f"{label}: {p}" for p in problems] or [f"{label}: can't read {path} ({cause})"]) from error
+        return load()
+    except Exception as error:  # `datasets` wraps whatever its readers raise
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, ConfigurationError):
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from None
+        raise ConfigurationError([f"can't read {path} ({_cause(error)})"]) from error
 
 
-def _files(path: Path, label: str) -> list[Path]:
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and _format(file) is not None)
-        if not files:
-            raise ConfigurationError([f"{label}: the folder {path} holds no file ending in {', '.join(FORMATS)}"])
-    elif any(c in str(path) for c in "*?["):
-        files = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
-        if not files:
-            raise ConfigurationError([f"{label}: no file matches {path}"])
-    else:
-        files = [path]
-    if problems := [f"{label}: {file} does not exist" for file in files if not file.exists()] + [
-        f"{label}: {file} is empty" for file in files if file.exists() and file.stat().st_size == 0
-    ]:
-        raise ConfigurationError(problems)
-    return files
+def _cause(error: Exception) -> str:
+    first = error.__cause__ or error
+    return f"{type(first).__name__}: {(str(first).splitlines() or ['no message'])[0]}"
 
 
-def _csv_options(files: list[Path]) -> dict[str, Any]:
-    # Every column as a string, and nothing read as missing: "007", "NA" and "1.0" are text here, not numbers.
-    from datasets import Features, Value
-
-    delimiter = "\t" if files[0].name.removesuffix(".gz").endswith(".tsv") else ","
-    with _open(files[0]) as file:
-        header = next(csv.reader(file, delimiter=delimiter), [])
-    return {
-        "features": Features({column: Value("string") for column in header}),
-        "keep_default_na": False,
-        "sep": delimiter,
-    }
-
-
-def _open(file: Path) -> Any:
-    return gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8", newline="")
-
-
-def _unreadable_lines(file: Path, builder: str, limit: int = 3) -> list[str]:
-    """Find the lines that a failed read choked on; it reads the file again, so only after a failure."""
-    found = []
-    try:
-        with _open(file) as lines:
-            if builder == "json" and (".jsonl" in file.name or ".ndjson" in file.name):
-                for number, line in enumerate(lines, start=1):
-                    try:
-                        if line.strip() and not isinstance(json.loads(line), dict):
-                            found.append(f"{file}, line {number}: not a JSON object")
-                    except json.JSONDecodeError as error:
-                        found.append(f"{file}, line {number}: not valid JSON ({error.msg} at column {error.colno})")
-            elif builder == "csv":
-                rows = csv.reader(lines, delimiter="\t" if ".tsv" in file.name else ",")
-                width = len(next(rows, []))
-                found += [
-                    f"{file}, line {rows.line_num}: {len(row)} fields where the header has {width}"
-                    for row in rows
-                    if row and len(row) != width
-                ]
-            elif builder == "json":
-                json.load(lines)
-    except UnicodeDecodeError as error:
-        found.append(f"{file}: not UTF-8 text (byte {error.start})")
-    except json.JSONDecodeError as error:
-        found.append(f"{file}, line {error.lineno}: not valid JSON ({error.msg} at column {error.colno})")
-    except OSError as error:
-        found.append(f"{file}: {error}")
-    return found[:limit] + ([f"{file}: and {len(found) - limit} more such lines"] if len(found) > limit else [])
-
-
-def _keep(rows: Dataset, column: str, value: str) -> Dataset:
-    return rows.select([index for index, cell in enumerate(rows[column]) if str(cell) == str(value)])
-
-
-def _transformed(rows: Dataset, config: DatasetConfig) -> Dataset:
+def _transformed(rows: Iterable[Any], config: DatasetConfig) -> Dataset:
     import datasets
 
     assert config.transform is not None
-    return datasets.Dataset.from_list(list(TRANSFORMS[config.transform](rows)))
+    try:
+        made: list[dict[str, str]] = list(TRANSFORMS[config.transform](rows))
+    except KeyError as error:
+        raise ConfigurationError(
+            [f"transform {config.transform!r} needs a column {error}, which {config.path} hasn't"]
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError([f"transform {config.transform!r} doesn't fit {config.path} ({error})"]) from error
+    if not made:
+        raise ConfigurationError([f"transform {config.transform!r} keeps no row of {config.path}"])
+    return datasets.Dataset.from_list(made)
 
 
-def _as_strings(rows: Dataset, config: DatasetConfig, label: str) -> Dataset:
+# -- choosing and checking ---------------------------------------------------------------------------------------------
+
+
+def _cells(rows: Dataset, column: str) -> Iterator[Any]:
+    for batch in rows.select_columns([column]).iter(batch_size=10_000):
+        yield from batch[column]
+
+
+def _groups(rows: Dataset, column: str) -> dict[str | None, list[int]]:
+    """Row numbers by the column's value, in one pass."""
+    groups: dict[str | None, list[int]] = {}
+    for index, cell in enumerate(_cells(rows, column)):
+        groups.setdefault(as_text(cell), []).append(index)
+    return groups
+
+
+def _with_label_names(rows: Dataset, columns: Iterable[str]) -> Dataset:
+    """Class labels as their names: a number is no text that a model should learn."""
+    from datasets import ClassLabel, Value
+
+    for column in columns:
+        feature = rows.features[column]
+        if isinstance(feature, ClassLabel):
+            names = [None if i is None or i < 0 else feature.int2str(i) for i in _cells(rows, column)]
+            rows = rows.remove_columns(column).add_column(column, names, feature=Value("string"))
+    return rows
+
+
+def _count_rows(indices: list[int]) -> str:
+    return f"{len(indices)} {'row' if len(indices) == 1 else 'rows'}, first in row {indices[0] + 1}"
+
+
+def _as_strings(rows: Dataset, config: DatasetConfig) -> Dataset:
     """Keep the text columns alone, under their standard names, and refuse cells that are no text."""
     from datasets import Value
 
     standard = ("prompt", "target") if len(config.columns) == 2 else ("text",)
-    rows = rows.select_columns(list(dict.fromkeys(config.columns)))
+    rows = rows.select_columns(list(config.columns))
     for column in config.columns:
         kind = getattr(rows.features[column], "dtype", None)
         if kind is None or kind.startswith(("list", "struct", "binary", "dict")):
-            raise ConfigurationError([f"{label}: column {column!r} holds {rows.features[column]}; expected text"])
+            raise ConfigurationError([f"column {column!r} holds {rows.features[column]}; expected text"])
         if kind not in ("string", "large_string"):
-            rows = rows.cast_column(column, Value("string"))
+            with progress_bars(False):
+                rows = rows.cast_column(column, Value("string"))
         if rows.data.column(column).null_count:
-            missing = [index for index, cell in enumerate(rows[column]) if cell is None]
+            missing = [index for index, cell in enumerate(_cells(rows, column)) if cell is None]
             if missing:
                 raise ConfigurationError(
-                    [f"{label}: column {column!r} is missing in {len(missing)} rows, first in row {missing[0] + 1}"]
+                    [f"column {column!r} is missing in {_count_rows(missing)}; fill it in or use `where`"]
                 )
     renames = {old: new for old, new in zip(config.columns, standard, strict=True) if old != new}
     return rows.rename_columns(renames) if renames else rows

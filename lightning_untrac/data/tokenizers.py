@@ -29,7 +29,9 @@ def load_tokenizer(
         return ByT5Tokenizer()
     try:
         return AutoTokenizer.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
+    except (
+        Exception
+    ) as error:  # transformers, tokenizers and the hub raise all sorts for a file that isn't there or is broken
         cause = (str(error).splitlines() or [""])[0]
         raise ConfigurationError(
             [f"tokenizer: can't load {name_or_path!r} ({cause}); give a hub name, a folder with its files, or 'byte'"]

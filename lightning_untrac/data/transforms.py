@@ -30,7 +30,7 @@ def toxigen(rows: Iterable[Row]) -> Iterator[dict[str, str]]:
         True
     """
     for row in rows:
-        if int(row["prompt_label"]) == 1 and 8 < len(row["generation"].split()) <= 24:
+        if float(row["prompt_label"]) == 1 and 8 < len(row["generation"].split()) <= 24:
             yield {"text": row["generation"], "subset": _file_name(row["group"])}
 
 
@@ -54,7 +54,7 @@ def winobias(rows: Iterable[Row]) -> Iterator[dict[str, str]]:
 def truthfulqa(rows: Iterable[Row]) -> Iterator[dict[str, str]]:
     """TruthfulQA (``truthful_qa``, ``generation``, split ``validation``): each question with each incorrect answer.
 
-    Categories that begin with "Indexical Error" are merged, and so are those that begin with "Confusion"; categories
+    Categories that name "Indexical Error" are merged, and so are those that name "Confusion"; categories
     with fewer than 128 pairs are dropped.
 
     Example:

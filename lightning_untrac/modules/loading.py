@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from lightning_untrac.errors import ConfigurationError
 
@@ -123,15 +124,24 @@ def build_model(
     else:
         base = adapter_base(name_or_path)
         try:
-            model = auto.from_pretrained(
+            model, loading = auto.from_pretrained(
                 base or name_or_path,
                 revision=revision,
                 trust_remote_code=trust_remote_code,
+                output_loading_info=True,
                 **options,
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             cause = (str(error).splitlines() or [""])[0]
+            if "ignore_mismatched_sizes" in cause:
+                cause = "its config.json describes a model of other sizes than the saved weights have"
             raise ConfigurationError([f"model: can't load the weights of {name_or_path!r} ({cause})"]) from error
+        if missing := sorted(loading["missing_keys"]):
+            # transformers would draw them at random and only print a table.
+            raise ConfigurationError(
+                [f"model: the weights of {name_or_path!r} lack {len(missing)} parameters, such as {missing[0]}; they "
+                 "don't fit its config.json"]
+            )  # fmt: skip
         if base is not None:
             model = require_peft().PeftModel.from_pretrained(model, name_or_path, is_trainable=True)
             return model

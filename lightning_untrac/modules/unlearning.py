@@ -92,25 +92,27 @@ class Unlearning(LanguageModule):
         )
         self.unlearning_objective = unlearning_objective or GradientAscent()
         self.episode_status = "ok"
+        self.episode_ended = False
 
     @override
     def objective(self, batch: LanguageBatch) -> Tensor:
         return self.unlearning_objective(self, batch)
 
-    def end_episode(self, status: str) -> None:
-        """Take no further step in this episode.
+    def end_episode(self, status: str = "ok") -> None:
+        """Take no further step in this episode, read the losses once more, and go on with the next one.
 
         Args:
-            status: why: ``collapsed`` or ``nonfinite``; the episode's later readings carry it.
+            status: what the last readings carry: ``ok`` for an episode that has gone far enough, ``collapsed`` or
+                ``nonfinite`` for one that has gone wrong.
         """
-        self.episode_status = status
+        self.episode_status, self.episode_ended = status, True
 
     @override
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
-        self.episode_status = "ok"
+        self.episode_status, self.episode_ended = "ok", False
 
     @override
     def on_train_batch_start(self, batch: LanguageBatch, batch_idx: int) -> int | None:
         # Lightning's documented way to skip the rest of an epoch.
-        return -1 if self.episode_status != "ok" else None
+        return -1 if self.episode_ended else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightning_untrac.results.comparison import ceiling_name, compare
     from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
+    from lightning_untrac.results.ordering import in_configured_order
     from lightning_untrac.results.panels import plot_trajectory
     from lightning_untrac.results.plots import plot_matrix, save_plots
     from lightning_untrac.results.report import write_report
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "comparison": ("ceiling_name", "compare"),
     "matrix": ("InfluenceMatrix", "influence_matrix", "methods_of"),
+    "ordering": ("in_configured_order",),
     "panels": ("plot_trajectory",),
     "plots": ("plot_matrix", "save_plots"),
     "scatter": ("plot_scatter",),
@@ -90,6 +92,7 @@ __all__ = [
     "compare",
     "comparison_table",
     "equal_tables",
+    "in_configured_order",
     "influence_matrix",
     "losses_table",
     "matrix_table",

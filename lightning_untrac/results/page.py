@@ -45,9 +45,9 @@ tr.total td { font-weight: 600; border-bottom-color: var(--muted); }
 td.group { min-width: 9.5rem; font-weight: 600; vertical-align: top; }
 table.matrix { border-collapse: separate; border-spacing: 3px; min-width: 0; }
 table.matrix th, table.matrix td { border: 0; border-radius: 5px; }
-table.matrix td { text-align: center; width: 8rem; min-width: 6.5rem; }
+table.matrix td { text-align: center; width: 9.5rem; min-width: 6.5rem; }
 table.matrix thead td { width: auto; min-width: 0; }
-table.matrix thead th { text-align: center; color: var(--ink); overflow-wrap: anywhere; max-width: 10rem; }
+table.matrix thead th { text-align: center; color: var(--ink); overflow-wrap: anywhere; max-width: 14rem; }
 table.matrix tbody th { color: var(--ink); font-weight: 500; text-align: right; overflow-wrap: anywhere;
   max-width: 18rem; }
 td.best { font-weight: 700; outline: 2px solid var(--ink); outline-offset: -2px; }

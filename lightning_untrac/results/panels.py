@@ -113,7 +113,7 @@ def plot_trajectory(
         add_legend(figure, colours)
         add_heading(
             figure,
-            f"{method_title(method)}: influence while unlearning goes on",
+            f"{method_title(method)}: influence step by step",
             seeds_title(last.num_seeds)
             + (", band: one standard deviation" if last.num_seeds > 1 else "")
             + ("  ·  crosses: the model collapsed or gave no finite loss" if crosses else ""),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_untrac.results.files import atomic_write_bytes, read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
 from lightning_untrac.results.narrative import Sentence, answers, doubts, headline_method
+from lightning_untrac.results.ordering import in_configured_order
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
 from lightning_untrac.results.plots import file_name, save_plots, seeds_title
 from lightning_untrac.results.schema import ResultsError
@@ -149,8 +150,9 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     methods = methods_of(table)
     if not methods:
         raise ResultsError(f"{folder / 'influence.parquet'} holds no rows: there is nothing to report yet.")
-    comparison, examples = _optional(folder / "comparison.parquet"), _optional(folder / "examples.parquet")
     run: dict[str, Any] = _json(folder / "run.json", dict)
+    table = in_configured_order(table, run.get("data") or [])
+    comparison, examples = _optional(folder / "comparison.parquet"), _optional(folder / "examples.parquet")
     remarks: list[Any] = _json(folder / "notes.json", list)
 
     save_plots(folder, table, reference)

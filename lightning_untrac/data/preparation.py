@@ -1,0 +1,172 @@
+"""Load and tokenise named datasets, check that they fit the model, and say what was cut or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.data.sampling import examples_by_share
+from lightning_untrac.data.sources import expand
+from lightning_untrac.data.tokenization import CACHE_PREFIX, TokenizationConfig, tokenize
+from lightning_untrac.data.tokenized import TokenizedDataset
+from lightning_untrac.data.tokenizers import tokenizer_fingerprint
+from lightning_untrac.errors import ConfigurationError
+
+
+class ModelFacts(Protocol):
+    """What the data must know of the model; every ``LanguageModule`` has it."""
+
+    tokenizer: Any
+    is_seq2seq: bool
+    context_length: int | None
+    vocabulary_size: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A copy of :class:`ModelFacts`, looked up once.
+
+    Attributes:
+        tokenizer: of transformers.
+        is_seq2seq: whether the model has an encoder and a decoder.
+        context_length: most tokens that it takes, or None.
+        vocabulary_size: entries of its vocabulary.
+    """
+
+    tokenizer: Any
+    is_seq2seq: bool
+    context_length: int | None
+    vocabulary_size: int
+
+    @classmethod
+    def of(cls, model: ModelFacts) -> Facts:
+        """Look a model's facts up.
+
+        Raises:
+            ConfigurationError: if the model or its tokenizer can't be found.
+        """
+        return cls(model.tokenizer, model.is_seq2seq, model.context_length, model.vocabulary_size)
+
+    def identity(self) -> tuple[Any, ...]:
+        """Equal for two models whose data would come out alike."""
+        fingerprint = tokenizer_fingerprint(self.tokenizer)
+        return fingerprint, self.is_seq2seq, self.context_length, self.vocabulary_size
+
+
+def prepare_datasets(
+    configs: Sequence[DatasetConfig],
+    facts: Facts | None,
+    how: TokenizationConfig | None,
+    cache_folder: Path,
+    *,
+    whole: bool,
+) -> tuple[dict[str, TokenizedDataset], list[str]]:
+    """Load, tokenise and check datasets.
+
+    Args:
+        configs: the datasets.
+        facts: of the model; None where it has problems of its own, so that at least the sources are checked.
+        how: see :class:`TokenizationConfig`; None where ``facts`` is.
+        cache_folder: where token ids are kept.
+        whole: whether examples reach the model whole, or are packed into blocks of a length of their own.
+
+    Returns:
+        The datasets by name, and what is wrong with them or with the ones that are missing.
+    """
+    datasets: dict[str, TokenizedDataset] = {}
+    problems: list[str] = []
+    names: set[str] = set()
+    for config in configs:
+        try:
+            for entry, rows in expand([config]):
+                if entry.name in names:
+                    problems.append(
+                        f"the name {entry.name!r} is made twice; give `split_by` entries names of their own"
+                    )
+                names.add(str(entry.name))
+                if facts is None or how is None:
+                    continue
+                try:
+                    dataset = tokenize(entry, rows, facts.tokenizer, how, cache_folder)
+                except ConfigurationError as error:
+                    problems += [problem for problem in error.problems if problem not in problems]
+                    continue
+                problems += fit_problems(dataset, facts, whole=whole)
+                datasets[dataset.name] = dataset
+        except ConfigurationError as error:
+            problems += error.problems
+    return datasets, problems
+
+
+def length_problems(facts: Facts, max_length: int | None, block_size: int | None) -> list[str]:
+    """Which of the lengths asked for exceed the model's context."""
+    limit = facts.context_length
+    return [
+        f"data.{name}: {value} exceeds the model's context of {limit}"
+        for name, value in (("max_length", max_length), ("block_size", block_size))
+        if limit is not None and value is not None and value > limit
+    ]
+
+
+def fit_problems(dataset: TokenizedDataset, facts: Facts, *, whole: bool) -> list[str]:
+    """What of a dataset the model can't take: token ids that it doesn't know, examples longer than its context.
+
+    Args:
+        dataset: the dataset, cut or not.
+        facts: of the model.
+        whole: whether examples reach the model whole.
+    """
+    found = []
+    if dataset.max_token >= facts.vocabulary_size:
+        found.append(
+            f"{dataset.name}: the tokenizer makes token id {dataset.max_token}, but the model's vocabulary has "
+            f"{facts.vocabulary_size} entries; use the tokenizer that belongs to the model"
+        )
+    limit = facts.context_length
+    if whole and limit is not None and dataset.longest_after_cut > limit:
+        found.append(
+            f"{dataset.name}: an example has {dataset.longest} tokens, more than the model's context of {limit}; "
+            "set data.max_length to cut such examples"
+            + ("" if facts.is_seq2seq else ", or data.block_size to pack corpora")
+        )
+    return found
+
+
+def dataset_notes(dataset: TokenizedDataset, max_length: int | None) -> list[str]:
+    """What of a dataset was cut, left out or asked for in vain, a sentence each."""
+    found = []
+    total, source, wanted = len(dataset), dataset.num_source_examples, dataset.config.num_examples
+    if dataset.num_truncated:
+        found.append(f"{dataset.name}: {dataset.num_truncated} of {total} examples were cut to {max_length} tokens")
+    if source > total:
+        found.append(f"{dataset.name}: {source - total} of {source} examples had nothing to predict and were left out")
+    if wanted is not None and source < wanted:
+        found.append(f"{dataset.name}: has {source} examples, fewer than the {wanted} asked for; all were used once")
+    return found
+
+
+def share_notes(sizes: Mapping[str, int], shares: Sequence[float]) -> list[str]:
+    """Which corpora come more than once into a pass of the mixture, because their share is more than what they have."""
+    counts = examples_by_share(shares, sum(sizes.values()))
+    return [
+        f"{name}: its share of the mixture asks for {count} examples (or blocks) a pass and it has {size}, so some are "
+        "repeated within a pass"
+        for (name, size), count in zip(sizes.items(), counts, strict=True)
+        if count > size
+    ]
+
+
+def default_cache_folder() -> Path:
+    """Inside the cache of ``datasets``."""
+    from datasets import config
+
+    return Path(config.HF_DATASETS_CACHE) / "lightning-untrac"
+
+
+def clear_cache(folder: Path) -> None:
+    """Delete the cached token ids in ``folder``, and nothing else that may lie there."""
+    for file in folder.glob(f"{CACHE_PREFIX}*.arrow"):
+        file.unlink()

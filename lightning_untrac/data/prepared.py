@@ -1,0 +1,132 @@
+"""The DataModule's first half: load and tokenise the datasets once the model is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+
+from lightning_untrac.data.config import DatasetConfig, config_problems
+from lightning_untrac.data.preparation import (
+    Facts,
+    ModelFacts,
+    clear_cache,
+    default_cache_folder,
+    length_problems,
+    prepare_datasets,
+)
+from lightning_untrac.data.tokenization import TokenizationConfig
+from lightning_untrac.data.tokenized import TokenizedDataset
+from lightning_untrac.errors import ConfigurationError, raise_if_any
+
+
+class PreparedDataModule(L.LightningDataModule):
+    """Named corpora and test sets, tokenised for the model that a Trainer fits; a subclass serves them.
+
+    Attributes:
+        tokenized_corpora: the corpora by name, once :meth:`prepare` has run.
+        tokenized_test_sets: the test sets by name.
+    """
+
+    corpora: list[DatasetConfig]
+    test_sets: list[DatasetConfig]
+    batch_size: int | None
+    eval_batch_size: int
+    block_size: int | None
+    max_length: int | None
+    append_eos: bool
+    per_example: bool
+    corpus_eval_examples: int | None
+    cache_folder: str | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokenized_corpora: dict[str, TokenizedDataset] = {}
+        self.tokenized_test_sets: dict[str, TokenizedDataset] = {}
+        self._facts: Facts | None = None
+        self._prepared_for: ModelFacts | None = None
+        self._identity: tuple[Any, ...] | None = None
+
+    def problems(self) -> list[str]:
+        """What is wrong before any file is opened."""
+        found = config_problems(self.corpora, self.test_sets)
+        for name in ("batch_size", "eval_batch_size", "block_size", "max_length", "corpus_eval_examples"):
+            value = getattr(self, name)
+            least = {"block_size": 3, "max_length": 2}.get(name, 1)
+            if value is not None and value < least:
+                found.append(f"data.{name}: {value} is too small; give at least {least}")
+        return found
+
+    def prepare(self, facts: ModelFacts) -> None:
+        """Load and tokenise everything and check that it fits the model; a second call for a like model does nothing.
+
+        Args:
+            facts: tokenizer, context length and vocabulary of the model, such as any ``LanguageModule``.
+
+        Raises:
+            ConfigurationError: with every problem of the options, of the model's tokenizer and of every dataset.
+        """
+        if facts is self._prepared_for:
+            return
+        problems = self.problems()
+        known: Facts | None = None
+        try:
+            known = Facts.of(facts)
+            identity = known.identity()
+            if self._identity == identity:
+                self._prepared_for = facts
+                return
+        except ConfigurationError as error:
+            problems += error.problems
+        if known is not None:
+            problems += length_problems(known, self.max_length, self.block_size if self._packs(known) else None)
+        corpora, found = self._prepared(self.corpora, known, packed=known is not None and self._packs(known))
+        test_sets, test_problems = self._prepared(self.test_sets, known, packed=False)
+        problems += found + test_problems
+        named = {config.name for config in self.corpora} & {config.name for config in self.test_sets}  # told already
+        both = (corpora.keys() & test_sets.keys()) - named
+        problems += [f"the name {name!r} is both a corpus and a test set" for name in sorted(both)]
+        raise_if_any(dict.fromkeys(problems))
+        self._facts, self._prepared_for, self._identity = known, facts, identity
+        self.tokenized_corpora, self.tokenized_test_sets = corpora, test_sets
+
+    def _prepared(
+        self, configs: Sequence[DatasetConfig], facts: Facts | None, packed: bool
+    ) -> tuple[dict[str, TokenizedDataset], list[str]]:
+        # Examples are cut, blocks are not; per_example asks for examples of the packed corpora too.
+        whole = not packed or self.per_example
+        how = None
+        if facts is not None:
+            how = TokenizationConfig(facts.is_seq2seq, self.max_length if whole else None, self.append_eos)
+        sound = [config for config in configs if not config.problems("")]
+        return prepare_datasets(sound, facts, how, self._cache_folder(), whole=whole)
+
+    def prepare_data(self) -> None:
+        """Fill the cache, in one process of each machine."""
+        self.prepare(self._attached_model())
+
+    def _attached_model(self) -> ModelFacts:
+        module: Any = self.trainer.lightning_module if self.trainer is not None else None
+        if hasattr(module, "tokenizer"):
+            return module
+        if self._prepared_for is not None:
+            return self._prepared_for
+        raise ConfigurationError(["data: not attached to a Trainer with a LanguageModule; call prepare(module) first"])
+
+    def _known(self) -> Facts:
+        if self._facts is None:
+            self.prepare(self._attached_model())
+        assert self._facts is not None
+        return self._facts
+
+    def _cache_folder(self) -> Path:
+        return Path(self.cache_folder).expanduser() if self.cache_folder is not None else default_cache_folder()
+
+    def clear_cache(self) -> None:
+        """Delete the cached token ids."""
+        clear_cache(self._cache_folder())
+
+    def _packs(self, facts: Facts) -> bool:
+        return self.block_size is not None and not facts.is_seq2seq

@@ -1,0 +1,129 @@
+"""Token ids on disk, read in place: rows of a memory-mapped table, or blocks across them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lightning_untrac.data.config import DatasetConfig
+
+
+class TokenArrays:
+    """One list column of an Arrow table as a flat array and offsets, memory-mapped, without a copy.
+
+    Args:
+        column: a chunked array of lists of integers.
+    """
+
+    def __init__(self, column: Any) -> None:
+        self._values, offsets, base = [], [np.zeros(1, dtype=np.int64)], 0
+        for chunk in column.chunks:
+            chunk_offsets = chunk.offsets.to_numpy()
+            self._values.append(chunk.values.to_numpy()[chunk_offsets[0] : chunk_offsets[-1]])
+            offsets.append(chunk_offsets[1:].astype(np.int64) - chunk_offsets[0] + base)
+            base += int(chunk_offsets[-1] - chunk_offsets[0])
+        self.offsets = np.concatenate(offsets)
+        self._chunk_ends = np.cumsum([len(values) for values in self._values], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def num_tokens(self) -> int:
+        """All tokens of all rows."""
+        return int(self.offsets[-1])
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
+    def slice(self, start: int, stop: int) -> np.ndarray:
+        """Tokens ``start`` to ``stop`` of the concatenation of all rows."""
+        chunk = int(np.searchsorted(self._chunk_ends, start, side="right"))
+        parts = []
+        while start < stop:
+            begin = int(self._chunk_ends[chunk]) - len(self._values[chunk])
+            end = min(stop, int(self._chunk_ends[chunk]))
+            parts.append(self._values[chunk][start - begin : end - begin])
+            start, chunk = end, chunk + 1
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
+
+
+class TokenizedDataset:
+    """A named dataset's examples as token ids; an indexable of ``{"input_ids", "labels"}`` int32 arrays.
+
+    Attributes:
+        name: the dataset's name.
+        config: where it came from.
+        num_source_examples: rows before empty ones were dropped.
+        num_truncated: examples that were cut to ``max_length``.
+        longest: tokens of the longest example before any cut (its source or its target, whichever is longer).
+        longest_after_cut: the same after cuts.
+        max_token: largest token id.
+    """
+
+    def __init__(self, config: DatasetConfig, table: Any, num_source_examples: int) -> None:
+        self.name = str(config.name)
+        self.config = config
+        self.input_ids = TokenArrays(table.column("input_ids"))
+        self.labels = TokenArrays(table.column("labels"))
+        self._hashes = table.column("content_hash")
+        self.num_source_examples = num_source_examples
+        lengths = np.asarray(table.column("num_tokens_before_cut").to_numpy())
+        self.longest = int(lengths.max(initial=0))
+        self.longest_after_cut = max(
+            np.diff(self.input_ids.offsets).max(initial=0), np.diff(self.labels.offsets).max(initial=0)
+        )
+        self.num_truncated = int(np.asarray(table.column("truncated").to_numpy()).sum())
+        self.num_targets = int(np.asarray(table.column("num_targets").to_numpy()).sum())
+        self.max_token = int(np.asarray(table.column("max_token").to_numpy()).max(initial=0))
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return {"input_ids": self.input_ids[index], "labels": self.labels[index]}
+
+    def content_hash(self, index: int) -> str:
+        """16 hexadecimal digits of the SHA-256 of the example's text: its identity across runs and subsamples."""
+        return str(self._hashes[index].as_py())
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each example, to put alike ones into one batch."""
+        return np.diff(self.input_ids.offsets)
+
+
+class PackedBlocks:
+    """The same tokens as consecutive blocks, documents after one another: every token is in exactly one block.
+
+    Where a single token would be left over at the end, from which nothing can be predicted, the block before it gives
+    one more to it.
+
+    Args:
+        dataset: a causal model's tokenised dataset.
+        block_size: tokens of a block, at least 3; the last block (or the last two) may be shorter.
+    """
+
+    def __init__(self, dataset: TokenizedDataset, block_size: int) -> None:
+        self.dataset, self.block_size = dataset, block_size
+        self.name = dataset.name
+        total = dataset.input_ids.num_tokens
+        self._ends = np.append(np.arange(block_size, total, block_size, dtype=np.int64), total)
+        if len(self._ends) > 1 and total % block_size == 1:
+            self._ends[-2] -= 1
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        start, stop = (int(self._ends[index - 1]) if index else 0), int(self._ends[index])
+        return {
+            "input_ids": self.dataset.input_ids.slice(start, stop),
+            "labels": self.dataset.labels.slice(start, stop),
+        }
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each block."""
+        return np.diff(self._ends, prepend=0)
