@@ -47,9 +47,14 @@ class EpisodeProgress(ProgressBar):
     @override
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._say(f"{self.phase}: reading the losses at the start weights")
+        self._start("reading the losses at the start weights", None)
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._progress is None:
+            self._start(self._describe(trainer), self._total(trainer))
+
+    def _start(self, description: str, total: int | None) -> None:
         if not self._is_live:
             return
         self._progress = Progress(
@@ -64,7 +69,7 @@ class EpisodeProgress(ProgressBar):
             console=self._console,
         )
         self._progress.start()
-        self._task = self._progress.add_task(self._describe(trainer), total=self._total(trainer), phase=self.phase)
+        self._task = self._progress.add_task(description, total=total, phase=self.phase)
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
@@ -82,12 +87,12 @@ class EpisodeProgress(ProgressBar):
 
     @override
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._progress is not None:
+        if self._progress is not None and not trainer.sanity_checking:
             self._progress.update(self._task, description=f"{self._describe(trainer)} [dim](reading losses)[/]")
 
     @override
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._progress is not None:
+        if self._progress is not None and not trainer.sanity_checking:
             self._progress.update(self._task, description=self._describe(trainer))
 
     @override
@@ -118,7 +123,9 @@ class EpisodeProgress(ProgressBar):
         """Batches of each episode, known before it starts; a limit on training batches holds for each."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         limit = trainer.limit_train_batches
-        lengths = [len(data.sampler(e, trainer.accumulate_grad_batches, 0, _replicas(trainer))) for e in data.episodes()]
+        lengths = [
+            len(data.sampler(e, trainer.accumulate_grad_batches, 0, _replicas(trainer))) for e in data.episodes()
+        ]
         if isinstance(limit, float):
             lengths = [int(length * limit) for length in lengths]
         elif limit is not None:

@@ -68,7 +68,7 @@ class ExampleRecorder(Callback):
             self._before = self._reading
             return
         final = trainer.is_last_batch or getattr(pl_module, "episode_ended", False)
-        if final and not trainer.fast_dev_run:
+        if final and not getattr(trainer, "fast_dev_run", False):
             self.store.append_examples(self._table(trainer, getattr(pl_module, "episode_status", "ok")))
 
     def _table(self, trainer: L.Trainer, status: str) -> Any:

@@ -60,7 +60,7 @@ class InfluenceLogger(Callback):
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit" and self._measures_baseline:
-            trainer.num_sanity_val_steps = math.inf  # type: ignore[assignment]
+            trainer.num_sanity_val_steps = math.inf
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -70,7 +70,7 @@ class InfluenceLogger(Callback):
                 "(Trainer(limit_val_batches) must not be 0)"
             )
         for logger in trainer.loggers:
-            experiment = getattr(logger, "experiment", None)
+            experiment: Any = getattr(logger, "experiment", None)
             if hasattr(experiment, "define_metric"):  # W&B: curves of all episodes side by side, not one after another
                 for pattern in ("influence/*", "loss/*"):
                     experiment.define_metric(pattern, step_metric=EPISODE_STEP)
@@ -81,7 +81,7 @@ class InfluenceLogger(Callback):
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        losses: DatasetLosses = pl_module.dataset_losses.losses()  # type: ignore[union-attr, operator, assignment]
+        losses: DatasetLosses = pl_module.dataset_losses.losses()  # type: ignore[union-attr, operator]
         losses = DatasetLosses(*(values.cpu() for values in losses))
         if trainer.sanity_checking:
             if self._measures_baseline:
@@ -100,8 +100,8 @@ class InfluenceLogger(Callback):
         # Only possible where a fit is resumed from a checkpoint saved after the last step but before its reading.
         if (episode.dataset, episode.seed) not in finished and trainer.is_global_zero:
             raise UnlearningError(
-                f"the episode of {episode.dataset!r} (seed {episode.seed}) ended without a final reading; resume from a "
-                "checkpoint of an earlier step or of the episode before"
+                f"the episode of {episode.dataset!r} (seed {episode.seed}) ended without a final reading; resume from "
+                "a checkpoint of an earlier step or of the episode before"
             )
 
     def _read(self, trainer: L.Trainer, module: Any, after: DatasetLosses) -> None:
@@ -111,7 +111,7 @@ class InfluenceLogger(Callback):
         episode, plan = data.current_episode, data.active_plan
         batches_done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         step = math.ceil(batches_done / trainer.accumulate_grad_batches)
-        status = getattr(module, "episode_status", "ok")
+        status: Any = getattr(module, "episode_status", "ok")
         rows = []
         for index, name in enumerate(data.evaluation_names):
             inverse = plan.kind == "each_test_set"
@@ -139,7 +139,7 @@ class InfluenceLogger(Callback):
             )
         self.rows += rows
         self._log(trainer, rows, several_seeds=len(plan.seeds) > 1)
-        if self.store is not None and trainer.is_global_zero and not trainer.fast_dev_run:
+        if self.store is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
             self.store.append(rows)
 
     def _log(self, trainer: L.Trainer, rows: list[InfluenceRow], several_seeds: bool) -> None:

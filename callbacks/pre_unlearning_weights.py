@@ -89,8 +89,8 @@ class PreUnlearningWeights(Callback):
         # One rank of a sharded model may hold nothing that moved; all ranks must agree before one of them raises.
         if not trainer.strategy.reduce_boolean_decision(moved, all=False):
             raise UnlearningError(
-                f"episode {trainer.current_epoch + 1} moved no weight at all: check the learning rate, `trainable`, and "
-                "with LoRA and gradient checkpointing that the model's inputs require gradients "
+                f"episode {trainer.current_epoch + 1} moved no weight at all: check the learning rate, `trainable`, "
+                "and with LoRA and gradient checkpointing that the model's inputs require gradients "
                 "(model.enable_input_require_grads())"
             )
 
@@ -175,7 +175,8 @@ def _local(tensor: Tensor) -> Tensor:
 
 def _changeable(module: L.LightningModule) -> Iterator[tuple[str, Tensor]]:
     """Trainable parameters (tied ones once) and buffers, of the model alone: metric states are not weights."""
-    model = module.model if isinstance(getattr(module, "model", None), torch.nn.Module) else module
+    model = getattr(module, "model", None)
+    model = model if isinstance(model, torch.nn.Module) else module
     trainable = ((name, p) for name, p in model.named_parameters() if p.requires_grad)
     return chain(trainable, model.named_buffers())
 

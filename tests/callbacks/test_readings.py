@@ -4,15 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 
 from lightning_untrac import ReadingSchedule
-from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.results import InfluenceStore
 
 
 @pytest.mark.parametrize(
-    ("readings", "expected"), [(1, {6}), (2, {3, 6}), (6, {1, 2, 3, 4, 5, 6}), ([1, 2], {1, 2, 6}), (50, set(range(1, 7)))]
+    ("readings", "expected"),
+    [(1, {6}), (2, {3, 6}), (6, {1, 2, 3, 4, 5, 6}), ([1, 2], {1, 2, 6}), (50, set(range(1, 7)))],
 )
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_losses_are_read_at_the_asked_optimizer_steps(
