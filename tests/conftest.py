@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ os.environ["WANDB_SILENT"] = "true"
 os.environ.pop("WANDB_API_KEY", None)
 
 WORDS = {
-    "birds": "heron wren gull plover nest wing egg reed shore flight".split(),
-    "ships": "mast keel anchor sail harbour rope tide captain deck cargo".split(),
-    "bread": "flour oven yeast crust dough salt loaf baker knead warm".split(),
-    "stars": "comet orbit moon dust ring night telescope red dwarf sky".split(),
+    "birds": ["heron", "wren", "gull", "plover", "nest", "wing", "egg", "reed", "shore", "flight"],
+    "ships": ["mast", "keel", "anchor", "sail", "harbour", "rope", "tide", "captain", "deck", "cargo"],
+    "bread": ["flour", "oven", "yeast", "crust", "dough", "salt", "loaf", "baker", "knead", "warm"],
+    "stars": ["comet", "orbit", "moon", "dust", "ring", "night", "telescope", "red", "dwarf", "sky"],
 }
 
 
@@ -120,13 +120,12 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _datasets_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _datasets_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what ``datasets`` prepares out of the home folder."""
     import datasets
 
     folder = tmp_path_factory.getbasetemp() / "hf-datasets"
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
-    yield
 
 
 @pytest.fixture

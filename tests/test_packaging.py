@@ -17,7 +17,9 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(lightning_untrac.__path__, "lightning_untrac.")
     if not module.name.endswith("__main__")
 ) + [
-    f"lightning_untrac.{folder}.{path.stem}" for folder in ("callbacks",) for path in sorted((ROOT / folder).glob("[!_]*.py"))
+    f"lightning_untrac.{folder}.{path.stem}"
+    for folder in ("callbacks",)
+    for path in sorted((ROOT / folder).glob("[!_]*.py"))
 ]
 
 

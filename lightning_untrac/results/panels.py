@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lightning_untrac.results.figures import add_heading, new_figure, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
-from lightning_untrac.results.plots import add_heading, new_figure, plain_text, seeds_title
 from lightning_untrac.results.schema import UNITS, InfluenceRow, ResultsError
 from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, method_title, shorten, shorten_all, unit_title
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.files import atomic_write_bytes, read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
 from lightning_untrac.results.narrative import Sentence, answers, doubts, headline_method
 from lightning_untrac.results.ordering import in_configured_order
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
-from lightning_untrac.results.plots import file_name, save_plots, seeds_title
+from lightning_untrac.results.plots import save_plots
 from lightning_untrac.results.schema import ResultsError
 from lightning_untrac.results.sections import MEANING, comparison_section, examples_section, matrix_section
 from lightning_untrac.results.style import method_title, seconds_title, unit_title

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from lightning_untrac.results.figures import add_heading, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.panels import add_legend, panel_grid, ranked_colours
-from lightning_untrac.results.plots import add_heading, plain_text, seeds_title
 from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, method_title, shorten, shorten_all, unit_title
 
 if TYPE_CHECKING:

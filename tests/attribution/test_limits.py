@@ -89,7 +89,10 @@ class PreconditionedSGD(torch.optim.SGD):
 
 def test_fisher_step_tends_to_its_closed_form_and_is_symmetric(trace: Any, make_data: Any, gradients: Any) -> None:
     damping = 1e-2
-    fisher = [sum(g**2 for g in gs) / 3 + damping for gs in zip(*(gradients[c] for c in ("birds", "ships", "bread")), strict=True)]
+    fisher = [
+        sum(g**2 for g in gs) / 3 + damping
+        for gs in zip(*(gradients[c] for c in ("birds", "ships", "bread")), strict=True)
+    ]
     direct = one_step(trace, make_data, lambda p: PreconditionedSGD(p, fisher, lr=LR))
     inverse = one_step(trace, make_data, lambda p: PreconditionedSGD(p, fisher, lr=LR), "each_test_set")
     for (corpus, test_set), influence in direct.items():

@@ -11,9 +11,7 @@ from lightning_untrac.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "opt"])
-def test_loss_is_that_of_transformers(
-    architecture: str, make_data: Any, model_folders: Any
-) -> None:
+def test_loss_is_that_of_transformers(architecture: str, make_data: Any, model_folders: Any) -> None:
     from transformers import AutoModelForCausalLM
 
     from lightning_untrac.data import Collator

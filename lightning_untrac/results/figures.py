@@ -1,0 +1,109 @@
+"""What every picture of a run has in common: text as it is, a heading, and whole files."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_untrac.results.files import atomic_path
+from lightning_untrac.results.style import INK, MUTED
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@contextmanager
+def plain_text() -> Iterator[None]:
+    """Draw names as they are: a dollar sign in a corpus name is no formula, a missing glyph no reason to fail."""
+    import matplotlib as mpl
+    from matplotlib import font_manager
+
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = ("Inter", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
+    settings: Any = {
+        "text.parse_math": False,
+        "axes.unicode_minus": True,
+        "font.family": [name for name in fonts if name in known] or ["sans-serif"],
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "hatch.linewidth": 0.6,
+    }
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def new_figure(width: float, height: float, pad: float = 0.04) -> Figure:
+    """A figure of that many inches, laid out by its content with ``pad`` inches around each part, on white."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad)
+    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def seeds_title(num_seeds: int) -> str:
+    """How many seeds are behind the numbers."""
+    return "one seed" if num_seeds == 1 else f"mean of {num_seeds} seeds"
+
+
+def add_heading(figure: Figure, title: str, subtitle: str) -> None:
+    """Title and subtitle, flush left and wrapped, in a strip above everything else.
+
+    Args:
+        figure: Where to write; it grows by the height of the strip.
+        title: In bold.
+        subtitle: In grey below.
+    """
+    import textwrap
+
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    width, height = figure.get_size_inches()
+    room = width - 0.3
+    lines = textwrap.wrap(title, max(24, int(room * 9.6)))
+    glued = subtitle.replace("  \u00b7  ", "\u00a0\u00a0\u00b7  ")  # no line starts with the separator
+    small = [line.rstrip("\u00a0\u00b7 ") for line in textwrap.wrap(glued, max(30, int(room * 13.4)))]
+    strip = 0.16 + 0.235 * len(lines) + 0.185 * len(small) + 0.1
+    height += strip
+    figure.set_size_inches(width, height)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0.1 / width, 0.06 / height, 1.0 - 0.2 / width, 1.0 - strip / height))
+    left, top = 0.15 / width, 1.0 - 0.16 / height
+    figure.text(left, top, "\n".join(lines), ha="left", va="top", fontsize=12.5, fontweight="bold", linespacing=1.25)
+    below = top - (0.235 * len(lines) + 0.02) / height
+    figure.text(left, below, "\n".join(small), ha="left", va="top", fontsize=9.5, color=MUTED, linespacing=1.3)
+
+
+def file_name(method: str) -> str:
+    """A method's name as part of a file name.
+
+    >>> file_name("leave_out (other seeds)")
+    'leave_out_other_seeds'
+    """
+    return re.sub(r"[^\w.-]+", "_", method).strip("_.") or "method"
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 160) -> Path:
+    """Write a figure as PNG, whole or not at all; equal figures give equal bytes.
+
+    Args:
+        figure: What to draw.
+        path: Where the file is to appear.
+        dpi: Pixels per inch.
+
+    Returns:
+        The path.
+    """
+    with plain_text(), atomic_path(path) as beside:
+        figure.savefig(beside, format="png", dpi=dpi, metadata={"Software": None})
+    return Path(path)

@@ -1,0 +1,122 @@
+"""Recipes and configurations for the command line: tiny models, tiny corpora, one process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lightning_untrac.cli import main
+
+TINY_MODEL = {
+    "model_type": "llama",
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "tie_word_embeddings": True,
+}
+STEPS: list[dict[str, Any]] = [
+    {"pretrain": {"steps": 4}},
+    {"trace": {"method": "untrac", "steps": 2, "readings": 2}},
+    {"trace": {"method": "untrac_inv", "steps": 2}},
+    {"leave-out": None},
+    {"compare": {"num_resamples": 50}},
+    {"report": None},
+]
+
+
+@dataclass
+class Ran:
+    """How a command ended."""
+
+    code: int
+    text: str
+
+
+def run_untrac(*arguments: Any) -> Ran:
+    """Run a command in this process."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+    return Ran(code, text.getvalue())
+
+
+@pytest.fixture(scope="session")
+def untrac() -> Callable[..., Ran]:
+    """Run a command in this process."""
+    return run_untrac
+
+
+@pytest.fixture(scope="session")
+def settings(text_files: dict[str, Path], cache_folder: str) -> dict[str, Any]:
+    """Data and Trainer of all these tests."""
+    return {
+        "data": {
+            "corpora": [{"name": name, "path": str(text_files[name])} for name in ("birds", "ships", "bread")],
+            "test_sets": [{"name": name, "path": str(text_files[name])} for name in ("ask-birds", "ask-ships")],
+            "batch_size": 4,
+            "cache_folder": cache_folder,
+        },
+        "trainer": {"accelerator": "cpu"},
+    }
+
+
+@pytest.fixture
+def config(tmp_path: Path, settings: dict[str, Any], model_folders: Callable[..., str]) -> Callable[..., Path]:
+    """A verb's configuration file; keyword arguments replace its parts."""
+
+    def write(**parts: Any) -> Path:
+        path = tmp_path / f"config-{len(list(tmp_path.glob('config-*')))}.yaml"
+        content = {"model": {"name_or_path": model_folders("llama")}, **settings, **parts}
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def recipe_content(settings: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with every kind of step."""
+    model = {"tokenizer": "byte", "config": TINY_MODEL}
+    return {"title": "tiny", "model": model, **settings, "steps": STEPS}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, recipe_content: dict[str, Any]) -> Callable[..., Path]:
+    """A recipe file; keyword arguments replace its parts."""
+
+    def write(**parts: Any) -> Path:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump({**recipe_content, **parts}))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, recipe_content: dict[str, Any]) -> Path:
+    """The output folder of the whole recipe, run once. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe_content))
+    ran = run_untrac("run", folder / "recipe.yaml", "--output", folder / "run")
+    assert ran.code == 0, ran.text
+    return folder / "run"
+
+
+@pytest.fixture
+def run_copy(tmp_path: Path, finished_run: Path) -> Path:
+    """A copy of the finished run."""
+    return Path(shutil.copytree(finished_run, tmp_path / "copy"))

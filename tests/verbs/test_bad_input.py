@@ -1,0 +1,198 @@
+"""Bad input: one message with everything in it, before step 0, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def refused(ran, *parts):
+    assert ran.code == 2, ran.text
+    assert "Traceback" not in ran.text
+    for part in parts:
+        assert part in ran.text
+    return ran.text
+
+
+@pytest.fixture
+def trace(untrac, config, tmp_path):
+    def run(*flags, **parts):
+        return untrac("trace", "--config", config(**parts), "--output", tmp_path / "out", *flags)
+
+    return run
+
+
+def test_all_unknown_keys_at_once(trace, settings):
+    data = {**settings["data"], "corpra": 1, "test_sets": [{"nme": "x"}]}
+    refused(
+        trace("--stps", "3", "--trainer.acelerator", "cpu", data=data, foo=1, wandb={"projct": "x"}),
+        "7 problems to mend",
+        "foo: unknown key; there are collapse_cap",
+        "data.corpra: unknown key; did you mean 'corpora'?",
+        "data.test_sets[0].nme: unknown key; did you mean 'name'?",
+        "data.test_sets[0]: has no `path`",
+        "wandb.projct: unknown key; did you mean 'project'?",
+        "--stps: unknown key; did you mean 'steps'?",
+        "--trainer.acelerator: unknown key; did you mean 'accelerator'?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--steps", "x"], "steps: got 'x'; expected int"),
+        (["--method", "mine"], "expected one of 'untrac', 'untrac_inv'"),
+        (["--trainer.precision", "zz"], "trainer.precision: got 'zz'"),
+        (["--trainer.accelerator", "zz"], "invalid accelerator name"),
+        (["--trainer.strategy", "zz"], "invalid strategy name"),
+        (["--model.optimizer", "torch.optim.Nope"], "no attribute 'Nope'"),
+        (["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "-1"], "model.optimizer: Invalid learning"),
+        (["--trainer.limit_val_batches", "0"], "trainer.limit_val_batches: 0 reads no loss"),
+        (["--trainer.barebones", "true"], "trainer.barebones"),
+        (["--trainer.max_epochs", "3"], "an epoch is an episode"),
+        (["--model.dtype", "int4"], "model.dtype: 'int4' is unknown"),
+        (["--examples"], "examples: only --method untrac_inv"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(trace, flags, said):
+    refused(trace(*flags), "1 problem to mend", said)
+
+
+def test_problems_of_options_model_trainer_and_files_come_together(trace, settings, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "bad.jsonl").write_text('{"text": "a b"}\n{"text": nope}\n')
+    (tmp_path / "column.jsonl").write_text('{"body": "a b"}\n')
+    entries = [("missing", "missing.jsonl"), ("empty", "empty.jsonl"), ("bad", "bad.jsonl"), ("column", "column.jsonl")]
+    corpora = [{"name": name, "path": str(tmp_path / file)} for name, file in entries]
+    twice = [{"name": "ask-birds", "path": "x"}, {"name": "a/b", "path": "x"}]
+    text = refused(
+        trace(
+            *("--steps", "0", "--readings", "0", "--trainer.max_steps", "0", "--trainer.strategy", "zz"),
+            model={"name_or_path": str(tmp_path / "nowhere")},
+            data={**settings["data"], "corpora": corpora + twice, "batch_size": 0},
+        ),
+        "steps: 0",
+        "readings: 0",
+        "trainer.max_steps / max_epochs: 0",
+        "invalid strategy name",
+        "nowhere",
+        "missing.jsonl",
+        "empty.jsonl is empty",
+        "bad.jsonl, line 2",
+        "body",
+        "'ask-birds' is given 2 times",
+        "'a/b' can't be a file name",
+        "batch_size: 0",
+    )
+    assert text.count("\n  - ") >= 12
+    assert not (tmp_path / "out" / "influence.parquet").exists()
+
+
+def test_no_target_token_and_too_long(trace, settings, tmp_path):
+    (tmp_path / "zero.jsonl").write_text('{"p": "a", "q": ""}\n')
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": "x" * 200}) + "\n")
+    corpora = [
+        {"name": "zero", "path": str(tmp_path / "zero.jsonl"), "prompt": "p", "target": "q"},
+        {"name": "long", "path": str(tmp_path / "long.jsonl")},
+    ]
+    refused(
+        trace(data={**settings["data"], "corpora": corpora}),
+        "2 problems",
+        "zero: has no target token",
+        "long: an example has 201 tokens, more than the model's context of 64",
+    )
+
+
+def test_no_corpora_and_no_test_sets(trace, settings):
+    data = {**settings["data"], "corpora": [], "test_sets": []}
+    refused(trace(data=data), "2 problems", "corpora: none given", "test_sets: none given")
+
+
+def test_a_vocabulary_that_is_too_small(trace, recipe_content):
+    model = {"tokenizer": "byte", "config": {**recipe_content["model"]["config"], "vocab_size": 100}}
+    refused(trace(model=model), "birds: the tokenizer makes token id", "vocabulary has 100 entries")
+
+
+def _cut(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-500])
+
+
+def _emptied(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def _other(**changes):
+    def change(folder: Path) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        (_cut, "can't load the weights"),
+        (_emptied, "can't load the weights"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "can't load the weights"),
+        (lambda folder: (folder / "config.json").write_text("{"), "not a valid JSON"),
+        (_other(hidden_size=32), "other sizes"),
+        (_other(num_hidden_layers=4), "parameters"),
+    ],
+)
+# transformers warns, too, about what the message says.
+@pytest.mark.filterwarnings("default")
+def test_broken_model_folders(trace, model_folders, tmp_path, breaks, said):
+    folder = Path(shutil.copytree(model_folders("llama"), tmp_path / "model"))
+    breaks(folder)
+    refused(trace(model={"name_or_path": str(folder)}), said)
+
+
+def test_output_folders_that_cannot_be_used(untrac, config, tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    path = config()
+    refused(untrac("trace", "--config", path, "--output", tmp_path / "file"), "cannot be written")
+    refused(untrac("trace", "--config", path, "--output", tmp_path / "mine"), "holds other files (thesis.tex")
+    refused(untrac("trace", "--config", path), "output: not given")
+    refused(untrac("compare", "--output", tmp_path / "none"), "holds no results")
+    refused(untrac("report", "--output", tmp_path / "none"), "holds no results")
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
+
+
+def test_too_little_space_for_the_model(untrac, config, tmp_path, monkeypatch, recipe_content):
+    usage = shutil.disk_usage(tmp_path)._replace(free=60_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    model = {"tokenizer": "byte", "config": {**recipe_content["model"]["config"], "intermediate_size": 100_000}}
+    ran = untrac("pretrain", "--config", config(model=model), "--output", tmp_path / "out", "--steps", "1")
+    refused(ran, "output: 0.1 GB are free")
+
+
+def test_a_checkpoint_of_another_model(untrac, config, tmp_path, recipe_content):
+    output = tmp_path / "out"
+    model = recipe_content["model"]
+    bigger = {**model, "config": {**model["config"], "hidden_size": 32}}
+    pretrain = ("pretrain", "--output", output, "--steps", "2")
+    assert untrac(*pretrain, "--config", config(model=bigger)).code == 0
+    last = output / "checkpoints" / "pretrain" / "last.ckpt"
+    foreign = last.read_bytes()
+    shutil.rmtree(output)
+    assert untrac(*pretrain, "--config", config(model=model)).code == 0
+    last.write_bytes(foreign)
+    (output / ".untrac" / "pretrain.done.json").unlink()
+    refused(untrac(*pretrain, "--config", config(model=model)), "checkpoint", "doesn't fit this model")
+
+
+def test_a_reference_that_is_not_there(untrac, config, tmp_path):
+    ran = untrac("evaluate", "--config", config(), "--output", tmp_path / "out", "--reference", tmp_path / "no")
+    refused(ran, "reference: ")
+
+
+def test_the_dataset_to_forget_must_exist(untrac, config, tmp_path):
+    ran = untrac("unlearn", "--config", config(), "--output", tmp_path / "out", "--forget", "cats")
+    refused(ran, "no dataset is named 'cats'; there are birds, ships, bread, ask-birds, ask-ships")

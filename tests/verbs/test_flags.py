@@ -1,0 +1,95 @@
+"""Trainer flags at the command line, on every verb that has a Trainer."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from lightning_untrac.results import InfluenceStore
+
+FLAGS = {
+    "accumulation": ["--trainer.accumulate_grad_batches", "2"],
+    "precision": ["--trainer.precision", "bf16-mixed"],
+    "clipping": ["--trainer.gradient_clip_val", "0.5"],
+    "limit_train": ["--trainer.limit_train_batches", "1"],
+    "limit_val": ["--trainer.limit_val_batches", "1"],
+    "csv": ["--trainer.logger", "lightning.pytorch.loggers.CSVLogger", "--trainer.logger.save_dir", "{}/logs"],
+    "tensorboard": [
+        *("--trainer.logger", "lightning.pytorch.loggers.TensorBoardLogger"),
+        *("--trainer.logger.save_dir", "{}/logs"),
+    ],
+    "callbacks": [
+        *("--trainer.callbacks+=lightning.pytorch.callbacks.Timer", "--trainer.callbacks.duration=00:01:00:00"),
+    ],
+    "quiet": ["--trainer.enable_progress_bar", "false"],
+    "no_checkpoints": ["--trainer.enable_checkpointing", "false"],
+    "fast_dev_run": ["--trainer.fast_dev_run", "true"],
+}
+VERBS = ("pretrain", "trace", "trace-inv", "leave-out", "unlearn", "evaluate")
+
+
+@pytest.fixture
+def command(config, recipe_content, tmp_path, finished_run):
+    """A short command of each verb, and its output folder."""
+
+    def make(verb):
+        output = tmp_path / "out"
+        if verb == "pretrain":
+            return ["pretrain", "--config", config(model=recipe_content["model"]), "--steps", "2"], output
+        if verb == "leave-out":
+            start = {"name_or_path": str(finished_run / "initial_model")}
+            trained = ["--trained_model", str(finished_run / "model"), "--steps", "2"]
+            return ["leave-out", "--config", config(model=start), *trained], output
+        extra = {
+            "trace": ["--steps", "2"],
+            "trace-inv": ["--steps", "2", "--method", "untrac_inv", "--examples"],
+            "unlearn": ["--steps", "2", "--forget", "birds"],
+            "evaluate": ["--examples"],
+        }[verb]
+        return [verb.removesuffix("-inv"), "--config", config(), *extra], output
+
+    return make
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("name", FLAGS)
+def test_flags(untrac, command, tmp_path, verb, name):
+    arguments, output = command(verb)
+    ran = untrac(*arguments, "--output", output, *(flag.format(tmp_path) for flag in FLAGS[name]))
+    assert ran.code == 0, ran.text
+    if name == "fast_dev_run":
+        assert not output.exists()
+    elif verb in ("trace", "trace-inv", "leave-out"):
+        table = InfluenceStore(output).table()
+        assert sum(table["final"].to_pylist()) == 3 * 2
+    if name in ("csv", "tensorboard") and verb != "evaluate":
+        assert any((tmp_path / "logs").rglob("metrics.csv" if name == "csv" else "events.out.*"))
+    shutil.rmtree(output, ignore_errors=True)
+
+
+def test_the_csv_logger_has_the_curves(untrac, command):
+    import pandas as pd
+
+    arguments, output = command("trace")
+    assert untrac(*arguments, "--output", output).code == 0
+    metrics = pd.read_csv(next((output / "logs").rglob("metrics.csv")))
+    rows = [row for row in InfluenceStore(output).rows() if row.final]
+    for row in rows:
+        curve = metrics[f"influence/{row.test_set}/{row.corpus}"].dropna()
+        assert curve.iloc[-1] == pytest.approx(row.influence, rel=1e-5, abs=1e-7)
+
+
+def test_a_resolved_configuration_reruns_the_step(untrac, command, tmp_path):
+    arguments, output = command("trace")
+    assert untrac(*arguments, "--output", output).code == 0
+    ran = untrac("trace", "--config", output / "trace-untrac.yaml")
+    assert ran.code == 0, ran.text
+    assert "finished already" in ran.text
+
+
+def test_switches_need_no_value(untrac, command):
+    arguments, output = command("trace")
+    assert untrac(*arguments, "--output", output).code == 0
+    assert untrac(*arguments, "--output", output, "--readings", "1").code == 2
+    assert untrac(*arguments, "--readings", "1", "--overwrite", "--output", output).code == 0

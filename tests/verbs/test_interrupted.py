@@ -1,0 +1,115 @@
+"""Killed at any moment, the same command goes on, and the results are those of a run that nobody touched."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lightning_untrac.results import InfluenceStore, equal_tables
+
+pytestmark = pytest.mark.slow
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "lightning_untrac", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def stop_at(process, marker, how, delay=0.1):
+    """Send a signal soon after the process has said something; what it said then, and its exit code."""
+    try:
+        for line in process.stdout:
+            if marker in line:
+                time.sleep(delay)
+                process.send_signal(how)
+                break
+        return process.stdout.read(), process.wait(timeout=60)
+    finally:
+        end(process)
+
+
+def end(process):
+    """Kill a process, if it still runs, and close what it wrote to."""
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def tables_equal(one, other):
+    tables = [InfluenceStore(folder).table().drop_columns(["seconds"]) for folder in (one, other)]
+    return tables[0].num_rows > 0 and equal_tables(*tables)
+
+
+def test_ctrl_c_in_a_trace(untrac, config, tmp_path):
+    trace = ("trace", "--config", config(), "--steps", "60", "--readings", "3", "--output")
+    said, code = stop_at(start(*trace, tmp_path / "cut"), "episode 2 of 3", signal.SIGINT)
+    assert code == 130, said
+    assert "Traceback" not in said
+    assert "interrupted; what was finished is kept" in said
+    assert ("birds", 0) in InfluenceStore(tmp_path / "cut").finished_episodes("untrac")
+    ran = untrac(*trace, tmp_path / "cut")
+    assert ran.code == 0, ran.text
+    assert "birds, episode" not in ran.text
+    assert untrac(*trace, tmp_path / "whole").code == 0
+    assert tables_equal(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_kill_in_a_recipe(untrac, recipe, tmp_path):
+    steps = [
+        {"pretrain": {"steps": 200, "checkpoint_every": 20}},
+        {"trace": {"steps": 60, "readings": 3}},
+        {"trace": {"method": "untrac_inv", "steps": 3, "examples": True}},
+    ]
+    path, folder = recipe(steps=steps), tmp_path / "out"
+    process = start("run", path, "--output", folder)
+    last = folder / "checkpoints" / "pretrain" / "last.ckpt"
+    deadline = time.monotonic() + 60
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    end(process)
+    assert last.exists()
+    assert not (folder / "model").exists()
+    said, code = stop_at(start("run", path, "--output", folder), "episode 2 of 3", signal.SIGKILL)
+    assert code == -signal.SIGKILL, said
+    assert (folder / "model").exists()
+    ran = untrac("run", path, "--output", folder)
+    assert ran.code == 0, ran.text
+    assert ran.text.count("finished already") == 1
+    shutil.move(folder, tmp_path / "cut")
+    # In the same folder, because the paths in it are part of the configuration.
+    assert untrac("run", path, "--output", folder).code == 0
+    weights = [(path / "model" / "model.safetensors").read_bytes() for path in (folder, tmp_path / "cut")]
+    assert weights[0] == weights[1]
+    assert tables_equal(folder, tmp_path / "cut")
+    assert equal_tables(InfluenceStore(folder).examples(), InfluenceStore(tmp_path / "cut").examples())
+
+
+@pytest.mark.parametrize("every", [None, 2, 3])
+def test_killed_between_the_last_checkpoint_and_the_model(untrac, config, recipe_content, tmp_path, every):
+    output = tmp_path / "out"
+    pretrain = ["pretrain", "--config", config(model=recipe_content["model"]), "--output", output, "--steps", "4"]
+    pretrain += ["--checkpoint_every", every] if every else []
+    assert untrac(*pretrain).code == 0
+    weights = (output / "model" / "model.safetensors").read_bytes()
+    (output / ".untrac" / "pretrain.done.json").unlink()
+    shutil.rmtree(output / "model")
+    ran = untrac(*pretrain)
+    assert ran.code == 0, ran.text
+    assert "4 steps" in ran.text
+    assert (output / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_checkpoint_that_is_none(untrac, config, recipe_content, tmp_path):
+    output = tmp_path / "out"
+    pretrain = ["pretrain", "--config", config(model=recipe_content["model"]), "--output", output, "--steps", "2"]
+    assert untrac(*pretrain).code == 0
+    (output / ".untrac" / "pretrain.done.json").unlink()
+    (output / "checkpoints" / "pretrain" / "last.ckpt").write_bytes(b"junk")
+    ran = untrac(*pretrain)
+    assert ran.code == 2
+    assert "last.ckpt can't be read; delete it" in ran.text

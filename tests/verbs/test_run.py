@@ -1,0 +1,141 @@
+"""``untrac run``: all steps checked first, finished ones skipped, others refused, --overwrite thorough."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import yaml
+from safetensors.torch import load_file, save_file
+
+from lightning_untrac.results import InfluenceStore, equal_tables
+from lightning_untrac.verbs.run import merge, parse_flags
+
+
+def test_a_whole_recipe(finished_run):
+    names = {path.name for path in finished_run.iterdir()}
+    assert {"config.yaml", "influence.parquet", "comparison.parquet", "report.html", "plots", "model"} <= names
+    table = InfluenceStore(finished_run).table()
+    assert set(table["method"].to_pylist()) == {"untrac", "untrac_inv", "leave_out"}
+    costs = [cost["step"] for cost in json.loads((finished_run / "run.json").read_text())["costs"]]
+    assert costs == ["pretrain", "trace-untrac", "trace-untrac_inv", "leave-out", "compare", "report"]
+
+
+def test_finished_steps_are_skipped_in_place(untrac, recipe, finished_run):
+    before = InfluenceStore(finished_run).table()
+    ran = untrac("run", recipe(), "--output", finished_run)
+    assert ran.code == 0, ran.text
+    assert ran.text.count("finished already") == 4
+    assert equal_tables(before, InfluenceStore(finished_run).table())
+
+
+def test_other_settings_are_refused_with_the_differing_keys(untrac, recipe, finished_run):
+    ran = untrac("run", recipe(), "--output", finished_run, "--trace.steps", "3", "--pretrain.steps", "9")
+    assert ran.code == 2
+    assert "step 1 (pretrain): output:" in ran.text
+    assert "steps: 4 there, 9 now" in ran.text
+    assert "step 2 (trace): output:" in ran.text
+    assert "steps: 2 there, 3 now" in ran.text
+    assert "[1/6]" not in ran.text
+
+
+def test_every_step_is_checked_before_the_first(untrac, recipe, settings, tmp_path):
+    data = {"corpora": [{"name": "gone", "path": str(tmp_path / "gone.jsonl")}]}
+    steps = [
+        {"pretrain": {"steps": 4}},
+        {"trace": {"stps": 3}},
+        {"trace": {"readings": 0, "data": data}},
+        {"leave-out": {"trainer": {"strategy": "zz"}}},
+        {"compare": {"refrence": "x"}},
+    ]
+    ran = untrac("run", recipe(steps=steps), "--output", tmp_path / "out")
+    assert ran.code == 2
+    assert "step 2 (trace): stps: unknown key; did you mean 'steps'?" in ran.text
+    assert "step 3 (trace): readings: 0" in ran.text
+    assert "gone.jsonl" in ran.text
+    assert "step 4 (leave-out): trainer: You selected an invalid strategy" in ran.text
+    assert "step 5 (compare): refrence: unknown key; did you mean 'reference'?" in ran.text
+    assert not (tmp_path / "out" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"stepz": 1}, "unknown key 'stepz'"),
+        ({"steps": []}, "has no `steps`"),
+        ({"steps": [{"trane": None}]}, "step 1 is 'trane'; steps are pretrain"),
+        ({"steps": ["trace"]}, "step 1 is no single `verb: options`"),
+        ({"steps": [{"trace": None}], "model": {}}, "step 1 (trace): model: give either"),
+    ],
+)
+def test_recipes_that_are_none(untrac, recipe, tmp_path, parts, said):
+    ran = untrac("run", recipe(**parts), "--output", tmp_path / "out")
+    assert ran.code == 2
+    assert said in ran.text
+
+
+def test_a_recipe_that_is_not_there(untrac):
+    ran = untrac("run", "nonono")
+    assert ran.code == 2
+    assert "shipped are" in ran.text
+
+
+def test_an_unknown_flag(untrac, recipe, tmp_path):
+    ran = untrac("run", recipe(), "--output", tmp_path / "out", "--stps", "3")
+    assert ran.code == 2
+    assert "--stps: no step takes it" in ran.text
+
+
+def test_overwriting_training_throws_away_what_came_from_its_model(untrac, recipe, settings, tmp_path, config):
+    output = tmp_path / "out"
+    assert untrac("run", recipe(), "--output", output).code == 0
+    model = {"tokenizer": "byte", "config": recipe_model(recipe())}
+    again = ("pretrain", "--config", config(model=model), "--output", output, "--steps", "5")
+    assert "add --overwrite" in untrac(*again).text
+    ran = untrac(*again, "--overwrite")
+    assert ran.code == 0, ran.text
+    assert InfluenceStore(output).table().num_rows == 0
+    assert not (output / "comparison.parquet").exists()
+    assert not (output / "report.html").exists()
+    assert sorted(path.name for path in (output / ".untrac").glob("*.done.json")) == ["pretrain.done.json"]
+    ran = untrac("run", recipe(), "--output", output, "--pretrain.steps", "5")
+    assert ran.code == 0, ran.text
+    assert ran.text.count("finished already") == 1
+    assert InfluenceStore(output).table().num_rows > 0
+
+
+def recipe_model(path):
+    return yaml.safe_load(path.read_text())["model"]["config"]
+
+
+def test_another_model_in_the_folder_is_noticed(untrac, config, tmp_path, model_folders, recipe_content):
+    output = tmp_path / "out"
+    path = config(model={})
+    (output / ".untrac").mkdir(parents=True)
+    shutil.copytree(model_folders("llama"), output / "model")
+    trace = ("trace", "--config", path, "--output", output, "--steps", "1")
+    assert untrac(*trace).code == 0
+    weights = load_file(output / "model" / "model.safetensors")
+    save_file({k: v + 1 for k, v in weights.items()}, output / "model" / "model.safetensors", metadata={"format": "pt"})
+    ran = untrac(*trace)
+    assert ran.code == 2
+    assert "model_files" in ran.text
+
+
+def test_fast_dev_run_tries_every_step_and_leaves_nothing(untrac, recipe, tmp_path):
+    ran = untrac("run", recipe(), "--output", tmp_path / "out", "--trainer.fast_dev_run", "true")
+    assert ran.code == 0, ran.text
+    assert ran.text.count("stored nothing") == 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_flags_and_merging():
+    assert parse_flags(["--trace.steps=5", "--overwrite"]) == [("trace", {"steps": 5}), (None, {"overwrite": True})]
+    old = {"optimizer": {"class_path": "A", "init_args": {"lr": 1, "eps": 2}}}
+    assert merge(old, {"optimizer": {"class_path": "A", "init_args": {"lr": 3}}})["optimizer"]["init_args"] == {
+        "lr": 3,
+        "eps": 2,
+    }
+    new = {"optimizer": {"class_path": "B", "init_args": {"momentum": 1}}}
+    assert merge(old, new) == new
