@@ -3,9 +3,9 @@
     python benchmarks/overhead.py            time per step and per reading, alternating in one run
     python benchmarks/overhead.py --memory   peak memory of a process that traces and of one that only trains
 
-Times are slopes: a trace of more steps minus one of fewer, over the difference in steps; starting up, loading the model
-and writing tables drop out. A ratio is the median over rounds of untrac's slope over the plain loop's in the same round.
-Aim: 1.03 or less; at most 1.10.
+Times are slopes: a trace of more steps minus one of fewer, over the difference in steps; starting up, loading the
+model and writing tables drop out. A ratio is the median over rounds of untrac's slope over the plain loop's in the same
+round. Aim: 1.03 or less; at most 1.10.
 """
 
 from __future__ import annotations
@@ -175,7 +175,8 @@ def times(rounds: int, hidden: int, layers: int, batch_size: int, eval_batch: in
                 flush=True,
             )
         for what, found in ratios.items():
-            print(f"{what}: ratio {statistics.median(found):.3f} (median of {rounds}, {min(found):.3f} to {max(found):.3f})")
+            spread = f"{min(found):.3f} to {max(found):.3f}"
+            print(f"{what}: ratio {statistics.median(found):.3f} (median of {rounds} rounds, {spread})")
 
 
 def peak_memory(mode: str, hidden: int, layers: int, batch_size: int) -> None:

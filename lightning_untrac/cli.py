@@ -6,6 +6,8 @@ Nothing heavy is imported before the verb is known, so that ``untrac --help`` an
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,6 +25,9 @@ VERBS = {
     "compare": "correlate every method with the ground truth",
     "report": "draw the plots and write report.html",
 }
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+"""Of a disk that became full or unwritable during a run."""
 
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
@@ -78,4 +83,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return EXIT_INTERRUPTED
+    except Exception as error:
+        if type(error).__name__ == "MisconfigurationException":  # Lightning's, for flags that don't go together
+            print(f"untrac {verb}: {error}", file=sys.stderr)
+        elif is_of_the_disk(error):
+            print(
+                f"untrac {verb}: {error}\nWhat was finished is kept: mend that, and the same command goes on",
+                file=sys.stderr,
+            )
+        else:
+            raise
+        return EXIT_MISUSE
     return 0
+
+
+def is_of_the_disk(error: Exception) -> bool:
+    """Whether a disk became full or unwritable; safetensors and torch say so in errors of their own classes."""
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return True
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))

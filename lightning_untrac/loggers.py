@@ -77,17 +77,12 @@ class SafeWandbLogger(WandbLogger):
     @property
     def experiment(self) -> Any:
         """The W&B run; a stand-in that swallows everything once W&B has failed."""
-        if not self.failed:
-            try:
-                return super().experiment
-            except Exception as error:
-                self.failed = True
-                warnings.warn(
-                    f"W&B could not start ({type(error).__name__}: {error}); the run goes on without it",
-                    WandbNotice,
-                    stacklevel=2,
-                )
-        return _Nothing()
+        run = None if self.failed else self._run()
+        return _Nothing() if run is None else _Guarded(self, run)
+
+    @_guarded
+    def _run(self) -> Any:
+        return super().experiment
 
     @override
     @_guarded
@@ -148,10 +143,29 @@ class SafeWandbLogger(WandbLogger):
     @_guarded
     def finish(self) -> None:
         """End the W&B run, and say how to send it if it stayed on this machine."""
-        offline, folder = self.experiment.offline, Path(self.experiment.dir).parent
-        self.experiment.finish()
-        if offline:
-            print(f"W&B: logged offline; to send it: wandb sync {folder}")
+        run = self.experiment
+        offline, folder = run.offline, str(run.dir)
+        run.finish()
+        if offline and not self.failed:
+            print(f"W&B: logged offline; to send it: wandb sync {Path(folder).parent}")
+
+
+class _Guarded:
+    """A W&B run whose methods are guarded too: callbacks call them directly."""
+
+    def __init__(self, logger: SafeWandbLogger, run: Any) -> None:
+        self._logger, self._run = logger, run
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._run, name)
+        if not callable(value):
+            return value
+
+        @_guarded
+        def call(logger: SafeWandbLogger, *args: Any, **kwargs: Any) -> Any:
+            return value(*args, **kwargs)
+
+        return functools.partial(call, self._logger)
 
 
 class _Nothing:
@@ -195,7 +209,9 @@ def _base_url() -> str:
     return str(wandb.setup().settings.base_url)
 
 
-def make_loggers(wandb: WandbConfig | None, folder: Path, verb: str, run_name: str, config: dict[str, Any]) -> list[Logger]:
+def make_loggers(
+    wandb: WandbConfig | None, folder: Path, verb: str, run_name: str, config: dict[str, Any]
+) -> list[Logger]:
     """The loggers of a phase: CSV files always, W&B where it is asked for.
 
     Args:
@@ -205,24 +221,34 @@ def make_loggers(wandb: WandbConfig | None, folder: Path, verb: str, run_name: s
         run_name: name of this phase's run, e.g. ``untrac seed 0``.
         config: resolved configuration, sent to W&B.
     """
-    loggers: list[Logger] = [CSVLogger(folder / "logs", name=run_name.replace(" ", "-"), version="")]
+    loggers: list[Logger] = [CSVLogger(folder / "logs", name=run_name.replace(" ", "-"))]
     if wandb is not None:
-        mode = wandb_mode(wandb.mode)
-        loggers.append(
-            SafeWandbLogger(
-                project=wandb.project,
-                entity=wandb.entity,
-                group=wandb.group or folder.resolve().name,
-                job_type=verb,
-                name=run_name,
-                save_dir=folder,
-                config=config,
-                mode=mode,  # not `offline=True`, with which Lightning would set WANDB_MODE for the whole process
-                reinit="finish_previous",
-                settings=_settings(),
+        try:
+            loggers.append(_wandb_logger(wandb, folder, verb, run_name, config))
+        except Exception as error:  # before the first step already: a broken installation, a wrong setting
+            warnings.warn(
+                f"W&B could not start ({type(error).__name__}: {error}); the run goes on without it",
+                WandbNotice,
+                stacklevel=2,
             )
-        )
     return loggers
+
+
+def _wandb_logger(
+    wandb: WandbConfig, folder: Path, verb: str, run_name: str, config: dict[str, Any]
+) -> SafeWandbLogger:
+    return SafeWandbLogger(
+        project=wandb.project,
+        entity=wandb.entity,
+        group=wandb.group or folder.resolve().name,
+        job_type=verb,
+        name=run_name,
+        save_dir=folder,
+        config=config,
+        mode=wandb_mode(wandb.mode),  # not `offline=True`, with which Lightning would set it for the whole process
+        reinit="finish_previous",
+        settings=_settings(),
+    )
 
 
 def _settings() -> Any:

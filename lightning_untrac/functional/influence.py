@@ -1,7 +1,7 @@
 """From two losses to one influence.
 
-Positive always means: the corpus helps the model produce the test set. UnTrac, UnTrac-Inv and leave-out share this sign.
-(The paper's eq. 1 prints leave-out with the opposite sign of its own tables; see the note in ``attribution/leave_out.py``.)
+Positive always means: the corpus helps the model produce the test set. UnTrac, UnTrac-Inv and leave-out share this
+sign. (The paper's eq. 1 prints leave-out with the opposite sign of its own tables; see ``attribution/leave_out.py``.)
 """
 
 from __future__ import annotations

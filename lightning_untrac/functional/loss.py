@@ -76,7 +76,7 @@ def example_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _precise(logits: Tensor) -> Tensor:
-    """``[batch * length, vocabulary]`` in at least float32: a log-softmax in half precision is off by whole percents."""
+    """``[batch * length, vocabulary]``, in at least float32: a half precision log-softmax is off by whole percents."""
     flat = logits.flatten(0, 1)
     return flat if flat.dtype == torch.float64 else flat.float()
 

@@ -97,7 +97,9 @@ class LanguageModule(L.LightningModule):
         """What is wrong with the arguments, before anything is loaded."""
         found = []
         if (self.name_or_path is None) == (self.config is None):
-            found.append("model: give either `name_or_path` (a trained model) or `config` (a new one), not both or neither")
+            found.append(
+                "model: give either `name_or_path` (a trained model) or `config` (a new one), not both or neither"
+            )
         if self.name_or_path is None and self.tokenizer_name is None:
             found.append("model: a model from scratch needs a `tokenizer` (a hub name, a folder, or 'byte')")
         if self.dtype_name not in DTYPES:
@@ -114,7 +116,7 @@ class LanguageModule(L.LightningModule):
 
     @cached_property
     def model_config(self) -> PretrainedConfig:
-        """transformers' configuration of the model."""
+        """Transformers' configuration of the model."""
         if problems := self.problems():
             raise ConfigurationError(problems)
         if self.name_or_path is None:
@@ -265,7 +267,7 @@ class LanguageModule(L.LightningModule):
 
     @override
     def on_validation_epoch_start(self) -> None:
-        # Made here and not in `setup`, after which a Trainer of bf16-true casts every float of the module, sums included.
+        # Made here and not in `setup`: after that a Trainer of bf16-true casts every float of the module, sums too.
         self.dataset_losses = DatasetLoss(len(self.evaluation_names)).to(self.device)
 
     @override

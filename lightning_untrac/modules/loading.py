@@ -143,8 +143,7 @@ def build_model(
                  "don't fit its config.json"]
             )  # fmt: skip
         if base is not None:
-            model = require_peft().PeftModel.from_pretrained(model, name_or_path, is_trainable=True)
-            return model
+            return require_peft().PeftModel.from_pretrained(model, name_or_path, is_trainable=True)
     if lora is not None:
         peft = require_peft()
         task = "SEQ_2_SEQ_LM" if config.is_encoder_decoder else "CAUSAL_LM"

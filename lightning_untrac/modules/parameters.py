@@ -42,7 +42,7 @@ def select_parameters(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     """
     trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     kept: set[str] = set()
-    problems = []
+    problems: list[str] = []
     for pattern in patterns:
         matches = _matching(pattern, trainable, problems)
         if not matches and not problems:
@@ -68,9 +68,7 @@ def _matching(pattern: str, names: Sequence[str], problems: list[str]) -> set[st
             if found := LAYER_INDEX.search(f".{name}"):
                 stack = f".{name}"[: found.start()]
                 layers.setdefault(stack, {}).setdefault(int(found[1]), set()).add(name)
-        return {
-            name for stack in layers.values() for layer in sorted(stack)[-int(last[1]) :] for name in stack[layer]
-        }
+        return {name for stack in layers.values() for layer in sorted(stack)[-int(last[1]) :] for name in stack[layer]}
     try:
         expression = re.compile(SHORTHANDS.get(pattern, pattern))
     except re.error as error:

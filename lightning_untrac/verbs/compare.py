@@ -11,7 +11,7 @@ from rich.console import Console
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import InfluenceStore, compare, comparison_table, write_table
 from lightning_untrac.verbs.output import publish
-from lightning_untrac.verbs.parsing import parse
+from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
 
 
@@ -36,9 +36,14 @@ class CompareOptions:
     wandb: WandbConfig | None = None
 
 
+def arguments(argv: Sequence[str]) -> Parsed:
+    """Read the verb's arguments."""
+    return parse("compare", CompareOptions, argv, None)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    options: CompareOptions = parse("compare", CompareOptions, argv, None).options
+    options: CompareOptions = arguments(argv).options
     folder = RunFolder(options.output)
     existing_folder(folder.path)
     with folder.costs("compare"):

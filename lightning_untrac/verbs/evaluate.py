@@ -14,8 +14,9 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Evaluation, LanguageModule
 from lightning_untrac.results import LOSSES_SCHEMA, losses_table, read_table, write_table
-from lightning_untrac.verbs.parsing import parse
-from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer
+from lightning_untrac.verbs.checks import model_problems
+from lightning_untrac.verbs.parsing import Parsed, parse
+from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
 from lightning_untrac.verbs.trace import use_saved_model
 
 STEP = "evaluate"
@@ -41,18 +42,30 @@ class EvaluateOptions:
     overwrite: bool = False
 
 
+def arguments(argv: Sequence[str]) -> Parsed:
+    """Read the verb's arguments."""
+    return parse(STEP, EvaluateOptions, argv, Evaluation)
+
+
+def intent(parsed: Parsed) -> Intent:
+    """What the verb is going to do, and what is wrong with its options."""
+    data = parsed.config.data
+    missing = "data: neither corpora nor test_sets are given; name at least one dataset to measure"
+    return Intent(STEP, EpisodePlan("one"), [] if data.get("corpora") or data.get("test_sets") else [missing])
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parsed = parse(STEP, EvaluateOptions, argv, Evaluation)
+    parsed = arguments(argv)
     options: EvaluateOptions = parsed.options
+    asked = intent(parsed)
     use_saved_model(parsed.config, options.output, "model")
     phase = Phase(parsed, STEP, episodic=False)
     # Another model on the same folder adds rows; nothing here is ever a half-finished run.
     phase.folder.overwrite = True
-    plan = EpisodePlan("one")
     phase.data.per_example |= options.examples
-    phase.check(plan, _problems(phase))
-    phase.data.plan = plan
+    phase.check(asked.plan, asked.problems + _reference_problems(phase))
+    phase.data.plan = asked.plan
     phase.start()
     name = str(phase.module.name_or_path)
     with phase.folder.costs(STEP):
@@ -71,10 +84,13 @@ def main(argv: Sequence[str]) -> None:
 EXAMPLES = "example_losses.parquet"
 
 
-def _problems(phase: Phase) -> list[str]:
-    if phase.data.corpora or phase.data.test_sets:
+def _reference_problems(phase: Phase) -> list[str]:
+    reference = phase.parsed.options.reference
+    if reference is None:
         return []
-    return ["data: neither corpora nor test_sets are given; name at least one dataset to measure"]
+    module = phase.parsed.build()[0]
+    module.name_or_path, module.config = reference, None
+    return [f"reference: {problem}" for problem in model_problems(module)]
 
 
 def measure(phase: Phase, module: LanguageModule, examples: str | None = None) -> tuple[DatasetLosses, Any]:
@@ -89,7 +105,7 @@ def measure(phase: Phase, module: LanguageModule, examples: str | None = None) -
     )
     run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
     assert module.dataset_losses is not None
-    return DatasetLosses(*(values.cpu() for values in module.dataset_losses.compute())), trainer
+    return DatasetLosses(*(values.cpu() for values in module.dataset_losses.losses())), trainer
 
 
 def loss_rows(

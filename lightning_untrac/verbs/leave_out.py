@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as L
@@ -14,9 +15,10 @@ from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule, Pretraining
+from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.output import log_influences, show_influences
-from lightning_untrac.verbs.parsing import parse
-from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer, saved_model
+from lightning_untrac.verbs.parsing import Parsed, parse
+from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer, saved_model
 from lightning_untrac.verbs.run_folder import RunFolder, files_digest
 from lightning_untrac.verbs.trace import use_saved_model
 
@@ -55,18 +57,38 @@ class LeaveOutOptions:
     overwrite: bool = False
 
 
+def arguments(argv: Sequence[str]) -> Parsed:
+    """Read the verb's arguments."""
+    return parse(STEP, LeaveOutOptions, argv, Pretraining)
+
+
+def intent(parsed: Parsed) -> Intent:
+    """What the verb is going to do, and what is wrong with its options."""
+    options: LeaveOutOptions = parsed.options
+    plan = EpisodePlan(LeaveOut.kind, options.seeds, steps=options.steps, passes=options.passes)
+    problems = episode_problems(options)
+    counted, other = ("steps", "passes") if options.budget == "same_steps" else ("passes", "steps")
+    if getattr(options, other) is not None:
+        problems.append(f"{other}: not what budget {options.budget} counts; give {counted}, or another budget")
+    return Intent(STEP, plan, problems)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parsed = parse(STEP, LeaveOutOptions, argv, Pretraining)
+    parsed = arguments(argv)
     options: LeaveOutOptions = parsed.options
+    asked = intent(parsed)
     start = use_saved_model(parsed.config, options.output, "initial_model")
     phase = Phase(parsed, STEP)
-    trained = options.trained_model or saved_model(phase.folder.path, "model")
-    steps, passes, problems = _budget(options, phase.folder)
+    trained = options.trained_model or saved_model(Path(options.output), "model")
+    steps, passes, problems = _budget(options, RunFolder(options.output))
     if trained is None:
         problems.append("trained_model: none given, and the output folder has no model/; whose losses are 'before'?")
     if start is not None:
         phase.identity["model_files"] = files_digest(start)
+    if trained is not None and Path(trained).is_dir():
+        phase.identity["trained_model_files"] = files_digest(Path(trained))
+    phase.identity |= {"steps": steps, "passes": passes}  # those of another training are other retrainings
     if phase.is_done:
         print("leave-out: finished already")
         show_influences(phase.folder, LeaveOut.method)
@@ -84,18 +106,13 @@ def main(argv: Sequence[str]) -> None:
         readings=options.readings,
         readout=options.readout,
     )
-    plan = run.plan(0)
-    plan.seeds = options.seeds
-    phase.check(plan, problems)
+    phase.check(asked.plan, [*asked.problems, *problems])
     phase.start()
     with phase.folder.costs(STEP):
-        run.baseline = _trained_losses(phase, plan, str(trained))
+        run.baseline = _trained_losses(phase, asked.plan, str(trained))
         run_trainer(lambda: run.run(after_fit=lambda trainer: _after_fit(trainer, phase)))
-    if phase.config["trainer"].get("fast_dev_run"):
-        print("leave-out: fast_dev_run took one step and stored nothing")
-        return
-    phase.mark_done()
-    show_influences(phase.folder, LeaveOut.method, phase.data.corpus_names, phase.data.test_set_names)
+    if phase.finish_episodes(LeaveOut, asked.plan):
+        show_influences(phase.folder, LeaveOut.method, phase.data.corpus_names, phase.data.test_set_names)
 
 
 def _budget(options: LeaveOutOptions, folder: RunFolder) -> tuple[int | None, float | None, list[str]]:
@@ -118,10 +135,10 @@ def _trained_losses(phase: Phase, plan: EpisodePlan, trained_model: str) -> Data
     trainer = phase.build_trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
     run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
     assert module.dataset_losses is not None
-    return DatasetLosses(*(values.cpu() for values in module.dataset_losses.compute()))
+    return DatasetLosses(*(values.cpu() for values in module.dataset_losses.losses()))
 
 
 def _after_fit(trainer: L.Trainer, phase: Phase) -> None:
-    if not trainer.fast_dev_run and trainer.is_global_zero:
+    if not phase.fast_dev_run and trainer.is_global_zero:
         log_influences(trainer, phase.folder, LeaveOut.method, phase.data.corpus_names, phase.data.test_set_names)
     finish_loggers(trainer)

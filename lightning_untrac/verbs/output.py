@@ -36,9 +36,7 @@ def matrix_of(folder: RunFolder, method: str, corpora: Sequence[str] = (), test_
 
 
 @rank_zero_only
-def show_influences(
-    folder: RunFolder, method: str, corpora: Sequence[str] = (), test_sets: Sequence[str] = ()
-) -> None:
+def show_influences(folder: RunFolder, method: str, corpora: Sequence[str] = (), test_sets: Sequence[str] = ()) -> None:
     """Print the matrix and where it is."""
     console = Console()
     console.print(matrix_table(matrix_of(folder, method, corpora, test_sets)))
@@ -52,7 +50,7 @@ def log_influences(
     loggers = [logger for logger in trainer.loggers if isinstance(logger, SafeWandbLogger)]
     if not loggers:
         return
-    from lightning_untrac.results.plots import save_figure
+    from lightning_untrac.results.figures import save_figure
 
     matrix = matrix_of(folder, method, corpora, test_sets)
     picture = save_figure(plot_matrix(matrix), folder.path / "plots" / f"matrix_{method}.png")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from enum import Enum
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import yaml
@@ -14,8 +17,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_untrac.data import CorpusDataModule
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.verbs.keys import KnownKeys, plain_words
 
 
 @dataclass
@@ -46,7 +50,20 @@ class Parsed:
         """The configuration as plain values: what is saved, compared and sent to W&B."""
         config = self.config.clone()
         config.pop("config", None)
-        return yaml.safe_load(self.parser.dump(config, skip_validation=True))
+        return _plain(config.as_dict())
+
+
+def _plain(value: Any) -> Any:
+    """What yaml and json can hold; objects (an enum of a callback's, a path) by their value or their text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(part) for part in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageModule] | None) -> Parsed:
@@ -59,12 +76,14 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
         phase: the LightningModule that it fits or evaluates by default; None for a verb without model and data.
 
     Raises:
-        SystemExit: on ``--help``, ``--print_config`` (0) or a wrong argument (2, after a message).
+        ConfigurationError: for unknown keys (all of them), or a value of the wrong type.
+        SystemExit: with code 0 on ``--help`` and ``--print_config``.
     """
     parser = LightningArgumentParser(
         prog=f"untrac {verb}",
         usage=f"untrac {verb} [--config FILE] [options]",
         description=(options.__doc__ or "").strip().splitlines()[0],
+        exit_on_error=False,
     )
     parser.add_argument("--config", action=ActionConfigFile, help="a yaml file with any of these options")
     parser.add_class_arguments(options, None, fail_untyped=False, sub_configs=True)
@@ -73,38 +92,46 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
         parser.set_defaults({"model": {"class_path": f"lightning_untrac.{phase.__name__}"}})
         parser.add_class_arguments(CorpusDataModule, "data", fail_untyped=False, sub_configs=True, skip={"plan"})
         parser.add_lightning_class_args(Trainer, "trainer")
-    config = parser.parse_args(_with_class_paths(list(argv), phase))
-    objects = parser.instantiate(config.clone())
-    return Parsed(options(**{name: objects[name] for name in options.__dataclass_fields__}), parser, config)
+    keys = KnownKeys(verb, options, phase)
+    arguments, problems = _with_class_paths(list(argv), phase, keys)
+    raise_if_any(problems + keys.flag_problems(arguments))
+    try:
+        config = parser.parse_args(arguments)
+        objects = parser.instantiate(config.clone())
+    except argparse.ArgumentError as error:
+        raise ConfigurationError([plain_words(str(error))]) from error
+    return Parsed(
+        options(**{name: objects[name] for name in (field.name for field in fields(options))}), parser, config
+    )
 
 
-def _with_class_paths(argv: list[str], phase: type[LanguageModule] | None) -> list[str]:
-    """Let a config file say ``model: {name_or_path: ...}`` without naming the verb's own class."""
-    if phase is None:
-        return argv
-    found: list[str] = []
-    skip = False
-    for index, argument in enumerate(argv):
-        if skip:
-            skip = False
-            continue
-        if argument == "--config" and index + 1 < len(argv):
-            found.append(f"--config={_rewritten(argv[index + 1], phase)}")
-            skip = True
-        elif argument.startswith("--config="):
-            found.append(f"--config={_rewritten(argument.removeprefix('--config='), phase)}")
-        else:
+def _with_class_paths(
+    argv: list[str], phase: type[LanguageModule] | None, keys: KnownKeys
+) -> tuple[list[str], list[str]]:
+    """Let a config file say ``model: {name_or_path: ...}`` without naming the verb's own class.
+
+    Returns:
+        The arguments, with each config file's content in place of its path, and the files' unknown keys.
+    """
+    found, problems = [], []
+    rest = list(argv)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        if name.removeprefix("--") in keys.switches and not equals and (not rest or rest[0].startswith("--")):
+            argument = f"{name}=true"
+        if name != "--config" or not (equals or rest):
             found.append(argument)
-    return found
-
-
-def _rewritten(path: str, phase: type[LanguageModule]) -> str:
-    content = load_yaml(Path(path))
-    model = content.get("model")
-    if isinstance(model, dict) and "class_path" not in model:
-        settings = model.get("init_args", model)
-        content["model"] = {"class_path": f"lightning_untrac.{phase.__name__}", "init_args": settings}
-    return yaml.safe_dump(content, sort_keys=False)
+            continue
+        path = Path(value if equals else rest.pop(0))
+        content = load_yaml(path)
+        problems += keys.problems(content)
+        model = content.get("model")
+        if phase is not None and isinstance(model, dict) and "class_path" not in model:
+            settings = model.get("init_args", model)
+            content["model"] = {"class_path": f"lightning_untrac.{phase.__name__}", "init_args": settings}
+        found.append(f"--config={yaml.safe_dump(content, sort_keys=False)}")
+    return found, problems
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

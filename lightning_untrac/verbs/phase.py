@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from lightning_untrac.attribution import Attribution
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
-from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.results import InfluenceStore
+from lightning_untrac.verbs.checks import (
+    data_problems,
+    first_line,
+    model_problems,
+    optimizer_problems,
+    source_problems,
+    space_problems,
+)
 from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.run_folder import RunFolder
+from lightning_untrac.verbs.surroundings import quiet, temporary_output
 
 OURS = {"reload_dataloaders_every_n_epochs", "use_distributed_sampler", "num_sanity_val_steps", "barebones"}
 """Trainer flags that a verb sets itself, because the numbers depend on them."""
+
+
+@dataclass
+class Intent:
+    """What a verb is going to do, known from its options alone.
+
+    Attributes:
+        step: name of the step in the output folder.
+        plan: its episodes.
+        problems: what is wrong with its options.
+    """
+
+    step: str
+    plan: EpisodePlan
+    problems: list[str]
 
 
 class Phase:
@@ -38,39 +66,57 @@ class Phase:
     """
 
     def __init__(self, parsed: Parsed, step: str, episodic: bool = True) -> None:
-        _quiet()
+        quiet()
         self.parsed, self.step, self.episodic = parsed, step, episodic
-        self.folder = RunFolder(parsed.options.output, parsed.options.overwrite)
         self.config = parsed.resolved()
+        self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
+        output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
+        self.folder = RunFolder(output, parsed.options.overwrite)
         self.identity = dict(self.config)
         self.module, self.data, self._trainer_arguments = parsed.build()
         self._built = False
 
     # -- checks ----------------------------------------------------------------------------------------------------
 
-    def check(self, plan: EpisodePlan, problems: Iterable[str] = ()) -> None:
+    def check(self, plan: EpisodePlan, problems: Iterable[str] = (), copies: int = 0) -> None:
         """Raise everything that is wrong, before anything is written or stepped on.
 
         Args:
             plan: what the verb is going to do.
             problems: what the verb itself found.
+            copies: how many copies of the weights the verb is going to write.
 
         Raises:
             ConfigurationError: with all problems of options, model, data, Trainer and output folder.
         """
-        found = [*problems, *self.module.problems(), *self._trainer_problems()]
-        found += self.folder.problems(self.step, self.identity)
-        prepared = False
-        try:
-            self.data.prepare(self.module)
-            prepared = True
-        except ConfigurationError as error:
-            found += [problem for problem in error.problems if problem not in found]
-        if prepared:
+        found = [*problems, *self.folder.problems(self.step, self.identity)]
+        found += self.problems(plan)
+        if not found:
+            found += space_problems(self.folder.path, self.module, copies)
+        raise_if_any(dict.fromkeys(found))
+
+    def problems(self, plan: EpisodePlan, facts: LanguageModule | None = None) -> list[str]:
+        """What is wrong with the model, the optimizer, the data, the plan and the Trainer's flags.
+
+        Args:
+            plan: what the verb is going to do.
+            facts: stands in for a model that an earlier step is yet to make.
+        """
+        found = model_problems(self.module) if facts is None else []
+        found += optimizer_problems(self.module) + self._trainer_problems()
+        facts = facts or self.module
+        if found and model_problems(facts):
+            found += source_problems(self.data)
+        else:
+            found += data_problems(self.data, facts)
+        if self.data.corpus_names or self.data.test_set_names:
             found += plan.problems(self.data.corpus_names, self.data.test_set_names)
-        elif plan.steps is not None and plan.steps < 1:
-            found.append(f"steps: {plan.steps}; an episode needs at least 1 optimizer step")
-        raise_if_any(found)
+        else:
+            found += plan.problems(*([c.name or c.path for c in configs] for configs in self._datasets()))
+        return found
+
+    def _datasets(self) -> tuple[list[DatasetConfig], list[DatasetConfig]]:
+        return self.data.corpora, self.data.test_sets
 
     def _trainer_problems(self) -> list[str]:
         given = self._trainer_arguments
@@ -79,11 +125,20 @@ class Phase:
             found.append("trainer.max_steps / max_epochs: 0 steps train nothing; give at least 1")
         if self.episodic:
             if given.get("max_epochs") is not None:
-                found.append("trainer.max_epochs: an epoch is an episode and their number is known; use --steps or --passes")
+                found.append(
+                    "trainer.max_epochs: an epoch is an episode and their number is known; use --steps or --passes"
+                )
             if given.get("max_steps", -1) > 0:
                 found.append("trainer.max_steps: counts over all episodes; use --steps, which counts in each")
+        if given.get("limit_val_batches") == 0 and self.step != "pretrain":
+            found.append("trainer.limit_val_batches: 0 reads no loss, and there is no result without; leave it out")
         if given.get("barebones"):
             found.append("trainer.barebones: turns off the callbacks that measure; leave it out")
+            return found
+        try:
+            self.build_trainer(logger=False)
+        except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
+            found.append(f"trainer: {first_line(error)}")
         return found
 
     def start(self, **run_fields: Any) -> None:
@@ -100,6 +155,32 @@ class Phase:
     def mark_done(self) -> None:
         """Remember that the step is finished."""
         self.folder.mark_done(self.step, self.identity)
+
+    def finish_episodes(self, attribution: type[Attribution], plan: EpisodePlan) -> bool:
+        """Remember that the step is finished, if every episode is.
+
+        Args:
+            attribution: whose episodes they are.
+            plan: all of them.
+
+        Returns:
+            Whether there is something to show.
+        """
+        verb = self.step.partition("-")[0] if self.step.startswith("trace") else self.step
+        if self.fast_dev_run:
+            print(f"{verb}: fast_dev_run tried each part once and stored nothing")
+            return False
+        finished = InfluenceStore(self.folder.path).finished_episodes(attribution.method, key=attribution.episode_key)
+        asked = plan.episodes(self.data.corpus_names, self.data.test_set_names)
+        missing = [episode for episode in asked if (episode.dataset, episode.seed) not in finished]
+        if not missing:
+            self.mark_done()
+            return True
+        # `trainer.max_time`, or a callback of the user's that stops.
+        print(
+            f"{verb}: stopped with {len(missing)} of {len(asked)} episodes to go; the same command goes on from there"
+        )
+        return len(missing) < len(asked)
 
     # -- building --------------------------------------------------------------------------------------------------
 
@@ -127,6 +208,8 @@ class Phase:
         given.setdefault("logger", logger)
         if given.get("enable_progress_bar") is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+        if given.get("enable_checkpointing") is False:
+            callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
         return L.Trainer(
             **{
                 **given,
@@ -155,15 +238,6 @@ def run_trainer(call: Callable[[], Any]) -> Any:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         raise
-
-
-def _quiet() -> None:
-    """One voice on the terminal: the verb's own. Warnings and errors of the libraries still come through."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def finish_loggers(trainer: L.Trainer) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import write_report
 from lightning_untrac.verbs.output import publish
-from lightning_untrac.verbs.parsing import parse
+from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
 
 
@@ -25,9 +25,14 @@ class ReportOptions:
     wandb: WandbConfig | None = None
 
 
+def arguments(argv: Sequence[str]) -> Parsed:
+    """Read the verb's arguments."""
+    return parse("report", ReportOptions, argv, None)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    options: ReportOptions = parse("report", ReportOptions, argv, None).options
+    options: ReportOptions = arguments(argv).options
     folder = RunFolder(options.output)
     existing_folder(folder.path)
     with folder.costs("report"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +12,9 @@ import yaml
 from lightning_untrac.cli import VERBS
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.verbs.parsing import load_yaml
+from lightning_untrac.verbs.rehearsal import rehearse, step_arguments, verb_module
 from lightning_untrac.verbs.run_folder import RunFolder
+from lightning_untrac.verbs.surroundings import temporary_output
 
 STEP_VERBS = [verb for verb in VERBS if verb != "run"]
 WITHOUT_MODEL = ("compare", "report")
@@ -48,26 +49,21 @@ def main(argv: Sequence[str]) -> None:
     if "--print_recipe" in flags:
         print(yaml.safe_dump({"output": output, "steps": [{verb: config} for verb, config in steps]}, sort_keys=False))
         return
-    folder = RunFolder(output, overwrite="--overwrite" in flags)
+    if fast_dev_run := any(config.get("trainer", {}).get("fast_dev_run") for _, config in steps):
+        output = temporary_output(output)
+    folder = RunFolder(output)
     raise_if_any(folder.problems("recipe", {}))
+    rehearse(steps, output)
     folder.claim_folder()
     folder.write_yaml("config.yaml", {"output": output, "steps": [{verb: config} for verb, config in steps]})
     folder.update_run(title=recipe.get("title", Path(arguments[0]).stem))
     for number, (verb, config) in enumerate(steps, start=1):
+        if fast_dev_run and verb in WITHOUT_MODEL:
+            continue  # there is nothing to compare or report
         name = f"{verb} {config['method']}" if "method" in config else verb
         print(f"\n[{number}/{len(steps)}] {name}", flush=True)
-        _run_step(verb, config, output)
-
-
-def _run_step(verb: str, config: dict[str, Any], output: str) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=f"-{verb}.yaml", delete=False) as file:
-        yaml.safe_dump(config, file, sort_keys=False)
-    try:
-        import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}").main(
-            ["--config", file.name, "--output", output]
-        )
-    finally:
-        Path(file.name).unlink(missing_ok=True)
+        with step_arguments(verb, config, output) as arguments_of_step:
+            verb_module(verb).main(arguments_of_step)
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------
@@ -99,7 +95,9 @@ def load_recipe(name: str) -> dict[str, Any]:
     recipe = load_yaml(path)
     problems = []
     known = {"title", "output", "steps", "wandb", *SHARED}
-    problems += [f"recipe: unknown key {key!r}; a recipe has {', '.join(sorted(known))}" for key in recipe.keys() - known]
+    problems += [
+        f"recipe: unknown key {key!r}; a recipe has {', '.join(sorted(known))}" for key in recipe.keys() - known
+    ]
     steps = recipe.get("steps")
     if not isinstance(steps, list) or not steps:
         problems.append("recipe: has no `steps`; list at least one, e.g. `- trace: {method: untrac}`")
@@ -116,8 +114,8 @@ def load_recipe(name: str) -> dict[str, Any]:
 def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     """Each step with the recipe's shared settings, its own, and the flags, in that order of strength.
 
-    After a ``pretrain`` step, later steps use its model instead of the shared ``model.config``, and ``leave-out`` retrains
-    with its settings.
+    After a ``pretrain`` step, later steps use its model instead of the shared ``model.config``, and ``leave-out``
+    retrains with its settings.
 
     Args:
         recipe: as it was read.
@@ -147,7 +145,9 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[tuple[st
             config = merge(config, override) if applies else config
         if verb == "pretrain":
             training = {key: dict(config[key]) for key in SHARED if key in config}
-            training["model"] = {k: v for k, v in training.get("model", {}).items() if k not in REPLACED_BY_TRAINING[:1]}
+            training["model"] = {
+                k: v for k, v in training.get("model", {}).items() if k not in REPLACED_BY_TRAINING[:1]
+            }
             for counted in ("max_epochs", "max_steps"):  # pretrain.json says how long training took
                 training.get("trainer", {}).pop(counted, None)
         steps.append((verb, config))
@@ -213,8 +213,10 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        same_class = isinstance(old, dict) and isinstance(value, dict) and (
-            "class_path" not in value or old.get("class_path") in (None, value["class_path"])
+        same_class = (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and ("class_path" not in value or old.get("class_path") in (None, value["class_path"]))
         )
         merged[key] = merge(old, value) if same_class and old is not None else value
     return merged

@@ -6,10 +6,9 @@ import hashlib
 import json
 import resource
 import shlex
-import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +19,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac import __version__
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results import InfluenceStore, ResultsError, atomic_write_bytes, check_writable, write_table
+from lightning_untrac.results import ResultsError, atomic_write_bytes, check_writable
+from lightning_untrac.verbs.discard import discard
 
 VERSIONED = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "wandb", "peft", "numpy")
 
@@ -56,12 +56,18 @@ class RunFolder:
 
     # -- claims ----------------------------------------------------------------------------------------------------
 
-    def problems(self, step: str, identity: dict[str, Any]) -> list[str]:
+    @property
+    def state(self) -> Path:
+        """The hidden folder of claims."""
+        return self.path / STATE
+
+    def problems(self, step: str, identity: dict[str, Any], ignore: Sequence[str] = ()) -> list[str]:
         """Why ``step`` can't write here.
 
         Args:
             step: e.g. ``trace-untrac``.
             identity: its resolved configuration, and whatever else its results depend on.
+            ignore: keys that may differ.
         """
         try:
             check_writable(self.path)
@@ -73,11 +79,11 @@ class RunFolder:
             found.append(
                 f"output: {self.path} holds other files ({', '.join(sorted(visible)[:3])}, ...); name a new folder"
             )
-        if not self.overwrite and (differences := self._differences(step, identity)):
+        if not self.overwrite and (differences := self._differences(step, identity, ignore)):
             more = f"; and {len(differences) - 4} more" if len(differences) > 4 else ""
             found.append(
-                f"output: {self.path} holds results of '{step}' with other settings ({'; '.join(differences[:4])}{more}); "
-                "name another folder, or add --overwrite to throw them away"
+                f"output: {self.path} holds results of '{step}' with other settings "
+                f"({'; '.join(differences[:4])}{more}); name another folder, or add --overwrite to throw them away"
             )
         return found
 
@@ -94,33 +100,25 @@ class RunFolder:
             identity: see :meth:`problems`.
         """
         if self.overwrite and self._differences(step, identity):
-            self._discard(step)
+            discard(self.path, self.state, step, self._claims())
         self.claim_folder()
         self.write_json(f"{STATE}/{step}.claim.json", _flat(_comparable(identity)))
         self.write_yaml(f"{step}.yaml", config)
 
-    def _differences(self, step: str, identity: dict[str, Any]) -> list[str]:
+    def _claims(self) -> dict[str, dict[str, Any]]:
+        suffix = ".claim.json"
+        return {
+            path.name.removesuffix(suffix): self.read_json(path.relative_to(self.path), {})
+            for path in self.state.glob(f"*{suffix}")
+        }
+
+    def _differences(self, step: str, identity: dict[str, Any], ignore: Sequence[str] = ()) -> list[str]:
         before = self.read_json(f"{STATE}/{step}.claim.json", None)
         if before is None:
             return []
         now = _flat(_comparable(identity))
-        keys = sorted(before.keys() | now.keys())
+        keys = sorted((before.keys() | now.keys()) - set(ignore))
         return [f"{k}: {before.get(k)!r} there, {now.get(k)!r} now" for k in keys if before.get(k) != now.get(k)]
-
-    def _discard(self, step: str) -> None:
-        for name in (f"{STATE}/{step}.done.json", f"{step}.json"):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / "checkpoints" / step, ignore_errors=True)
-        method = {"leave-out": "leave_out"}.get(step, step.removeprefix("trace-"))
-        store = InfluenceStore(self.path)
-        if store.path.exists():
-            import pyarrow.compute as pc
-
-            table = store.table()
-            write_table(store.path, table.filter(pc.not_equal(table["method"], method)))
-        if store.examples_path.exists():
-            examples = store.examples()
-            write_table(store.examples_path, examples.filter(pc.not_equal(examples["method"], method)))
 
     # -- finished steps --------------------------------------------------------------------------------------------
 
@@ -178,13 +176,16 @@ class RunFolder:
 
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
-    found = {"lightning-untrac": __version__, "python": sys.version.split()[0]}
-    for package in VERSIONED:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {package: _version(package) for package in VERSIONED}
+    known = {package: number for package, number in found.items() if number is not None}
+    return {"lightning-untrac": __version__, "python": sys.version.split()[0], **known}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def command_line() -> str:

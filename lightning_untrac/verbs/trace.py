@@ -9,12 +9,14 @@ from typing import Any, Literal
 import lightning.pytorch as L
 
 from lightning_untrac.attribution import METHODS, EpisodeRun
+from lightning_untrac.data import EpisodePlan
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
+from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.output import log_influences, show_influences
-from lightning_untrac.verbs.parsing import parse
-from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer, saved_model
+from lightning_untrac.verbs.parsing import Parsed, parse
+from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer, saved_model
 from lightning_untrac.verbs.run_folder import files_digest
 
 
@@ -53,11 +55,27 @@ class TraceOptions:
     overwrite: bool = False
 
 
+def arguments(argv: Sequence[str]) -> Parsed:
+    """Read the verb's arguments."""
+    return parse("trace", TraceOptions, argv, Unlearning)
+
+
+def intent(parsed: Parsed) -> Intent:
+    """What the verb is going to do, and what is wrong with its options."""
+    options: TraceOptions = parsed.options
+    plan = EpisodePlan(METHODS[options.method].kind, options.seeds, steps=options.steps, passes=options.passes)
+    problems = episode_problems(options)
+    if options.examples and options.method != "untrac_inv":
+        problems.append("examples: only --method untrac_inv reads single examples of the corpora")
+    return Intent(f"trace-{options.method}", plan, problems)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parsed = parse("trace", TraceOptions, argv, Unlearning)
+    parsed = arguments(argv)
     options: TraceOptions = parsed.options
-    step = f"trace-{options.method}"
+    asked = intent(parsed)
+    step = asked.step
     traced = use_saved_model(parsed.config, options.output, "model")
     phase = Phase(parsed, step)
     if traced is not None:
@@ -84,31 +102,12 @@ def main(argv: Sequence[str]) -> None:
         store_on=options.store_on,
         per_example=options.examples,
     )
-    plan = run.plan(0)
-    plan.seeds = options.seeds
-    phase.check(plan, _problems(options))
+    phase.check(asked.plan, asked.problems)
     phase.start(asked=_asked(phase, options))
     with phase.folder.costs(step):
         run_trainer(lambda: run.run(after_fit=lambda trainer: _after_fit(trainer, phase, options)))
-    if phase.config["trainer"].get("fast_dev_run"):
-        print("trace: fast_dev_run took one step and stored nothing")
-        return
-    phase.mark_done()
-    show_influences(phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
-
-
-def _problems(options: TraceOptions) -> list[str]:
-    found = []
-    steps = [options.readings] if isinstance(options.readings, int) else options.readings
-    if not steps or any(step < 1 for step in steps):
-        found.append(f"readings: {options.readings}; give a number of at least 1, or a list of steps")
-    if options.steps is not None and options.passes is not None:
-        found.append("steps and passes: give one of the two")
-    if options.collapse_cap is not None and not options.collapse_cap > 0:
-        found.append(f"collapse_cap: {options.collapse_cap}; give a loss in nats per token, or .inf")
-    if options.examples and options.method != "untrac_inv":
-        found.append("examples: only --method untrac_inv reads single examples of the corpora")
-    return found
+    if phase.finish_episodes(METHODS[options.method], asked.plan):
+        show_influences(phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
 
 
 def _asked(phase: Phase, options: TraceOptions) -> str:
@@ -120,7 +119,7 @@ def _asked(phase: Phase, options: TraceOptions) -> str:
 
 
 def _after_fit(trainer: L.Trainer, phase: Phase, options: TraceOptions) -> None:
-    if not trainer.fast_dev_run and trainer.is_global_zero:
+    if not phase.fast_dev_run and trainer.is_global_zero:
         log_influences(trainer, phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
     finish_loggers(trainer)
 

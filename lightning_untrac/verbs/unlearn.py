@@ -19,10 +19,11 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Unlearning
+from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
-from lightning_untrac.verbs.parsing import parse
-from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer
-from lightning_untrac.verbs.pretrain import last_checkpoint
+from lightning_untrac.verbs.parsing import Parsed, parse
+from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.verbs.pretrain import CHECKPOINT_COPIES, last_checkpoint
 from lightning_untrac.verbs.run_folder import files_digest
 from lightning_untrac.verbs.trace import use_saved_model
 
@@ -55,11 +56,24 @@ class UnlearnOptions:
     overwrite: bool = False
 
 
+def arguments(argv: Sequence[str]) -> Parsed:
+    """Read the verb's arguments."""
+    return parse("unlearn", UnlearnOptions, argv, Unlearning)
+
+
+def intent(parsed: Parsed) -> Intent:
+    """What the verb is going to do, and what is wrong with its options."""
+    options: UnlearnOptions = parsed.options
+    plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(options.forget,))
+    return Intent(f"unlearn-{options.forget}", plan, episode_problems(options))
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parsed = parse("unlearn", UnlearnOptions, argv, Unlearning)
+    parsed = arguments(argv)
     options: UnlearnOptions = parsed.options
-    step = f"unlearn-{options.forget}"
+    asked = intent(parsed)
+    step = asked.step
     start = use_saved_model(parsed.config, options.output, "model")
     phase = Phase(parsed, step)
     if start is not None:
@@ -68,9 +82,8 @@ def main(argv: Sequence[str]) -> None:
     if phase.is_done:
         print(f"unlearn: finished already; the model is in {result}")
         return
-    plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(options.forget,))
-    phase.check(plan, ["steps and passes: give one of the two"] if options.steps and options.passes else [])
-    phase.data.plan = plan
+    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES)
+    phase.data.plan = asked.plan
     phase.start()
     readings = InfluenceLogger(None, method="unlearn")
     checkpoints = phase.folder.path / "checkpoints" / step
@@ -87,15 +100,15 @@ def main(argv: Sequence[str]) -> None:
         logger=phase.build_loggers(step),
         max_epochs=1,
     )
-    last = last_checkpoint(checkpoints)
+    last = last_checkpoint(checkpoints, trainer)
     with phase.folder.costs(step):
         run_trainer(
             lambda: trainer.fit(
                 phase.build_module(), datamodule=phase.data, ckpt_path=last, weights_only=True if last else None
             )
         )
-    if trainer.fast_dev_run:
-        print("unlearn: fast_dev_run took one step and stored nothing")
+    if phase.fast_dev_run:
+        print("unlearn: fast_dev_run tried each part once and stored nothing")
         return
     _show(phase, readings, str(result))
     phase.mark_done()

@@ -177,7 +177,7 @@ def test_a_checkpoint_of_another_model(untrac, config, tmp_path, recipe_content)
     output = tmp_path / "out"
     model = recipe_content["model"]
     bigger = {**model, "config": {**model["config"], "hidden_size": 32}}
-    pretrain = ("pretrain", "--output", output, "--steps", "2")
+    pretrain = ("pretrain", "--output", output, "--steps", "3", "--checkpoint_every", "2")
     assert untrac(*pretrain, "--config", config(model=bigger)).code == 0
     last = output / "checkpoints" / "pretrain" / "last.ckpt"
     foreign = last.read_bytes()

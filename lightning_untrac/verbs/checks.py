@@ -1,0 +1,116 @@
+"""What can be wrong with a model, an optimizer or data, found before anything is loaded or written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_untrac.data import CorpusDataModule
+from lightning_untrac.data.config import config_problems
+from lightning_untrac.data.sources import expand
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.modules import LanguageModule
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the lines that only make sense below a traceback."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def model_problems(module: LanguageModule) -> list[str]:
+    """What is wrong with the module's arguments, its tokenizer and its architecture."""
+    found = list(module.problems())
+    if found:
+        return found
+    return list(dict.fromkeys(_raised(lambda: module.tokenizer) + _raised(lambda: module.model_config)))
+
+
+def _raised(call: Callable[[], Any]) -> list[str]:
+    try:
+        call()
+    except ConfigurationError as error:
+        return error.problems
+    return []
+
+
+def optimizer_problems(module: LanguageModule) -> list[str]:
+    """Whether the optimizer and the schedule can be made: a negative learning rate, say, is found here."""
+    if type(module).configure_optimizers is not LanguageModule.configure_optimizers:
+        return []
+    try:
+        # Two-dimensional, because some optimizers take matrices only.
+        optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(2, 2))])
+    except (ValueError, TypeError) as error:
+        return [f"model.optimizer: {first_line(error)}"]
+    try:
+        if module.lr_scheduler is not None:
+            module.lr_scheduler(optimizer)
+    except (ValueError, TypeError) as error:
+        return [f"model.lr_scheduler: {first_line(error)}"]
+    return []
+
+
+def episode_problems(options: Any) -> list[str]:
+    """What is wrong with the options that all verbs with episodes share."""
+    found = []
+    steps = [options.readings] if isinstance(options.readings, int) else options.readings
+    if not steps or any(step < 1 for step in steps):
+        found.append(f"readings: {options.readings}; give a number of at least 1, or a list of steps")
+    if options.steps is not None and options.passes is not None:
+        found.append("steps and passes: give one of the two")
+    cap = getattr(options, "collapse_cap", None)
+    if cap is not None and not cap > 0:
+        found.append(f"collapse_cap: {cap}; give a loss in nats per token, or .inf")
+    return found
+
+
+def data_problems(data: CorpusDataModule, facts: Any) -> list[str]:
+    """Load and tokenise everything; what is wrong with it, also with those files that other problems would hide."""
+    try:
+        data.prepare(facts)
+    except ConfigurationError as error:
+        hidden = source_problems(data) if data.problems() else []
+        return [*error.problems, *hidden]
+    return []
+
+
+def source_problems(data: CorpusDataModule) -> list[str]:
+    """What is wrong with the files, where they can't be tokenised because something else is wrong too."""
+    found = data.problems()
+    for config in [*data.corpora, *data.test_sets]:
+        if config_problems([config], []):
+            continue
+        try:
+            expand([config])
+        except ConfigurationError as error:
+            found += error.problems
+    return found
+
+
+def space_problems(folder: Path, module: LanguageModule, copies: int) -> list[str]:
+    """Whether the disk can hold what a verb is going to save.
+
+    Args:
+        folder: the output folder.
+        module: its weights are counted without being made.
+        copies: how many copies of the weights will be written.
+    """
+    if not copies:
+        return []
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    auto = AutoModelForSeq2SeqLM if module.is_seq2seq else AutoModelForCausalLM
+    with torch.device("meta"):
+        model = auto.from_config(module.model_config, trust_remote_code=module.trust_remote_code)
+    needed = copies * sum(parameter.numel() for parameter in model.parameters()) * 4
+    free = shutil.disk_usage(folder).free
+    if free > needed:
+        return []
+    return [
+        f"output: {free / 1e9:.1f} GB are free where {folder} lies, and the model and its checkpoints need about "
+        f"{needed / 1e9:.1f} GB; free some space or name another folder"
+    ]

@@ -1,0 +1,164 @@
+"""Find every unknown key of a command line or configuration at once, and put the parser's errors into plain words."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+from lightning_untrac.data import CorpusDataModule
+from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.modules import LanguageModule
+
+LISTED_AT_MOST = 24
+"""Longer lists (the Trainer's) are left to ``--help``."""
+
+
+def parameters(function: Any) -> set[str] | None:
+    """Names of what a function or class takes; None where it takes anything."""
+    found = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in found):
+        return None
+    return {parameter.name for parameter in found} - {"self", "args"}
+
+
+def unknown_key(path: str, key: str, known: Iterable[str], verb: str) -> str:
+    """The sentence about one unknown key: what it is, what was probably meant, and what there is."""
+    names = sorted(known)
+    full = f"{path}.{key}" if path else key
+    close = difflib.get_close_matches(key, names, n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    there = f"there are {', '.join(names)}" if len(names) <= LISTED_AT_MOST else f"`untrac {verb} --help` lists all"
+    return f"{full}: unknown key; {meant}{there}"
+
+
+class KnownKeys:
+    """What a verb's configuration may hold.
+
+    Args:
+        verb: its name.
+        options: the dataclass of its own options.
+        phase: the LightningModule that it fits; None for a verb without model and data.
+    """
+
+    def __init__(self, verb: str, options: type, phase: type[LanguageModule] | None) -> None:
+        self.verb, self.phase = verb, phase
+        self.top = {field.name for field in fields(options)}
+        self.switches = {field.name for field in fields(options) if field.default is False}
+        if phase is not None:
+            self.top |= {"model", "data", "trainer"}
+
+    def problems(self, content: dict[str, Any]) -> list[str]:
+        """Every unknown key of a configuration."""
+        found = self._unknown("", content, self.top)
+        if "wandb" in self.top:
+            found += self._unknown("wandb", content.get("wandb"), {field.name for field in fields(WandbConfig)})
+        if self.phase is not None:
+            found += self._unknown("trainer", content.get("trainer"), parameters(Trainer))
+            found += self._model(content.get("model"))
+            found += self._data(content.get("data"))
+        return found
+
+    def flag_problems(self, flags: Sequence[str]) -> list[str]:
+        """Every unknown ``--key`` of a command line."""
+        content: dict[str, Any] = {}
+        for flag in flags:
+            if not flag.startswith("--"):
+                continue
+            key = flag.removeprefix("--").partition("=")[0].rstrip("+")
+            head, *rest = key.split(".")
+            if head in ("config", "help", "print_config") or (rest and rest[-1] == "help"):
+                continue
+            if not rest:
+                content.setdefault(head, {})
+            elif isinstance(content.setdefault(head, {}), dict):
+                content[head].setdefault(rest[0], {})
+        model = content.get("model", {})
+        if "class_path" in model or "--model" in flags or any(flag.startswith("--model=") for flag in flags):
+            content.pop("model", None)  # of another class: its parser will say
+        return [f"--{problem}" for problem in self.problems(content)]
+
+    def _unknown(self, path: str, content: Any, known: set[str] | None) -> list[str]:
+        if not isinstance(content, dict) or known is None:
+            return []
+        # `key+: value` appends to a list.
+        return [unknown_key(path, key, known, self.verb) for key in map(str, content) if key.rstrip("+") not in known]
+
+    def _model(self, content: Any) -> list[str]:
+        if not isinstance(content, dict):
+            return []
+        if "class_path" not in content:
+            return self._unknown("model", content.get("init_args", content), parameters(self.phase))
+        found = self._unknown("model", content, {"class_path", "init_args", "dict_kwargs"})
+        module, _, name = str(content["class_path"]).rpartition(".")
+        try:
+            of_class = getattr(import_module(module or "lightning_untrac"), name)
+        except (ImportError, AttributeError):
+            return found  # the parser says that there is no such class
+        return found + self._unknown("model", content.get("init_args"), parameters(of_class))
+
+    def _data(self, content: Any) -> list[str]:
+        found = self._unknown("data", content, (parameters(CorpusDataModule) or set()) - {"plan"})
+        known = {field.name for field in fields(DatasetConfig)}
+        for role in ("corpora", "test_sets"):
+            entries = content.get(role) if isinstance(content, dict) else None
+            for index, entry in enumerate(entries if isinstance(entries, list) else []):
+                found += self._unknown(f"data.{role}[{index}]", entry, known)
+                if isinstance(entry, dict) and "path" not in entry:
+                    found.append(
+                        f"data.{role}[{index}]: has no `path`; give a file, a folder, a hub id or builtin:NAME"
+                    )
+        return found
+
+
+def plain_words(message: str) -> str:
+    r"""One sentence from the parser's several lines.
+
+    Example:
+        >>> plain_words(
+        ...     'Parser key "steps":\n  Does not validate against any of the Union subtypes\n  Errors:\n'
+        ...     "    - Expected a <class 'int'>\n    - Expected a <class 'NoneType'>\n  Given value: x"
+        ... )
+        "steps: got 'x'; expected int"
+    """
+    message = re.sub(r"NestedArg\(key='[^']*', val=(.*)\)", r"\1", message)
+    message = re.sub(
+        r" Got value: Namespace\(.*|Type typing\.Callable\S* .* expects a function or a callable class: ", "", message
+    )
+    required = re.match(r"the following arguments are required: (.*)", message)
+    if required:
+        return "; ".join(f"{name}: not given; it is needed (--{name})" for name in required[1].split(", "))
+    key, body = "", message
+    while nested := re.search(r'Parser key "([^"]+)":', body):
+        key, body = f"{key}.{nested[1]}".lstrip("."), body[: nested.start()] + body[nested.end() :]
+    given = re.search(r"Given value: (.*)$", body, re.S)
+    dropped = (
+        "Does not validate",
+        "Subtypes:",
+        "Errors:",
+        "Given value",
+        "Problem with given class_path",
+        "Expected a path but",
+    )
+    reasons = []
+    for line in body.splitlines():
+        text = line.strip().removeprefix("- ")
+        if text and not text.startswith(dropped) and "NoneType" not in text:
+            reasons.append(_readable_type(text))
+    expected = [reason.removeprefix("Expected a ") for reason in reasons if reason.startswith("Expected a ")]
+    if len(expected) == len(reasons) and given is not None:
+        return f"{key}: got {given[1].strip()!r}; expected {' or '.join(expected)}"
+    reasons = [reason.replace("Expected a one of", "expected one of") for reason in reasons]
+    return f"{key}: {'; '.join(reasons)}" if key else "; ".join(reasons)
+
+
+def _readable_type(text: str) -> str:
+    text = re.sub(r"<class '([^']+)'>", lambda m: m[1].rpartition(".")[2], text)
+    return re.sub(r"typing\.Literal\[([^\]]*)\]", r"one of \1", text)
