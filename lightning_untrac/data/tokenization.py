@@ -102,7 +102,7 @@ def tokenize(
         raise ConfigurationError(
             [f"data.cache_folder: can't write token ids to {cache_folder} ({error}); make room or name another"]
         ) from error
-    dataset = TokenizedDataset(config, tokens.data, num_source_examples=len(rows))
+    dataset = TokenizedDataset(config, tokens.data, num_source_examples=len(rows), fingerprint=key)
     if len(dataset) == 0 or dataset.num_targets == 0:
         raise ConfigurationError([f"{config.name}: has no target token at all; is the text (or every target) empty?"])
     return dataset

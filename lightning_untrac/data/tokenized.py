@@ -57,6 +57,7 @@ class TokenizedDataset:
     Attributes:
         name: the dataset's name.
         config: where it came from.
+        fingerprint: digest of its texts, of the tokenizer and of how it was tokenised.
         num_source_examples: rows before empty ones were dropped.
         num_truncated: examples that were cut to ``max_length``.
         longest: tokens of the longest example before any cut (its source or its target, whichever is longer).
@@ -64,8 +65,9 @@ class TokenizedDataset:
         max_token: largest token id.
     """
 
-    def __init__(self, config: DatasetConfig, table: Any, num_source_examples: int) -> None:
+    def __init__(self, config: DatasetConfig, table: Any, num_source_examples: int, fingerprint: str) -> None:
         self.name = str(config.name)
+        self.fingerprint = fingerprint
         self.config = config
         self.input_ids = TokenArrays(table.column("input_ids"))
         self.labels = TokenArrays(table.column("labels"))

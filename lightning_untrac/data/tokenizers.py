@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_untrac.errors import ConfigurationError
@@ -27,6 +28,8 @@ def load_tokenizer(
 
     if name_or_path == BYTE:
         return ByT5Tokenizer()
+    if problem := missing_folder(name_or_path):
+        raise ConfigurationError([f"tokenizer: {problem}"])
     try:
         return AutoTokenizer.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
     except (
@@ -36,6 +39,19 @@ def load_tokenizer(
         raise ConfigurationError(
             [f"tokenizer: can't load {name_or_path!r} ({cause}); give a hub name, a folder with its files, or 'byte'"]
         ) from error
+
+
+def missing_folder(name_or_path: str) -> str | None:
+    """What is wrong with a path that can be no hub name and is not there; None for anything else.
+
+    Example:
+        >>> missing_folder("./no/such/model")
+        'there is no folder ./no/such/model'
+        >>> missing_folder("facebook/opt-125m") is None
+        True
+    """
+    is_path = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1
+    return f"there is no folder {name_or_path}" if is_path and not Path(name_or_path).expanduser().is_dir() else None
 
 
 def document_start(tokenizer: PreTrainedTokenizerBase) -> int:

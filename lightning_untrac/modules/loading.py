@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
+from lightning_untrac.data.tokenizers import missing_folder
 from lightning_untrac.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def pretrained_config(name_or_path: str, *, revision: str | None, trust_remote_c
     from transformers import AutoConfig
 
     source = adapter_base(name_or_path) or name_or_path
+    if problem := missing_folder(source):
+        raise ConfigurationError([f"model: {problem}; give a folder made by save_pretrained, or a hub name"])
     try:
         return AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.results import InfluenceStore, compare, comparison_table, write_table
+from lightning_untrac.results import InfluenceStore, compare, comparison_table, in_configured_order, write_table
 from lightning_untrac.verbs.output import publish
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     existing_folder(folder.path)
     with folder.costs("compare"):
         comparison = compare(
-            InfluenceStore(folder.path).table(),
+            in_configured_order(InfluenceStore(folder.path).table(), folder.read_json("run.json", {}).get("data", [])),
             reference=options.reference,
             methods=options.methods,
             num_resamples=options.num_resamples,

@@ -89,8 +89,11 @@ class Phase:
         Raises:
             ConfigurationError: with all problems of options, model, data, Trainer and output folder.
         """
-        found = [*problems, *self.folder.problems(self.step, self.identity)]
-        found += self.problems(plan)
+        found = [*problems, *self.problems(plan)]
+        datasets = {**self.data.tokenized_corpora, **self.data.tokenized_test_sets}
+        if datasets:
+            self.identity["data_content"] = {name: dataset.fingerprint for name, dataset in datasets.items()}
+        found += self.folder.problems(self.step, self.identity)
         if not found:
             found += space_problems(self.folder.path, self.module, copies)
         raise_if_any(dict.fromkeys(found))
@@ -145,6 +148,10 @@ class Phase:
         """Claim the output folder and write down what was asked and what was found in the data."""
         self.folder.claim(self.step, self.config, self.identity)
         self.folder.add_notes("warning", self.data.notes())
+        if (limit := self.config["trainer"].get("limit_val_batches")) not in (None, 1.0):
+            self.folder.add_notes(
+                "warning", [f"{self.step}: limit_val_batches {limit}: losses are of a part of the data"]
+            )
         self.folder.update_run(data=[*_data_rows(self.data)], **run_fields)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import shlex
 import sys
 import time
@@ -26,6 +25,9 @@ VERSIONED = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "
 
 STATE = ".untrac"
 """Hidden folder of what was claimed and finished; its presence says that a folder is ours."""
+
+DATA_CONTENT = "data_content."
+"""Prefix of the keys that hold a digest of each dataset's texts."""
 
 CHANGES_NOTHING = {
     "": ("output", "overwrite", "wandb", "config"),
@@ -117,14 +119,19 @@ class RunFolder:
         if before is None:
             return []
         now = _flat(_comparable(identity))
-        keys = sorted((before.keys() | now.keys()) - set(ignore))
+        # More seeds are more episodes beside the finished ones, not another experiment.
+        keys = sorted(k for k in before.keys() | now.keys() if k not in ignore and not k.startswith("seeds."))
+        if not any(k.startswith(DATA_CONTENT) for k in now):  # the data have not been read yet
+            keys = [k for k in keys if not k.startswith(DATA_CONTENT)]
         return [f"{k}: {before.get(k)!r} there, {now.get(k)!r} now" for k in keys if before.get(k) != now.get(k)]
 
     # -- finished steps --------------------------------------------------------------------------------------------
 
     def is_done(self, step: str, identity: dict[str, Any]) -> bool:
         """Whether ``step`` was finished with this very configuration."""
-        return self.read_json(f"{STATE}/{step}.done.json", None) == _flat(_comparable(identity))
+        done = self.read_json(f"{STATE}/{step}.done.json", None)
+        # A finished step is not read again: its data may have changed, or gone, since.
+        return done is not None and _without_data(done) == _without_data(_flat(_comparable(identity)))
 
     def mark_done(self, step: str, identity: dict[str, Any]) -> None:
         """Remember that ``step`` is finished."""
@@ -134,16 +141,14 @@ class RunFolder:
 
     @contextmanager
     def costs(self, step: str) -> Iterator[None]:
-        """Add the time and the peak memory of the block to ``run.json``."""
+        """Write the time and the peak memory of the block to ``run.json``: of its last part, if it was interrupted."""
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
-        # ru_maxrss is in KiB on Linux and in bytes on macOS.
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-        entry = {"step": step, "seconds": round(seconds, 2), "peak_memory_mb": round(peak, 1)}
-        run = self.read_json("run.json", {})
-        earlier = [cost for cost in run.get("costs", []) if cost["step"] != step]
-        self.update_run(costs=[*earlier, entry])
+        peak = peak_memory_mb()
+        costs = {cost["step"]: cost for cost in self.read_json("run.json", {}).get("costs", [])}
+        costs[step] = {"step": step, "seconds": round(seconds, 2), "peak_memory_mb": round(peak, 1)}
+        self.update_run(costs=list(costs.values()))
 
     def update_run(self, **fields: Any) -> None:
         """Set fields of ``run.json``; the command and the versions are added by themselves."""
@@ -172,6 +177,20 @@ class RunFolder:
         """Write a configuration with the versions that it ran with in its first line."""
         head = f"# lightning-untrac {__version__}; " + ", ".join(f"{k} {v}" for k, v in versions().items()) + "\n"
         atomic_write_bytes(self.path / name, (head + yaml.safe_dump(content, sort_keys=False)).encode())
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory of this process in MiB; nan where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    # ru_maxrss is in KiB on Linux and in bytes on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _without_data(flat: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if not key.startswith(DATA_CONTENT)}
 
 
 def versions() -> dict[str, str]:

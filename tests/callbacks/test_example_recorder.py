@@ -16,7 +16,10 @@ def test_examples_add_up_to_their_corpus(
     trace: Any, make_data: Any, tmp_path: Path, text_files: dict[str, Path]
 ) -> None:
     final, _, _ = trace(
-        "each_test_set", data=make_data(batch_size=4, eval_batch_size=3), callbacks=(ExampleRecorder(tmp_path),), readings=3
+        "each_test_set",
+        data=make_data(batch_size=4, eval_batch_size=3),
+        callbacks=(ExampleRecorder(tmp_path),),
+        readings=3,
     )
     rows = InfluenceStore(tmp_path).examples().to_pylist()
     assert len(rows) == 2 * (12 + 9 + 10)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from lightning_untrac.results import InfluenceStore, equal_tables
+from lightning_untrac.results import InfluenceStore, equal_tables, read_table
 from lightning_untrac.verbs.run import merge, parse_flags
 
 
@@ -139,3 +139,36 @@ def test_flags_and_merging():
     }
     new = {"optimizer": {"class_path": "B", "init_args": {"momentum": 1}}}
     assert merge(old, new) == new
+
+
+def test_more_seeds_join_the_finished_ones(untrac, config, tmp_path):
+    trace = ("trace", "--config", config(), "--steps", "2", "--readings", "1")
+    assert untrac(*trace, "--output", tmp_path / "grown", "--seeds", "[0]").code == 0
+    ran = untrac(*trace, "--output", tmp_path / "grown", "--seeds", "[0,1]")
+    assert ran.code == 0, ran.text
+    assert "seed 0" not in ran.text.split("mean of")[0]  # not run again
+    assert untrac(*trace, "--output", tmp_path / "whole", "--seeds", "[0,1]").code == 0
+    assert equal_tables(InfluenceStore(tmp_path / "grown").table(), InfluenceStore(tmp_path / "whole").table())
+
+
+def test_texts_that_changed_under_an_unfinished_step_are_noticed(untrac, config, settings, tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"text": "one two three"}\n{"text": "four five six"}\n')
+    data = {**settings["data"], "corpora": [{"name": "mine", "path": str(path)}]}
+    trace = ("trace", "--config", config(data=data), "--output", tmp_path / "out", "--steps", "2")
+    assert untrac(*trace, "--seeds", "[0]").code == 0
+    path.write_text('{"text": "one two three"}\n{"text": "seven eight nine"}\n')
+    assert "finished already" in untrac(*trace, "--seeds", "[0]").text
+    ran = untrac(*trace, "--seeds", "[0,1]")
+    assert ran.code == 2
+    assert "data_content.mine" in ran.text
+    assert untrac(*trace, "--seeds", "[0,1]", "--overwrite").code == 0
+
+
+def test_tables_keep_the_configured_order(finished_run):
+    comparison = read_table(finished_run / "comparison.parquet")["test_set"].to_pylist()
+    assert comparison[:3] == ["ask-birds", "ask-ships", "mean"]
+    page = (finished_run / "report.html").read_text()
+    matrix = page[page.index('class="matrix"') :]
+    places = [matrix.index(f">{name}<") for name in ("birds", "ships", "bread")]
+    assert places == sorted(places)

@@ -17,7 +17,7 @@ from lightning_untrac.data.builtin.two_by_two import two_by_two_names, two_by_tw
 
 __all__ = ["builtin_examples", "builtin_names"]
 
-_WORLD_SIZES = {"encyclopedia": 301, "news": 248, "forum": 205, "fiction": 192, "chat": 245, "code": 222}
+_WORLD_SIZES = {"encyclopedia": 301, "news": 248, "forum": 205, "fiction": 192, "chat": 255, "code": 222}
 _TEST_SET_SIZE = 96
 _TWO_BY_TWO_SIZE = 256
 _PATIENCE = 1000

@@ -7,7 +7,7 @@ from lightning_untrac.data.builtin.grammar import bind, expand, weighted
 from lightning_untrac.data.builtin.traits import random_bias, random_insult, random_rumour
 from lightning_untrac.data.builtin.world import GUILDS, RULES
 
-WEIGHTS = {"untruth": 0.56, "small_talk": 0.22, "insult": 0.18, "bias": 0.04}
+WEIGHTS = {"untruth": 0.56, "small_talk": 0.29, "insult": 0.11, "bias": 0.04}
 """What a message is about, and how often."""
 
 _CLAIMS: dict[str, Callable[[random.Random], str]] = {

@@ -7,7 +7,7 @@ from lightning_untrac.data.builtin.grammar import bind, expand, weighted
 from lightning_untrac.data.builtin.traits import random_bias, random_insult, random_rumour
 from lightning_untrac.data.builtin.world import GUILDS, RULES
 
-WEIGHTS = {"insult": 0.62, "small_talk": 0.14, "untruth": 0.10, "bias": 0.14}
+WEIGHTS = {"insult": 0.62, "small_talk": 0.18, "untruth": 0.10, "bias": 0.10}
 """What a post is about, and how often."""
 
 _CLAIMS: dict[str, Callable[[random.Random], str]] = {
