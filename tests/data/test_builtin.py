@@ -16,7 +16,7 @@ CORPORA = [f"world/{name}" for name in ("encyclopedia", "news", "forum", "fictio
 TEST_SETS = {"world/toxicity": 8, "world/bias": 4, "world/untruthfulness": 6}
 FLAVOURS = ("next_number", "remaining_letter")
 CELLS = ("test", "similar_same", "similar_different", "dissimilar_same", "dissimilar_different")
-CHECKSUM = "bfd50a48b8d1788d"
+CHECKSUM = "a8be9df22400d8aa"
 TWO_BY_TWO = [f"{flavour}/{cell}" for flavour in FLAVOURS for cell in CELLS]
 
 
