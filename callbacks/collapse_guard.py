@@ -36,9 +36,11 @@ class CollapseGuard(Callback):
     @override
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: object,
                            batch_idx: int) -> None:  # fmt: skip
-        worst = outputs["objective"].abs()
+        # A user's own training_step may return its loss alone.
+        worst = outputs.get("objective", outputs["loss"]).detach().abs()
         if trainer.world_size > 1:
-            # Every rank must end the episode at the same batch; max keeps a NaN of any rank.
+            # Every rank must end the episode at the same batch. A maximum may lose a NaN, but no infinity.
+            worst = torch.where(worst.isfinite(), worst, math.inf)
             worst = torch.as_tensor(trainer.strategy.reduce(worst, reduce_op="max"))
         self._judge(pl_module, worst)
 
@@ -50,8 +52,8 @@ class CollapseGuard(Callback):
     def _judge(self, module: Any, losses: Tensor) -> None:
         if getattr(module, "episode_status", "ok") != "ok":
             return
-        worst = losses.max().item()
-        if not math.isfinite(worst) or not torch.isfinite(losses).all():
+        worst = losses.max().item()  # a NaN anywhere makes a NaN
+        if not math.isfinite(worst):
             module.end_episode("nonfinite")
         elif worst > self._cap(module):
             module.end_episode("collapsed")

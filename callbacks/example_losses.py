@@ -9,6 +9,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
+from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.results import write_table
 
 
@@ -22,6 +23,11 @@ class ExampleLosses(Callback):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._rows: list[tuple[int, int, float, int]] = []
+
+    @override
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if trainer.world_size > 1:
+            raise ConfigurationError(["examples: recording single examples works on one device; run it with devices=1"])
 
     @override
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

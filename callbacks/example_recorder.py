@@ -78,7 +78,7 @@ class ExampleRecorder(Callback):
         episode = data.current_episode
         tables = []
         for name, after in self._reading.items():
-            measured = np.flatnonzero(~np.isnan(after) & (self._num_tokens[name] > 0))
+            measured = np.flatnonzero(self._num_tokens[name] > 0)
             before, after, num_tokens = self._before[name][measured], after[measured], self._num_tokens[name][measured]
             count = len(measured)
             dataset = data.tokenized_corpora[name]
@@ -95,7 +95,7 @@ class ExampleRecorder(Callback):
                         "loss_after": pa.array(after, pa.float64()),
                         "num_tokens": pa.array(num_tokens, pa.int64()),
                         "influence": pa.array((after - before) / num_tokens, pa.float64()),
-                        "status": pa.array([status] * count, pa.string()),
+                        "status": pa.array(np.where(np.isfinite(after), status, "nonfinite"), pa.string()),
                     }
                 )
             )

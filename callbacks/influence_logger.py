@@ -78,6 +78,12 @@ class InfluenceLogger(Callback):
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._episode_start = time.perf_counter()
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if self.baseline is None:
+            return
+        # Every curve begins at the losses before.
+        before = {n: (0.0, float(self.baseline.token_loss[i])) for i, n in enumerate(data.evaluation_names)}
+        self._log(trainer, 0, before)
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -113,7 +119,8 @@ class InfluenceLogger(Callback):
         step = math.ceil(batches_done / trainer.accumulate_grad_batches)
         status: Any = getattr(module, "episode_status", "ok")
         rows = []
-        for index, name in enumerate(data.evaluation_names):
+        names = data.evaluation_names
+        for index, name in enumerate(names):
             inverse = plan.kind == "each_test_set"
             before, now = _losses(self.baseline, index), _losses(after, index)
             pair = (before[1], now[1]) if self.readout == "example" else (before[0], now[0])
@@ -138,17 +145,23 @@ class InfluenceLogger(Callback):
                 )
             )
         self.rows += rows
-        self._log(trainer, rows, several_seeds=len(plan.seeds) > 1)
+        values = {
+            n: (r.influence, float(after.token_loss[i])) for i, (n, r) in enumerate(zip(names, rows, strict=True))
+        }
+        self._log(trainer, step, values)
         if self.store is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
             self.store.append(rows)
 
-    def _log(self, trainer: L.Trainer, rows: list[InfluenceRow], several_seeds: bool) -> None:
-        metrics: dict[str, float] = {EPISODE_STEP: rows[0].step}
-        for row in rows:
-            key = f"{row.test_set}/{row.corpus}" + (f"/seed-{row.seed}" if several_seeds else "")
-            metrics[f"influence/{key}"] = row.influence
-            if row.loss_after is not None:
-                metrics[f"loss/{key}"] = row.loss_after
+    def _log(self, trainer: L.Trainer, step: int, readings: dict[str, tuple[float, float]]) -> None:
+        """Send the influence and the loss of each evaluated dataset to the loggers."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        episode, plan = data.current_episode, data.active_plan
+        seed = f"/seed-{episode.seed}" if len(plan.seeds) > 1 else ""
+        metrics: dict[str, float] = {EPISODE_STEP: step}
+        for name, (influence, loss) in readings.items():
+            pair = (episode.dataset, name) if plan.kind == "each_test_set" else (name, episode.dataset)
+            metrics[f"influence/{'/'.join(pair)}{seed}"] = influence
+            metrics[f"loss/{'/'.join(pair)}{seed}"] = loss
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=trainer.global_step)
 

@@ -63,11 +63,15 @@ class PreUnlearningWeights(Callback):
     # -- hooks -----------------------------------------------------------------------------------------------------
 
     @override
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._kept = {name: self._copy(tensor) for name, tensor in _changeable(pl_module)}
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Before a checkpoint gives the optimizer and the schedule the state that they had inside an episode.
         self._optimizer_states = [_without_state(o.state_dict()) for o in trainer.optimizers]
         self._scheduler_states = [copy.deepcopy(c.scheduler.state_dict()) for c in trainer.lr_scheduler_configs]
         self._precision_state = copy.deepcopy(trainer.precision_plugin.state_dict())
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._kept = {name: self._copy(tensor) for name, tensor in _changeable(pl_module)}
         if self._resumed is not None:
             self._load(self._path(trainer), self._resumed)
         self.checksum = tensor_checksum(self._kept.items())

@@ -1,6 +1,8 @@
-"""Refuse a training run in which nothing was trained."""
+"""Refuse a training run in which nothing was trained, or which ended in no numbers at all."""
 
 from __future__ import annotations
+
+import math
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
@@ -10,13 +12,13 @@ from lightning_untrac.errors import UnlearningError
 
 
 class WeightsMustMove(Callback):
-    """An error at the end of a fit if no trainable parameter has changed.
+    """An error at the end of a fit if no trainable parameter has changed, or if one is not finite.
 
     LoRA with gradient checkpointing can train nothing without a word (open-unlearning #178). For phases that keep no
     copy of their first weights; sums of each parameter stand for them here.
 
     Raises:
-        UnlearningError: if every sum is what it was.
+        UnlearningError: if every sum is what it was, or one is NaN or infinite.
     """
 
     def __init__(self) -> None:
@@ -28,7 +30,15 @@ class WeightsMustMove(Callback):
 
     @override
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        moved = _sums(pl_module) != self._before
+        after = _sums(pl_module)
+        moved = after != self._before
+        if not trainer.strategy.reduce_boolean_decision(
+            all(math.isfinite(x) for pair in after for x in pair), all=True
+        ):
+            raise UnlearningError(
+                f"the weights are not finite after {trainer.global_step} steps: training has diverged; use a lower "
+                "learning rate, or --trainer.gradient_clip_val 1"
+            )
         if not trainer.strategy.reduce_boolean_decision(moved, all=False):
             raise UnlearningError(
                 f"no weight moved in {trainer.global_step} steps: check the learning rate, `trainable`, and with LoRA "

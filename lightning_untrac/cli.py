@@ -86,6 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if type(error).__name__ == "MisconfigurationException":  # Lightning's, for flags that don't go together
             print(f"untrac {verb}: {error}", file=sys.stderr)
+        elif type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
+            print(
+                f"untrac {verb}: {error}\nThe device's memory is too small for these batches. Lower data.batch_size "
+                "and raise trainer.accumulate_grad_batches by the same factor (the update stays the same), and lower "
+                "data.eval_batch_size. What was finished is kept, and the same command goes on",
+                file=sys.stderr,
+            )
         elif is_of_the_disk(error):
             print(
                 f"untrac {verb}: {error}\nWhat was finished is kept: mend that, and the same command goes on",

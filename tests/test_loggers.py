@@ -96,8 +96,10 @@ def test_curves_are_those_of_the_table_on_the_axis_of_the_episode(logged):
             for test_set in TEST_SETS:
                 mine = [r for r in rows if (r.corpus, r.test_set, r.seed) == (corpus, test_set, seed)]
                 key = f"{test_set}/{corpus}"
-                assert run.curve(f"influence/{key}", "episode_step") == [(r.step, r.influence) for r in mine]
-                assert run.curve(f"loss/{key}", "episode_step") == [(r.step, r.loss_after) for r in mine]
+                influences = [(0, 0), *((r.step, r.influence) for r in mine)]
+                losses = [(0, mine[0].loss_before), *((r.step, r.loss_after) for r in mine)]
+                assert run.curve(f"influence/{key}", "episode_step") == influences
+                assert run.curve(f"loss/{key}", "episode_step") == losses
 
 
 def test_the_matrix_is_a_table_and_a_picture(logged):

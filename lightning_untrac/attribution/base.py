@@ -120,7 +120,8 @@ class EpisodeRun:
         callbacks: list[Callback] = [EpisodeProgress(self.attribution.method), PreUnlearningWeights(self.store_on)]
         if self.attribution.ascends:
             callbacks.append(CollapseGuard(self.collapse_cap))
-        callbacks += [ReadingSchedule(self.readings), influence]
+        callbacks.append(ReadingSchedule(self.readings))
         if self.per_example:
+            # Before the influences, whose final rows say that the episode is finished.
             callbacks.append(ExampleRecorder(self.folder, self.attribution.method))
-        return callbacks
+        return [*callbacks, influence]

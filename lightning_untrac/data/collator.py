@@ -24,6 +24,7 @@ class LanguageBatch(TypedDict):
         labels: ``[batch, length]`` (causal) or ``[batch, target length]`` (seq2seq) int64, -100 where no target.
         dataset_index: ``[batch]`` int64, which of the evaluated datasets; -1 for filler.
         example_index: ``[batch]`` int64, which of its examples (or blocks); -1 for filler.
+        has_targets: whether any label is a target; on the host, so that asking costs no wait for the device.
     """
 
     input_ids: Tensor
@@ -31,6 +32,7 @@ class LanguageBatch(TypedDict):
     labels: Tensor
     dataset_index: Tensor
     example_index: Tensor
+    has_targets: bool
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Collator:
 
     Args:
         pad_token: token id of the padding of ``input_ids``; labels are padded with -100.
+        seq2seq: whether the first label is a target too (a causal model predicts nothing from nothing).
 
     Example:
         >>> row = lambda ids: {"input_ids": ids, "labels": ids, "dataset_index": 0, "example_index": 0}
@@ -48,6 +51,7 @@ class Collator:
     """
 
     pad_token: int
+    seq2seq: bool = False
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> LanguageBatch:
         """Stack ``rows`` into a :class:`LanguageBatch`."""
@@ -58,6 +62,7 @@ class Collator:
             labels=labels,
             dataset_index=torch.tensor([row["dataset_index"] for row in rows]),
             example_index=torch.tensor([row["example_index"] for row in rows]),
+            has_targets=bool((labels if self.seq2seq else labels[:, 1:]).ne(IGNORE_INDEX).any()),
         )
         if lengths.min() < input_ids.shape[1]:
             positions = np.arange(input_ids.shape[1])

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from lightning_untrac.data.checks import data_parallel_rank, episode_problems, sampler_problems
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
-from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZES, Episode, EpisodePlan
+from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, Episode, EpisodePlan
 from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples
 from lightning_untrac.data.preparation import (
     dataset_notes,
@@ -160,7 +160,7 @@ class CorpusDataModule(PreparedDataModule):
         """The batches of ``episode``."""
         return EpisodeBatchSampler(
             [len(self.training_examples(name)) for name in episode.trains_on],
-            batch_size=self.batch_size or DEFAULT_BATCH_SIZES.get(self.active_plan.kind, 8),
+            batch_size=self.batch_size or DEFAULT_BATCH_SIZES.get(self.active_plan.kind, DEFAULT_BATCH_SIZE),
             steps=self.active_plan.steps,
             passes=self.active_plan.num_passes,
             accumulation=accumulation,
@@ -225,7 +225,7 @@ class CorpusDataModule(PreparedDataModule):
 
     def _loader_options(self) -> dict[str, Any]:
         return {
-            "collate_fn": Collator(padding_token(self._known().tokenizer)),
+            "collate_fn": Collator(padding_token(self._known().tokenizer), self._known().is_seq2seq),
             "num_workers": self.num_workers,
             "persistent_workers": False,
             "pin_memory": bool(self.trainer and self.trainer.strategy.root_device.type == "cuda"),

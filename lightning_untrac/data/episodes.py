@@ -11,6 +11,7 @@ EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out"
 all corpora but one. ``one``: a single named dataset (unlearning for good)."""
 
 DEFAULT_PASSES: dict[str, float] = {"each_test_set": 5.0}
+DEFAULT_BATCH_SIZE = 8
 DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 1, "each_test_set": 256}
 """The UnTrac paper's settings (sec. 5): batches of 1 for UnTrac, the whole test set for UnTrac-Inv; 8 elsewhere."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
+import torch
 from torch import Tensor
 
 Readout = Literal["difference", "example", "relative"]
@@ -47,5 +48,8 @@ def read_out(before: Value, after: Value, readout: Readout = "difference") -> Va
     if readout not in READOUTS:
         raise ValueError(f"readout: expected one of {', '.join(READOUTS)}, got {readout!r}")
     if readout == "relative":
-        return (after - before) / (after + before)
+        total = after + before
+        if isinstance(total, Tensor):
+            return torch.where(total == 0, 0.0, (after - before) / total)
+        return (after - before) / total if total else 0.0
     return after - before

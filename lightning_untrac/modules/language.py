@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning.pytorch as L
+import numpy as np
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
@@ -18,7 +19,14 @@ from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional import IGNORE_INDEX, example_losses, mean_token_loss, shift_labels_left
 from lightning_untrac.metrics import DatasetLoss
-from lightning_untrac.modules.loading import DTYPES, adapter_base, build_model, pretrained_config, scratch_config
+from lightning_untrac.modules.loading import (
+    DTYPES,
+    adapter_base,
+    adapter_folder,
+    build_model,
+    pretrained_config,
+    scratch_config,
+)
 from lightning_untrac.modules.parameters import select_parameters
 
 if TYPE_CHECKING:
@@ -102,6 +110,10 @@ class LanguageModule(L.LightningModule):
             )
         if self.name_or_path is None and self.tokenizer_name is None:
             found.append("model: a model from scratch needs a `tokenizer` (a hub name, a folder, or 'byte')")
+        if self.lora is not None and self.config is not None:
+            found.append("model.lora: adapters of a model from scratch can't be loaded again; save the model first")
+        if self.lora is not None and adapter_folder(self.name_or_path):
+            found.append(f"model.lora: {self.name_or_path} is a folder of adapters already; leave `lora` out")
         if self.dtype_name not in DTYPES:
             found.append(f"model.dtype: {self.dtype_name!r} is unknown; use one of {', '.join(DTYPES)}")
         return found
@@ -144,19 +156,29 @@ class LanguageModule(L.LightningModule):
         """Load the weights, once."""
         if self.model is not None:
             return
-        self.model = build_model(
-            self.model_config,
-            self.name_or_path,
-            dtype=self.dtype_name,
-            init_seed=self.init_seed,
-            lora=self.lora,
-            revision=self.revision,
-            trust_remote_code=self.trust_remote_code,
-            attn_implementation=self.attn_implementation,
-        )
+        # Lightning calls this with its device as torch's default, which transformers takes for a device map (and asks
+        # for accelerate). On the CPU first weights are also the same on every machine; the strategy moves them.
+        with torch.device("cpu"):
+            self.model = build_model(
+                self.model_config,
+                self.name_or_path,
+                dtype=self.dtype_name,
+                init_seed=self.init_seed,
+                lora=self.lora,
+                revision=self.revision,
+                trust_remote_code=self.trust_remote_code,
+                attn_implementation=self.attn_implementation,
+            )
         if self.trainable is not None:
             select_parameters(self.model, self.trainable)
         self.model.train(self.dropout)
+
+    @override
+    def setup(self, stage: str) -> None:
+        if self.trainer.strategy.root_device.type == "mps":
+            raise ConfigurationError(
+                ["trainer.accelerator: losses are summed in float64, which Apple's GPUs lack; use `accelerator: cpu`"]
+            )
 
     @property
     def evaluation_names(self) -> list[str]:
@@ -211,14 +233,14 @@ class LanguageModule(L.LightningModule):
         self._window_tokens = None
         # Dropout is the only difference that the mode makes to these models, and a phase may want gradients without it.
         self.model.train(self.dropout)
-        if self.dropout:
-            self._seed_dropout()
 
-    def _seed_dropout(self) -> None:
-        """Make an episode's dropout masks depend on nothing that ran before it; each rank has masks of its own."""
+    def _seed_dropout(self, batch_idx: int) -> None:
+        """Make a step's dropout masks depend on nothing that ran before it, so that a resumed run has the same ones."""
         episode = getattr(getattr(self.trainer, "datamodule", None), "current_episode", None)
         if episode is not None:
-            torch.manual_seed((episode.seed * 10_007 + episode.pass_index) * 1_000_003 + self.global_rank)
+            place = (episode.seed, self.trainer.current_epoch if self.episode_kind == "mixture" else 0, batch_idx)
+            # Each rank has masks of its own.
+            torch.manual_seed(int(np.random.SeedSequence([*place, self.global_rank]).generate_state(1)[0]))
 
     @override
     def training_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
@@ -227,7 +249,11 @@ class LanguageModule(L.LightningModule):
         Returns:
             ``loss`` for Lightning, and the detached mean ``objective`` for callbacks.
         """
-        objective = self.objective(batch)
+        if self.dropout:
+            self._seed_dropout(batch_idx)
+        # A share without any target (filler, or blocks of prompts only) still takes part in the backward pass; an
+        # objective of its own could make a mean of nothing of it, and a NaN is not mended by a weight of 0.
+        objective = self.objective(batch) if batch.get("has_targets", True) else self.mean_loss(batch) * 0
         self.log("train/objective", objective.detach(), logger=bool(self.trainer.loggers))
         if not self._steps_in_parts:
             return {"loss": objective, "objective": objective.detach()}
@@ -244,10 +270,10 @@ class LanguageModule(L.LightningModule):
         self._window_tokens = None
         # Lightning has divided by the accumulation steps and the strategy by the ranks; only the tokens should count.
         divided_by = self.trainer.accumulate_grad_batches * self.num_replicas
-        factor = TOKENS_PER_UNIT * divided_by / torch.as_tensor(total).clamp(min=1)
+        factor = TOKENS_PER_UNIT * divided_by / torch.as_tensor(total).clamp(min=1).double()
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         for gradient in gradients:
-            gradient.mul_(factor.to(gradient.dtype) if gradient.dtype == torch.float64 else factor)
+            gradient.mul_(factor)
 
     @override
     def configure_optimizers(self) -> Any:

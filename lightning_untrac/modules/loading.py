@@ -23,9 +23,14 @@ DTYPES = {
 ADAPTER_CONFIG = "adapter_config.json"
 
 
+def adapter_folder(name_or_path: str | None) -> bool:
+    """Whether a path is a folder of LoRA adapters."""
+    return name_or_path is not None and (Path(name_or_path) / ADAPTER_CONFIG).is_file()
+
+
 def adapter_base(name_or_path: str | None) -> str | None:
     """Name of the model under a folder of LoRA adapters; None where the folder (or hub name) is a whole model."""
-    if name_or_path is None or not (Path(name_or_path) / ADAPTER_CONFIG).is_file():
+    if not adapter_folder(name_or_path):
         return None
     return str(require_peft().PeftConfig.from_pretrained(name_or_path).base_model_name_or_path)
 

@@ -17,7 +17,7 @@ SHORTHANDS = {
 }
 """Names for the parts of the usual architectures; anything else is a regular expression."""
 
-LAST_LAYERS = re.compile(r"last_(\d+)_layers?")
+LAST_LAYERS = re.compile(r"last_([1-9]\d*)_layers?")
 LAYER_INDEX = re.compile(r"\.(?:layers|h|block|blocks)\.(\d+)\.")
 
 
@@ -45,7 +45,7 @@ def select_parameters(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     problems: list[str] = []
     for pattern in patterns:
         matches = _matching(pattern, trainable, problems)
-        if not matches and not problems:
+        if not matches and not any(repr(pattern) in problem for problem in problems):
             problems.append(
                 f"model.trainable: {pattern!r} matches no trainable parameter; their names are like "
                 f"{', '.join(trainable[:: max(1, len(trainable) // 4)][:5])}; shorthands are {', '.join(SHORTHANDS)}, "

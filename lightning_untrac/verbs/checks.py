@@ -12,6 +12,7 @@ import torch
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.config import config_problems
 from lightning_untrac.data.sources import expand
+from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.modules import LanguageModule
 
@@ -26,7 +27,24 @@ def model_problems(module: LanguageModule) -> list[str]:
     found = list(module.problems())
     if found:
         return found
-    return list(dict.fromkeys(_raised(lambda: module.tokenizer) + _raised(lambda: module.model_config)))
+    found = list(dict.fromkeys(_raised(lambda: module.tokenizer) + _raised(lambda: module.model_config)))
+    return found or _tokenizer_problems(module)
+
+
+def _tokenizer_problems(module: LanguageModule) -> list[str]:
+    """Whether a tokenizer that was named for a saved model is as large as the one that lies beside it."""
+    if module.name_or_path is None or module.tokenizer_name is None:
+        return []
+    try:
+        own = load_tokenizer(module.name_or_path, revision=module.revision, trust_remote_code=module.trust_remote_code)
+    except ConfigurationError:
+        return []  # the model came without one
+    if len(own) == len(module.tokenizer):
+        return []
+    return [
+        f"model.tokenizer: {module.tokenizer_name!r} has {len(module.tokenizer)} tokens and the tokenizer in "
+        f"{module.name_or_path!r} has {len(own)}; leave `tokenizer` out to use the model's own"
+    ]
 
 
 def _raised(call: Callable[[], Any]) -> list[str]:

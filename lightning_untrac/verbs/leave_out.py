@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
     options: LeaveOutOptions = parsed.options
     asked = intent(parsed)
     start = use_saved_model(parsed.config, options.output, "initial_model")
-    phase = Phase(parsed, STEP)
+    phase = Phase(parsed, STEP, kind=LeaveOut.kind)
     trained = options.trained_model or saved_model(Path(options.output), "model")
     steps, passes, problems = _budget(options, RunFolder(options.output))
     if trained is None:

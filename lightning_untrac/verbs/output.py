@@ -62,7 +62,8 @@ def log_influences(
 
 def parquet_files(folder: Path) -> dict[str, Path]:
     """The result tables of a folder, by the key that they have in W&B."""
-    return {f"tables/{path.stem}": path for path in sorted(folder.glob("*.parquet"))}
+    # A row an example is too much for a W&B table; those files are in the artifact.
+    return {f"tables/{path.stem}": path for path in sorted(folder.glob("*.parquet")) if "example" not in path.stem}
 
 
 @rank_zero_only

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_untrac.attribution import Attribution
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, EpisodeKind
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
@@ -57,6 +58,7 @@ class Phase:
         parsed: the verb's arguments.
         step: name of the step in the output folder.
         episodic: whether the verb sets the number of epochs (an epoch is an episode).
+        kind: of its episodes, on which the default batch size depends.
 
     Attributes:
         folder: the output folder.
@@ -65,16 +67,28 @@ class Phase:
         data: the datasets, tokenised once :meth:`check` has passed.
     """
 
-    def __init__(self, parsed: Parsed, step: str, episodic: bool = True) -> None:
+    def __init__(self, parsed: Parsed, step: str, episodic: bool = True, kind: EpisodeKind = "mixture") -> None:
         quiet()
         self.parsed, self.step, self.episodic = parsed, step, episodic
         self.config = parsed.resolved()
         self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
         output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
         self.folder = RunFolder(output, parsed.options.overwrite)
-        self.identity = dict(self.config)
         self.module, self.data, self._trainer_arguments = parsed.build()
+        self.identity = self._identity(kind)
         self._built = False
+
+    def _identity(self, kind: EpisodeKind) -> dict[str, Any]:
+        """The configuration, with the effective batch size in place of its factors: how it is cut changes nothing."""
+        identity = {**self.config, "data": dict(self.config["data"]), "trainer": dict(self.config["trainer"])}
+        batch_size = identity["data"].pop("batch_size", None) or DEFAULT_BATCH_SIZES.get(kind, DEFAULT_BATCH_SIZE)
+        accumulation = identity["trainer"].pop("accumulate_grad_batches", None) or 1
+        try:
+            trainer = self.build_trainer(logger=False)
+            replicas = trainer.num_devices * trainer.num_nodes
+        except Exception:  # whatever it is, `problems` says it
+            replicas = 1
+        return {**identity, "effective_batch_size": batch_size * accumulation * replicas}
 
     # -- checks ----------------------------------------------------------------------------------------------------
 

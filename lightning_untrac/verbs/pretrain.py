@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,10 @@ def main(argv: Sequence[str]) -> None:
     with phase.folder.costs(STEP):
         trainer = _fit(phase, options)
     data, optimizer_steps = phase.data, trainer.global_step
-    effective = data.sampler(data.episodes()[0], trainer.accumulate_grad_batches).effective_batch_size
-    passes = optimizer_steps * effective / sum(len(data.training_examples(name)) for name in data.corpus_names)
+    replicas = trainer.num_devices * trainer.num_nodes
+    sampler = data.sampler(data.episodes()[0], trainer.accumulate_grad_batches, 0, replicas)
+    # Batches do not cross passes, so that a pass has a whole number of steps, the last of them perhaps a short one.
+    passes = optimizer_steps / math.ceil(sum(sampler.sizes) / sampler.effective_batch_size)
     phase.folder.write_json(f"{STEP}.json", {"steps": optimizer_steps, "passes": passes})
     phase.mark_done()
     finish_loggers(trainer)

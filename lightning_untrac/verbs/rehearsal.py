@@ -68,7 +68,7 @@ def _step_problems(
     if not hasattr(verb_module(verb), "intent"):
         return [], None
     asked = verb_module(verb).intent(parsed)
-    phase = Phase(parsed, asked.step, episodic=verb not in ("pretrain", "evaluate"))
+    phase = Phase(parsed, asked.step, episodic=verb not in ("pretrain", "evaluate"), kind=asked.plan.kind)
     # Leave-out retrains for as long as training took, which pretrain.json says later.
     later = (*LATER, "steps", "passes") if verb == "leave-out" else LATER
     other_run = [] if verb == "evaluate" else phase.folder.problems(asked.step, phase.identity, ignore=later)

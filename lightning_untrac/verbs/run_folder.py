@@ -219,7 +219,8 @@ def files_digest(folder: Path) -> str:
     """
     digest = hashlib.sha256()
     part = 16 * 2**20
-    for path in sorted(folder.glob("*.safetensors")):
+    patterns = ("*.safetensors", "*.bin", "config.json", "adapter_config.json")
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
         size = path.stat().st_size
         digest.update(f"{path.name}|{size}|".encode())
         with path.open("rb") as file:

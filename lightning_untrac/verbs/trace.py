@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
     asked = intent(parsed)
     step = asked.step
     traced = use_saved_model(parsed.config, options.output, "model")
-    phase = Phase(parsed, step)
+    phase = Phase(parsed, step, kind=asked.plan.kind)
     if traced is not None:
         phase.identity["model_files"] = files_digest(traced)
     if options.examples:

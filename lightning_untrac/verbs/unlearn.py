@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> None:
     asked = intent(parsed)
     step = asked.step
     start = use_saved_model(parsed.config, options.output, "model")
-    phase = Phase(parsed, step)
+    phase = Phase(parsed, step, kind="one")
     if start is not None:
         phase.identity["model_files"] = files_digest(start)
     result = phase.folder.path / f"unlearned-{options.forget}"

@@ -128,7 +128,11 @@ def fit(make_data: Any, model: str, folder: Path | None, checkpoints: Path, ckpt
             *extra,
         ],
     )
-    module = Unlearning(model, optimizer=lambda p: torch.optim.Adam(p, lr=1e-3))
+    module = Unlearning(
+        model,
+        optimizer=lambda p: torch.optim.Adam(p, lr=1e-3),
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5),
+    )
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True if ckpt_path else None)
     return InfluenceStore(checkpoints).table()
 

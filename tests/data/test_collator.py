@@ -24,6 +24,7 @@ def test_rows_come_back_out_of_the_padding():
         assert batch["attention_mask"][index].tolist() == [1] * length + [0] * (7 - length)
     assert batch["dataset_index"].tolist() == [3, 1, 7, 7, 2]
     assert batch["example_index"].tolist() == [4, 2, 8, 8, 3]
+    assert batch.pop("has_targets") is True
     assert all(tensor.dtype == torch.int64 for tensor in batch.values())
 
 

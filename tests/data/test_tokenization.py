@@ -245,7 +245,7 @@ def test_a_tokenizer_that_isnt_there_or_is_broken(tmp_path, broken):
     if broken:
         (tmp_path / "tokenizer.json").write_text("{}")
         (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
-    with pytest.raises(ConfigurationError, match="tokenizer: (can't load|there is no folder)"):
+    with pytest.raises(ConfigurationError, match=r"tokenizer: (can't load|there is no folder)"):
         load_tokenizer(str(tmp_path if broken else tmp_path / "nothing"))
 
 
