@@ -276,6 +276,14 @@ class LanguageModule(L.LightningModule):
             gradient.mul_(factor)
 
     @override
+    def on_train_batch_end(self, outputs: Any, batch: LanguageBatch, batch_idx: int) -> None:
+        # Lightning frees the gradients of a step only after the next forward pass; until then they would lie beside its
+        # activations, a copy of the weights more at the peak.
+        if self._window_tokens is None:
+            for optimizer in self.trainer.optimizers:
+                optimizer.zero_grad(set_to_none=True)
+
+    @override
     def configure_optimizers(self) -> Any:
         """The optimizer over what is trainable, and the schedule if there is one."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
