@@ -224,7 +224,7 @@ def memory(hidden: int, layers: int, batch_size: int) -> None:
     for mode in ("plain", "untrac"):
         command = [sys.executable, __file__, "--peak", mode, "--hidden", str(hidden), "--layers", str(layers),
                    "--batch-size", str(batch_size)]  # fmt: skip
-        # glibc keeps freed memory below a moving threshold for itself; with a fixed one the peak is that of live tensors.
+        # glibc keeps freed memory below a moving threshold to itself; with a fixed one the peak is of live tensors.
         environment = {"MALLOC_MMAP_THRESHOLD_": "1000000", **os.environ}
         printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
         peaks[mode] = json.loads(printed.strip().splitlines()[-1])
