@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import lightning.pytorch as L
-import numpy as np
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
@@ -28,16 +26,13 @@ from lightning_untrac.modules.loading import (
     scratch_config,
 )
 from lightning_untrac.modules.parameters import select_parameters
+from lightning_untrac.modules.training import TokenWeightedTraining
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-TOKENS_PER_UNIT = 1024.0
-"""Micro-batch objectives are weighted by their tokens over this constant, a power of two so that the weighting itself
-rounds nothing, until the optimizer step knows the true total; it keeps float16 gradients in range."""
 
-
-class LanguageModule(L.LightningModule):
+class LanguageModule(TokenWeightedTraining):
     """A causal or sequence-to-sequence language model under Lightning.
 
     Give either ``name_or_path`` (a trained model) or ``config`` (a new one). Weights are loaded in
@@ -97,7 +92,6 @@ class LanguageModule(L.LightningModule):
         self.attn_implementation = attn_implementation
         self.model: PreTrainedModel | None = None
         self.dataset_losses: DatasetLoss | None = None
-        self._window_tokens: Tensor | None = None
 
     # -- the model -------------------------------------------------------------------------------------------------
 
@@ -202,100 +196,16 @@ class LanguageModule(L.LightningModule):
             return self.model(**inputs, decoder_input_ids=decoder_input_ids).logits, batch["labels"]
         return self.model(**inputs, use_cache=False).logits, shift_labels_left(batch["labels"])
 
+    @override
     def mean_loss(self, batch: LanguageBatch) -> Tensor:
         """Mean loss per target token of a batch, nats, a differentiable scalar."""
         return mean_token_loss(*self(batch))
 
+    @override
     def num_targets(self, batch: LanguageBatch) -> Tensor:
         """Target tokens of a batch, an int64 scalar: the weight of its objective."""
         labels = batch["labels"] if self.is_seq2seq else batch["labels"][:, 1:]
         return (labels != IGNORE_INDEX).sum()
-
-    def objective(self, batch: LanguageBatch) -> Tensor:
-        """What a training step minimises: a scalar, the mean per target token of this micro-batch."""
-        raise NotImplementedError(f"{type(self).__name__} defines no `objective(batch)`; it can only evaluate")
-
-    # -- training --------------------------------------------------------------------------------------------------
-
-    @property
-    def num_replicas(self) -> int:
-        """Data-parallel ranks, over which the strategy averages gradients."""
-        options = getattr(self.trainer.strategy, "distributed_sampler_kwargs", None)
-        return int(options["num_replicas"]) if options else 1
-
-    @property
-    def _steps_in_parts(self) -> bool:
-        return self.trainer.accumulate_grad_batches > 1 or self.num_replicas > 1
-
-    @override
-    def on_train_epoch_start(self) -> None:
-        assert self.model is not None
-        self._window_tokens = None
-        # Dropout is the only difference that the mode makes to these models, and a phase may want gradients without it.
-        self.model.train(self.dropout)
-
-    def _seed_dropout(self, batch_idx: int) -> None:
-        """Make a step's dropout masks depend on nothing that ran before it, so that a resumed run has the same ones."""
-        episode = getattr(getattr(self.trainer, "datamodule", None), "current_episode", None)
-        if episode is not None:
-            place = (episode.seed, self.trainer.current_epoch if self.episode_kind == "mixture" else 0, batch_idx)
-            # Each rank has masks of its own.
-            torch.manual_seed(int(np.random.SeedSequence([*place, self.global_rank]).generate_state(1)[0]))
-
-    @override
-    def training_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
-        """One micro-batch.
-
-        Returns:
-            ``loss`` for Lightning, and the detached mean ``objective`` for callbacks.
-        """
-        if self.dropout:
-            self._seed_dropout(batch_idx)
-        # A share without any target (filler, or blocks of prompts only) still takes part in the backward pass; an
-        # objective of its own could make a mean of nothing of it, and a NaN is not mended by a weight of 0.
-        objective = self.objective(batch) if batch.get("has_targets", True) else self.mean_loss(batch) * 0
-        self.log("train/objective", objective.detach(), logger=bool(self.trainer.loggers))
-        if not self._steps_in_parts:
-            return {"loss": objective, "objective": objective.detach()}
-        num_tokens = self.num_targets(batch)
-        self._window_tokens = num_tokens if self._window_tokens is None else self._window_tokens + num_tokens
-        return {"loss": objective * (num_tokens / TOKENS_PER_UNIT), "objective": objective.detach()}
-
-    @override
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Turn the sum over micro-batches and ranks into the mean per token (before any clipping)."""
-        if not self._steps_in_parts or self._window_tokens is None:
-            return
-        total = self.trainer.strategy.reduce(self._window_tokens, reduce_op="sum")
-        self._window_tokens = None
-        # Lightning has divided by the accumulation steps and the strategy by the ranks; only the tokens should count.
-        divided_by = self.trainer.accumulate_grad_batches * self.num_replicas
-        factor = TOKENS_PER_UNIT * divided_by / torch.as_tensor(total).clamp(min=1).double()
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        for gradient in gradients:
-            gradient.mul_(factor)
-
-    @override
-    def on_train_batch_end(self, outputs: Any, batch: LanguageBatch, batch_idx: int) -> None:
-        # Lightning frees the gradients of a step only after the next forward pass; until then they would lie beside its
-        # activations, a copy of the weights more at the peak.
-        if self._window_tokens is None:
-            for optimizer in self.trainer.optimizers:
-                optimizer.zero_grad(set_to_none=True)
-
-    @override
-    def configure_optimizers(self) -> Any:
-        """The optimizer over what is trainable, and the schedule if there is one."""
-        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        if not parameters:
-            raise ConfigurationError(["model: no parameter is trainable; check `trainable` and `lora`"])
-        optimizer = self.optimizer(parameters)
-        if self.lr_scheduler is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step"},
-        }
 
     # -- measuring -------------------------------------------------------------------------------------------------
 

@@ -172,3 +172,34 @@ def test_tables_keep_the_configured_order(finished_run):
     matrix = page[page.index('class="matrix"') :]
     places = [matrix.index(f">{name}<") for name in ("birds", "ships", "bread")]
     assert places == sorted(places)
+
+
+def test_training_writes_down_its_steps_and_passes(finished_run):
+    # 31 examples in batches of 4 are 8 steps a pass, the last of them a short one.
+    assert json.loads((finished_run / "pretrain.json").read_text()) == {"steps": 4, "passes": 0.5}
+
+
+def test_another_effective_batch_is_another_experiment(untrac, config, tmp_path):
+    trace = ("trace", "--output", tmp_path / "out", "--steps", "2", "--readings", "1")
+    assert untrac(*trace, "--config", config()).code == 0
+    assert (
+        "finished already"
+        in untrac(*trace, "--config", config(), "--data.batch_size", "2", "--trainer.accumulate_grad_batches", "2").text
+    )
+    ran = untrac(*trace, "--config", config(), "--data.batch_size", "2")
+    assert ran.code == 2
+    assert "effective_batch_size: 4 there, 2 now" in ran.text
+
+
+def test_a_tokenizer_of_another_size_is_refused(untrac, config, model_folders, tmp_path):
+    from transformers import AutoTokenizer
+
+    own = tmp_path / "model"
+    shutil.copytree(model_folders("llama"), own)
+    tokenizer = AutoTokenizer.from_pretrained(own)
+    tokenizer.add_tokens(["<new>"])
+    tokenizer.save_pretrained(own)
+    model = {"name_or_path": str(own), "tokenizer": "byte"}
+    ran = untrac("trace", "--output", tmp_path / "out", "--config", config(model=model))
+    assert ran.code == 2
+    assert "model.tokenizer: 'byte' has 384 tokens" in ran.text
