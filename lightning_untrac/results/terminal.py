@@ -127,13 +127,16 @@ def losses_table(losses: pa.Table) -> Table:
         losses: Rows of ``LOSSES_SCHEMA``.
 
     Returns:
-        The table; the columns of the reference are there only if there is one.
+        The table; the columns of the reference are there only if there is one, that of the model only if there are
+        several.
     """
     rows = losses.to_pylist()
-    table = _table("Loss in nats per token")
+    models = dict.fromkeys(row["model"] for row in rows)
+    table = _table("Loss in nats per token" + (f" of {next(iter(models))}" if len(models) == 1 else ""))
     referenced = any(row["reference_loss"] is not None for row in rows)
-    for name in ("model", "dataset"):
-        table.add_column(name)
+    if len(models) > 1:
+        table.add_column("model")
+    table.add_column("dataset", no_wrap=True)
     for name in (
         "loss",
         "mean of examples",
@@ -149,7 +152,7 @@ def losses_table(losses: pa.Table) -> Table:
             else ()
         )
         table.add_row(
-            Text(row["model"]),
+            *([Text(row["model"])] if len(models) > 1 else []),
             Text(row["dataset"]),
             format_number(row["loss"], signed=False),
             format_number(row["example_loss"], signed=False),

@@ -13,6 +13,7 @@ DELIBERATE = (
     r"Found \d+ module\(s\) in eval mode",  # ascent without dropout
     r"The number of training batches .* is smaller than the logging interval",  # episodes may be short
     r"The '.*dataloader' does not have many workers",  # token ids are in memory: there is nothing for workers to do
+    r"It is recommended to use `self.log\(.*sync_dist=True",  # losses are summed over the ranks before they are logged
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6's own use of a torch name
 )
 """Lightning's hints about what the verbs do on purpose, or what only Lightning can mend."""
