@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -85,17 +86,29 @@ class PreUnlearningWeights(Callback):
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        moved = any(
-            not torch.equal(_local(tensor).to(self._kept[name].device), self._kept[name])
-            for name, tensor in _changeable(pl_module)
-            if tensor.requires_grad
-        )
+        trainable = [
+            (_local(tensor), self._kept[name]) for name, tensor in _changeable(pl_module) if tensor.requires_grad
+        ]
+        moved = any(not torch.equal(now.to(kept.device), kept) for now, kept in trainable)
+        self._warn_of_lost_steps(trainable)
         # One rank of a sharded model may hold nothing that moved; all ranks must agree before one of them raises.
         if not trainer.strategy.reduce_boolean_decision(moved, all=False):
             raise UnlearningError(
                 f"episode {trainer.current_epoch + 1} moved no weight at all: check the learning rate, `trainable`, "
                 "and with LoRA and gradient checkpointing that the model's inputs require gradients "
                 "(model.enable_input_require_grads())"
+            )
+
+    def _warn_of_lost_steps(self, trainable: list[tuple[Tensor, Tensor]]) -> None:
+        half = [(now, kept) for now, kept in trainable if now.dtype in (torch.bfloat16, torch.float16)]
+        total = sum(kept.numel() for _, kept in half)
+        share = sum(int((now.to(kept.device) != kept).sum()) for now, kept in half) / total if total else 1.0
+        if 0 < share < 0.5:
+            warnings.warn(
+                f"only {share:.0%} of the half-precision weights moved in an episode: steps smaller than about 1/256 of "
+                "a weight are rounded away in bfloat16. Keep the weights in float32 (precision bf16-mixed), or raise the "
+                "learning rate",
+                stacklevel=2,
             )
 
     @override

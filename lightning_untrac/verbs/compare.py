@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import InfluenceStore, compare, comparison_table, in_configured_order, write_table
 from lightning_untrac.verbs.output import publish
@@ -25,6 +26,7 @@ class CompareOptions:
         methods: the methods to compare; all that are in the table where None.
         num_resamples: bootstrap resamples of the corpora.
         seed: seed of the resamples.
+        readout: how influences are read from the stored losses; methods without losses keep their own.
         wandb: send the comparison to Weights & Biases.
     """
 
@@ -33,6 +35,7 @@ class CompareOptions:
     methods: list[str] | None = None
     num_resamples: int = 2000
     seed: int = 0
+    readout: Readout = "difference"
     wandb: WandbConfig | None = None
 
 
@@ -53,6 +56,7 @@ def main(argv: Sequence[str]) -> None:
             methods=options.methods,
             num_resamples=options.num_resamples,
             seed=options.seed,
+            readout=options.readout,
         )
         path = Path(write_table(folder.path / "comparison.parquet", comparison))
     console = Console()

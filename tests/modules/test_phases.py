@@ -151,6 +151,11 @@ def test_dropout_is_off_when_unlearning_and_on_when_pretraining(
     assert trace(module=Unlearning(**options, dropout=True), data=reordered)[0] == with_dropout
 
 
+def test_steps_that_bfloat16_rounds_away_are_said(trace: Any, make_data: Any) -> None:
+    with pytest.warns(UserWarning, match="of the half-precision weights moved"):
+        trace(data=make_data(batch_size=4), precision="bf16-true", optimizer=lambda p: torch.optim.Adam(p, lr=2e-5))
+
+
 @pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
 def test_losses_are_summed_in_float64_whatever_the_precision(trace: Any, make_data: Any, precision: str) -> None:
     _, rows, module = trace(data=make_data(batch_size=4), precision=precision)
