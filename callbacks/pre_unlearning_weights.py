@@ -105,9 +105,8 @@ class PreUnlearningWeights(Callback):
         share = sum(int((now.to(kept.device) != kept).sum()) for now, kept in half) / total if total else 1.0
         if 0 < share < 0.5:
             warnings.warn(
-                f"only {share:.0%} of the half-precision weights moved in an episode: steps smaller than about 1/256 of "
-                "a weight are rounded away in bfloat16. Keep the weights in float32 (precision bf16-mixed), or raise the "
-                "learning rate",
+                f"only {share:.0%} of the half-precision weights moved in an episode: steps smaller than about 1/256 "
+                "of a weight are lost in bfloat16. Keep float32 weights (precision bf16-mixed), or raise the learning rate",
                 stacklevel=2,
             )
 
