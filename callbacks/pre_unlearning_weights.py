@@ -106,7 +106,7 @@ class PreUnlearningWeights(Callback):
         if 0 < share < 0.5:
             warnings.warn(
                 f"only {share:.0%} of the half-precision weights moved in an episode: steps smaller than about 1/256 "
-                "of a weight are lost in bfloat16. Keep float32 weights (precision bf16-mixed), or raise the learning rate",
+                "of a weight are lost in bfloat16. Keep float32 weights (bf16-mixed), or raise the learning rate",
                 stacklevel=2,
             )
 
