@@ -112,8 +112,11 @@ class EpisodeProgress(ProgressBar):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         episodes = data.episodes()
         episode = episodes[min(trainer.current_epoch, len(episodes) - 1)]
-        number = f"{trainer.current_epoch + 1} of {trainer.max_epochs}"
-        kind = data.active_plan.kind
+        plan = data.active_plan
+        kind = plan.kind
+        mine = {(n, int(s)) for s in plan.seeds for n in plan.datasets(data.corpus_names, data.test_set_names)}
+        finished = len(mine & plan.done)  # by an earlier run of the same command
+        number = f"{finished + trainer.current_epoch + 1} of {finished + (trainer.max_epochs or 0)}"
         if kind == "mixture":
             return f"all corpora, pass {number}"
         name = f"without {episode.dataset}" if kind == "leave_one_out" else episode.dataset

@@ -252,7 +252,8 @@ def _text_file_rows(lines: Iterable[str], sample_by: str) -> Iterator[tuple[int,
     plain = (line.rstrip("\r\n") for line in lines)
     if sample_by == "line":
         for number, line in enumerate(plain, start=1):
-            yield number, {"text": line}
+            if line.strip():
+                yield number, {"text": line}
     elif sample_by == "document":
         yield 1, {"text": "\n".join(plain)}
     else:

@@ -31,7 +31,7 @@ def load_tokenizer(
     if problem := missing_folder(name_or_path):
         raise ConfigurationError([f"tokenizer: {problem}"])
     try:
-        return AutoTokenizer.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
     except (
         Exception
     ) as error:  # transformers, tokenizers and the hub raise all sorts for a file that isn't there or is broken
@@ -39,6 +39,12 @@ def load_tokenizer(
         raise ConfigurationError(
             [f"tokenizer: can't load {name_or_path!r} ({cause}); give a hub name, a folder with its files, or 'byte'"]
         ) from error
+    if not tokenizer("a b", add_special_tokens=False)["input_ids"]:
+        # transformers makes an empty tokenizer of a folder that has a model and no tokenizer.
+        raise ConfigurationError(
+            [f"tokenizer: there are no tokenizer files in {name_or_path!r}; give model.tokenizer (a name or a folder)"]
+        )
+    return tokenizer
 
 
 def missing_folder(name_or_path: str) -> str | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lightning_untrac.results.ordering import in_configured_order
     from lightning_untrac.results.panels import plot_trajectory
     from lightning_untrac.results.plots import plot_matrix, save_plots
-    from lightning_untrac.results.report import write_report
+    from lightning_untrac.results.report import report_warnings, write_report
     from lightning_untrac.results.scatter import plot_scatter
     from lightning_untrac.results.schema import (
         COMPARISON_SCHEMA,
@@ -44,7 +44,7 @@ _HOMES = {
     "panels": ("plot_trajectory",),
     "plots": ("plot_matrix", "save_plots"),
     "scatter": ("plot_scatter",),
-    "report": ("write_report",),
+    "report": ("report_warnings", "write_report"),
     "schema": (
         "COMPARISON_SCHEMA",
         "EXAMPLES_SCHEMA",
@@ -101,6 +101,7 @@ __all__ = [
     "plot_scatter",
     "plot_trajectory",
     "read_table",
+    "report_warnings",
     "save_plots",
     "write_report",
     "write_table",

@@ -14,9 +14,13 @@ from lightning_untrac.results.schema import InfluenceRow, ResultsError, comparis
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lightning_untrac.functional.correlation import BootstrapInterval
+
 #: Name of the row that averages over test sets.
 MEAN: Final = "mean"
 _SMALL: Final = 30
+#: Below this many corpora resamples are mostly the same points again.
+_FEWEST_FOR_INTERVAL: Final = 5
 
 
 def ceiling_name(reference: str) -> str:
@@ -34,9 +38,20 @@ def _size_note(num_corpora: int) -> str:
 
     if num_corpora < 3:
         return f"{num_corpora} corpora: a correlation says nothing with fewer than three"
+    if num_corpora < _FEWEST_FOR_INTERVAL:
+        return f"{num_corpora} corpora: too few for a correlation to mean much, or to have an interval"
     if num_corpora < _SMALL:
         return f"{num_corpora} corpora: |r| > {critical_pearson(num_corpora):.2f} is needed for p < .05"
     return ""
+
+
+def _interval(left: Any, right: Any, num_resamples: int, seed: int) -> BootstrapInterval:
+    """The bootstrap interval; none where resamples of so few corpora are mostly the same points again."""
+    from lightning_untrac.functional.correlation import BootstrapInterval, bootstrap_interval
+
+    if len(left) < _FEWEST_FOR_INTERVAL:
+        return BootstrapInterval(float("nan"), float("nan"), 0)
+    return bootstrap_interval(left, right, num_resamples=num_resamples, seed=seed)
 
 
 def _rows(
@@ -49,7 +64,7 @@ def _rows(
     num_seeds: int,
 ) -> list[dict[str, Any]]:
     """Rows of one method: the mean over ``pairs`` of matrices with the same corpora and test sets."""
-    from lightning_untrac.functional.correlation import bootstrap_interval, pearson, spearman, top1_agreement
+    from lightning_untrac.functional.correlation import pearson, spearman, top1_agreement
 
     first = pairs[0][0]
     rows: list[dict[str, Any]] = []
@@ -65,7 +80,7 @@ def _rows(
             scores["pearson"].append(pearson(x, y))
             scores["spearman"].append(spearman(x, y))
             scores["top1"].append(top1_agreement(x, y))
-        interval = bootstrap_interval(left, right, num_resamples=num_resamples, seed=seed)
+        interval = _interval(left, right, num_resamples, seed)
         left_columns.append(left)
         right_columns.append(right)
         excluded = [name for name, keep in zip(first.corpora, used, strict=True) if not keep]
@@ -88,9 +103,7 @@ def _rows(
                 "note": "; ".join(note for note in notes if note),
             }
         )
-    joint = bootstrap_interval(
-        np.concatenate(left_columns, 1), np.concatenate(right_columns, 1), num_resamples=num_resamples, seed=seed
-    )
+    joint = _interval(np.concatenate(left_columns, 1), np.concatenate(right_columns, 1), num_resamples, seed)
     defined = sum(bool(np.isfinite(row["pearson"])) for row in rows)
     fewest = min(row["num_corpora"] for row in rows)
     notes = [remark, f"mean over {defined} of {len(rows)} test sets" if defined < len(rows) else "", _size_note(fewest)]

@@ -22,6 +22,8 @@ _ACTIONS: Final = {
     "leave_out": "retraining without it raises the loss",
 }
 _CLOSE: Final = 1.1
+#: Above this ratio the next is near zero and the ratio says nothing.
+_FAR: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,15 @@ def headline_method(methods: Sequence[str], reference: str = "leave_out") -> str
     return methods[0]
 
 
-def answers(matrix: InfluenceMatrix, truth: InfluenceMatrix | None = None) -> list[Sentence]:
-    """One sentence or two a test set: which corpus it comes from most, how much, and whether retraining agrees.
+def answers(
+    matrix: InfluenceMatrix, truth: InfluenceMatrix | None = None, others: Sequence[InfluenceMatrix] = ()
+) -> list[Sentence]:
+    """One sentence or two a test set: which corpus it comes from most, how much, and whether the others agree.
 
     Args:
         matrix: Influences of the headline method.
         truth: Those of retraining, if it was run.
+        others: Those of other methods; where one names another corpus there is no clear answer.
 
     Returns:
         M sentences, in the order of the matrix's columns.
@@ -68,6 +73,13 @@ def answers(matrix: InfluenceMatrix, truth: InfluenceMatrix | None = None) -> li
     sentences = []
     for column, (test_set, corpus) in enumerate(zip(matrix.test_sets, matrix.strongest(), strict=True)):
         sentence = _answer(matrix, column, test_set, corpus)
+        against: list[str | Name] = []
+        for other in others:
+            named = other.strongest()[other.test_sets.index(test_set)] if test_set in other.test_sets else ""
+            if named and corpus and named != corpus:
+                against += [", and " if against else "", f"{method_title(other.method)} says ", Name(named)]
+        if against:
+            sentence = ("No clear answer: ", *against, f". {method_title(matrix.method)} says: ", *sentence)
         if truth is not None and truth.method != matrix.method and test_set in truth.test_sets:
             found = truth.strongest()[truth.test_sets.index(test_set)]
             if found == corpus:
@@ -106,8 +118,9 @@ def _lead(matrix: InfluenceMatrix, test_set: str, value: float) -> Sentence:
     ratio = value / second[1]
     if ratio < _CLOSE:
         return (", hardly more than the next, ", Name(second[0]), ".")
-    times = "more than 100 times" if ratio > 100 else f"{ratio:.1f} times"
-    return (f", {times} the next, ", Name(second[0]), ".")
+    if ratio > _FAR:  # the ratio to something near zero is noise
+        return (", far ahead of the next, ", Name(second[0]), ".")
+    return (f", {ratio:.1f} times the next, ", Name(second[0]), ".")
 
 
 def doubts(
@@ -127,6 +140,11 @@ def doubts(
     for matrix in matrices:
         found += _flagged(matrix)
         found += _within_noise(matrix)
+        if matrix.num_seeds > 1 and (np.nan_to_num(matrix.std) == 0).all():
+            what = (
+                f"{method_title(matrix.method)}: the seeds make no difference, because every batch is a whole dataset."
+            )
+            found.append(("info", (what,)))
     single = [method_title(m.method) for m in matrices if m.num_seeds == 1]
     if single:
         found.append(("warning", (f"One seed only for {', '.join(single)}: how much chance moves it is not known.",)))

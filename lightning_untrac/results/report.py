@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.files import atomic_write_bytes, read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
-from lightning_untrac.results.narrative import Sentence, answers, doubts, headline_method
+from lightning_untrac.results.narrative import Sentence, answers, doubts, headline_method, plain
 from lightning_untrac.results.ordering import in_configured_order
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
 from lightning_untrac.results.plots import save_plots
@@ -123,8 +123,13 @@ def _pictures(plots: Path, kind: str, methods: list[str], what: str) -> str:
     return "".join(picture_html(path, f"{what}, {method_title(method)}") for method, path in paths if path.exists())
 
 
-def _lead(matrix: InfluenceMatrix, truth: InfluenceMatrix | None, notes: list[tuple[str, Sentence]]) -> str:
-    items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in answers(matrix, truth))
+def _lead(
+    matrix: InfluenceMatrix,
+    truth: InfluenceMatrix | None,
+    others: list[InfluenceMatrix],
+    notes: list[tuple[str, Sentence]],
+) -> str:
+    items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in answers(matrix, truth, others))
     grave = sum(level != "info" for level, _ in notes)
     care = f' <a href="#care">{grave} {"warning" if grave == 1 else "warnings"} to read with this.</a>' if grave else ""
     by = f"Read from {escape(method_title(matrix.method))}, {seeds_title(matrix.num_seeds)}.{care}"
@@ -161,8 +166,7 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     matrices = [influence_matrix(table, method) for method in methods]
     by_method = {matrix.method: matrix for matrix in matrices}
     headline = headline_method(methods, reference)
-    notes = [(_level(remark), (_text(remark),)) for remark in remarks] + doubts(matrices, reference, comparison)
-    notes.sort(key=lambda note: _LEVELS.index(note[0]))
+    notes = _all_notes(remarks, matrices, reference, comparison)
 
     versions = table_html(("package", "version"), sorted((run.get("versions") or {}).items()))
     sections = [
@@ -185,10 +189,38 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     ]
     page = page_html(
         str(run.get("title") or f"Influences in {folder.resolve().name}"),
-        _lead(by_method[headline], by_method.get(reference), notes),
+        _lead(
+            by_method[headline],
+            by_method.get(reference),
+            [m for m in matrices if m.method not in (headline, reference)],
+            notes,
+        ),
         sections,
     )
     return atomic_write_bytes(folder / "report.html", page.encode("utf-8", errors="replace"))
+
+
+def report_warnings(folder: str | os.PathLike[str], reference: str = "leave_out") -> list[str]:
+    """What the report warns of, a sentence each, for the terminal.
+
+    Args:
+        folder: The run's folder.
+        reference: The method that counts as truth.
+    """
+    folder = Path(folder)
+    table = read_table(folder / "influence.parquet")
+    matrices = [influence_matrix(table, method) for method in methods_of(table)]
+    notes = _all_notes(
+        _json(folder / "notes.json", list), matrices, reference, _optional(folder / "comparison.parquet")
+    )
+    return [plain(sentence) for level, sentence in notes if level != "info"]
+
+
+def _all_notes(
+    remarks: list[Any], matrices: list[InfluenceMatrix], reference: str, comparison: pa.Table | None
+) -> list[tuple[str, Sentence]]:
+    notes = [(_level(remark), (_text(remark),)) for remark in remarks] + doubts(matrices, reference, comparison)
+    return sorted(notes, key=lambda note: _LEVELS.index(note[0]))
 
 
 def _level(remark: object) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lightning_untrac.results.figures import add_heading, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.panels import add_legend, panel_grid, ranked_colours
-from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, method_title, shorten, shorten_all, unit_title
+from lightning_untrac.results.style import GREY, INK, MUTED, method_title, shorten, shorten_all, unit_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,10 @@ _SIDES: Final = (
     *((1, 0, 1.0), (-1, 0, 1.0), (0, 1, 1.0), (0, -1, 1.0), (1, 1, 1.0), (-1, 1, 1.0), (1, -1, 1.0), (-1, -1, 1.0)),
     *((0, 1, 2.2), (0, -1, 2.2)),
 )
+
+
+#: With more corpora than this some name finds no room beside its point, so that a legend says the colours.
+_MOST_LABELLED: Final = 4
 
 
 def plot_scatter(matrix: InfluenceMatrix, truth: InfluenceMatrix) -> Figure:
@@ -53,7 +57,7 @@ def plot_scatter(matrix: InfluenceMatrix, truth: InfluenceMatrix) -> Figure:
         name, reference = method_title(matrix.method), method_title(truth.method).lower()
         figure.supylabel(f"{name} ({unit_title(matrix.unit)})", fontsize=10)
         figure.supxlabel(f"{reference} ({unit_title(truth.unit)})", fontsize=10)
-        if len(corpora) > len(PALETTE):  # too many for every point to get its name
+        if len(corpora) > _MOST_LABELLED:  # not every point will get its name
             add_legend(figure, colours)
         add_heading(
             figure,

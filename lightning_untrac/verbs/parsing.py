@@ -124,7 +124,7 @@ def _with_class_paths(
             found.append(argument)
             continue
         path = Path(value if equals else rest.pop(0))
-        content = load_yaml(path)
+        content = without_steps(load_yaml(path))
         problems += keys.problems(content)
         model = content.get("model")
         if phase is not None and isinstance(model, dict) and "class_path" not in model:
@@ -132,6 +132,18 @@ def _with_class_paths(
             content["model"] = {"class_path": f"lightning_untrac.{phase.__name__}", "init_args": settings}
         found.append(f"--config={yaml.safe_dump(content, sort_keys=False)}")
     return found, problems
+
+
+def without_steps(content: dict[str, Any]) -> dict[str, Any]:
+    """What a single verb takes of a recipe: the shared model, data, Trainer and W&B, not the steps.
+
+    Example:
+        >>> without_steps({"title": "mine", "model": {}, "steps": [{"trace": None}]})
+        {'model': {}}
+    """
+    if not isinstance(content.get("steps"), list):
+        return content
+    return {key: value for key, value in content.items() if key not in ("title", "steps")}
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.results import write_report
+from lightning_untrac.results import report_warnings, write_report
 from lightning_untrac.verbs.output import publish
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
@@ -37,5 +37,8 @@ def main(argv: Sequence[str]) -> None:
     existing_folder(folder.path)
     with folder.costs("report"):
         path = write_report(folder.path)
+        warnings = report_warnings(folder.path)
+    for warning in warnings:
+        print(f"warning: {warning}")
     print(f"plots:  {folder.path / 'plots'}\nreport: {path}")
     publish(options.wandb, folder, "report")

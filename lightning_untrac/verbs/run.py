@@ -32,7 +32,7 @@ Run a recipe: its steps in order, finished steps skipped. The same command again
   --print_recipe     print the recipe with these options applied, and stop
 
 Options of model, data and trainer reach every step that fits a model, e.g. --trainer.devices 2 --trainer.strategy ddp;
-a step's own options are set as --STEP.OPTION, e.g. --trace.steps 50."""
+a step's own options are set as --STEP.OPTION, e.g. --trace.steps 50, or --trace-untrac.steps 50 for one of two."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -141,7 +141,10 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[tuple[st
         config = merge(config, own or {})
         for scope, override in overrides:
             takes_model = verb not in WITHOUT_MODEL
-            applies = scope == verb or (scope is None and _reaches(override, verb, takes_model))
+            step_name = f"{verb}-{config.get('method', 'untrac')}" if verb == "trace" else verb
+            applies = scope in (verb, step_name) or (scope is None and _reaches(override, verb, takes_model))
+            if applies and "steps" in override:
+                config.pop("passes", None)  # the flag replaces the recipe's own way of saying how long
             config = merge(config, override) if applies else config
         if verb == "pretrain":
             training = {key: dict(config[key]) for key in SHARED if key in config}
@@ -187,12 +190,12 @@ def parse_flags(flags: Sequence[str]) -> list[tuple[str | None, dict[str, Any]]]
         if not equals:
             value = "true" if not rest or rest[0].startswith("--") else rest.pop(0)
         head, *path = key.split(".")
-        scope = head if head in STEP_VERBS and path else None
+        scope = head if (head in STEP_VERBS or head.startswith("trace-")) and path else None
         keys = path if scope else [head, *path]
         if scope is None and head not in (*SHARED, "seeds", "overwrite", "wandb"):
             problems.append(
                 f"--{key}: no step takes it; use --model.*, --data.*, --trainer.*, --seeds, --wandb.*, --overwrite, "
-                f"or --STEP.OPTION with STEP one of {', '.join(STEP_VERBS)}"
+                f"or --STEP.OPTION with STEP one of {', '.join(STEP_VERBS)}, trace-untrac, trace-untrac_inv"
             )
             continue
         nested: Any = yaml.safe_load(value)

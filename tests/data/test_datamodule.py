@@ -146,8 +146,8 @@ def test_what_fits_the_context(tmp_path, make_facts, options):
 
 
 def test_notes_tell_all_that_was_left_out_cut_or_repeated(make, sources, facts, tmp_path):
-    blank = tmp_path / "blank.txt"
-    blank.write_text("one\n\ntwo\n")
+    blank = tmp_path / "blank.jsonl"
+    blank.write_text('{"text": "one"}\n{"text": ""}\n{"text": "two"}\n')
     sources["a"].num_examples = 99
     sources["c"] = DatasetConfig(str(blank), name="c")
     for name, share in (("a", 0.1), ("b", 0.8), ("c", 0.1)):

@@ -203,3 +203,29 @@ def test_a_tokenizer_of_another_size_is_refused(untrac, config, model_folders, t
     ran = untrac("trace", "--output", tmp_path / "out", "--config", config(model=model))
     assert ran.code == 2
     assert "model.tokenizer: 'byte' has 384 tokens" in ran.text
+
+
+def test_a_flag_can_mean_one_of_two_traces(untrac, recipe, tmp_path):
+    steps = [
+        {"trace": {"method": "untrac", "steps": 2}},
+        {"trace": {"method": "untrac_inv", "passes": 5}},
+    ]
+    text = untrac("run", recipe(steps=steps), "--print_recipe", "--trace-untrac.steps", "7").text
+    first, second = (next(iter(step.values())) for step in yaml.safe_load(text)["steps"])
+    assert (first["steps"], second.get("steps"), second["passes"]) == (7, None, 5)
+    text = untrac("run", recipe(steps=steps), "--print_recipe", "--trace.steps", "7").text
+    first, second = (next(iter(step.values())) for step in yaml.safe_load(text)["steps"])
+    assert (first["steps"], second["steps"], second.get("passes")) == (7, 7, None)
+
+
+def test_a_verb_takes_a_recipes_shared_settings(untrac, recipe, model_folders, tmp_path):
+    shared = recipe(model={"name_or_path": model_folders("llama")})
+    ran = untrac("unlearn", "--config", shared, "--output", tmp_path / "out", "--forget", "birds", "--steps", "2")
+    assert ran.code == 0, ran.text
+    assert (tmp_path / "out" / "unlearned-birds" / "config.json").is_file()
+
+
+def test_the_report_warns_in_the_terminal_too(untrac, run_copy):
+    ran = untrac("report", "--output", run_copy)
+    assert ran.code == 0
+    assert "warning: One seed only for" in ran.text
