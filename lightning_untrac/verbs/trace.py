@@ -10,9 +10,10 @@ import lightning.pytorch as L
 
 from lightning_untrac.attribution import METHODS, EpisodeRun
 from lightning_untrac.data import EpisodePlan
-from lightning_untrac.functional import Readout
+from lightning_untrac.functional import Readout, uniform_guess_loss
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
+from lightning_untrac.results import InfluenceRow
 from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.output import log_influences, show_influences
 from lightning_untrac.verbs.parsing import Parsed, parse
@@ -105,9 +106,23 @@ def main(argv: Sequence[str]) -> None:
     phase.check(asked.plan, asked.problems)
     phase.start(asked=_asked(phase, options))
     with phase.folder.costs(step):
-        run_trainer(lambda: run.run(after_fit=lambda trainer: _after_fit(trainer, phase, options)))
+        rows = run_trainer(lambda: run.run(after_fit=lambda trainer: _after_fit(trainer, phase, options)))
+    phase.folder.add_notes("warning", _worse_than_guessing(step, rows, phase.module.vocabulary_size))
     if phase.finish_episodes(METHODS[options.method], asked.plan):
         show_influences(phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
+
+
+def _worse_than_guessing(step: str, rows: list[InfluenceRow], vocabulary_size: int) -> list[str]:
+    """Say where unlearning went further than to know nothing, short of the collapse that ends an episode."""
+    limit = uniform_guess_loss(vocabulary_size)
+    above = sorted({f"{r.corpus} / {r.test_set}" for r in rows if r.final and (r.loss_after or 0) > limit})
+    if not above:
+        return []
+    return [
+        f"{step}: the loss ends above that of a uniform guess ({limit:.1f} nats per token) for {', '.join(above[:6])}"
+        + (f" and {len(above) - 6} more" if len(above) > 6 else "")
+        + ": the model is broken there and the influence says little; take fewer steps or a lower learning rate"
+    ]
 
 
 def _asked(phase: Phase, options: TraceOptions) -> str:

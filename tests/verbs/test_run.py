@@ -229,3 +229,15 @@ def test_the_report_warns_in_the_terminal_too(untrac, run_copy):
     ran = untrac("report", "--output", run_copy)
     assert ran.code == 0
     assert "warning: One seed only for" in ran.text
+
+
+def test_a_loss_above_a_uniform_guess_is_said(untrac, config, tmp_path):
+    optimizer = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.02}}
+    path = config()
+    content = yaml.safe_load(path.read_text())
+    content["model"]["optimizer"] = optimizer
+    path.write_text(yaml.safe_dump(content))
+    ran = untrac("trace", "--config", path, "--output", tmp_path / "out", "--steps", "8", "--collapse_cap", "100")
+    assert ran.code == 0, ran.text
+    notes = json.loads((tmp_path / "out" / "notes.json").read_text())
+    assert any("above that of a uniform guess (6.0 nats per token)" in note["text"] for note in notes)
