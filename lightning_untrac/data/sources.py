@@ -46,7 +46,7 @@ def expand(configs: Iterable[DatasetConfig]) -> list[tuple[DatasetConfig, Datase
     for config in configs:
         try:
             loaded += _load_entry(config)
-        except ConfigurationError as error:  # noqa: PERF203
+        except ConfigurationError as error:
             label = config.name or config.path
             problems += [p if p.startswith(f"{label}:") else f"{label}: {p}" for p in error.problems]
     raise_if_any(problems)
