@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from typing_extensions import override
 
+from lightning_untrac.data.checks import data_parallel_rank
+
 
 class EpisodeProgress(ProgressBar):
     """One rich bar over all optimizer steps of all episodes of a fit.
@@ -126,9 +128,9 @@ class EpisodeProgress(ProgressBar):
         """Batches of each episode, known before it starts; a limit on training batches holds for each."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         limit = trainer.limit_train_batches
-        lengths = [
-            len(data.sampler(e, trainer.accumulate_grad_batches, 0, _replicas(trainer))) for e in data.episodes()
-        ]
+        rank, replicas = data_parallel_rank(trainer)
+        samplers = (data.sampler(e, trainer.accumulate_grad_batches, rank, replicas) for e in data.episodes())
+        lengths = [len(sampler) for sampler in samplers]
         if isinstance(limit, float):
             lengths = [int(length * limit) for length in lengths]
         elif limit is not None:
@@ -138,8 +140,3 @@ class EpisodeProgress(ProgressBar):
     def _total(self, trainer: L.Trainer) -> int:
         total = sum(self._lengths(trainer))
         return min(total, trainer.max_steps * trainer.accumulate_grad_batches) if trainer.max_steps > 0 else total
-
-
-def _replicas(trainer: L.Trainer) -> int:
-    options = getattr(trainer.strategy, "distributed_sampler_kwargs", None)
-    return int(options["num_replicas"]) if options else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
@@ -99,7 +99,7 @@ class InfluenceLogger(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         episode = data.current_episode
-        key: Literal["corpus", "test_set"] = "test_set" if data.active_plan.kind == "each_test_set" else "corpus"
+        key = data.active_plan.episode_key
         finished = {(getattr(row, key), row.seed) for row in self.rows if row.final}
         if self.store is not None and trainer.is_global_zero:
             finished |= self.store.finished_episodes(self.method, key)
@@ -121,7 +121,7 @@ class InfluenceLogger(Callback):
         rows = []
         names = data.evaluation_names
         for index, name in enumerate(names):
-            inverse = plan.kind == "each_test_set"
+            inverse = plan.episode_key == "test_set"
             before, now = _losses(self.baseline, index), _losses(after, index)
             pair = (before[1], now[1]) if self.readout == "example" else (before[0], now[0])
             rows.append(
@@ -159,7 +159,7 @@ class InfluenceLogger(Callback):
         seed = f"/seed-{episode.seed}" if len(plan.seeds) > 1 else ""
         metrics: dict[str, float] = {EPISODE_STEP: step}
         for name, (influence, loss) in readings.items():
-            pair = (episode.dataset, name) if plan.kind == "each_test_set" else (name, episode.dataset)
+            pair = (episode.dataset, name) if plan.episode_key == "test_set" else (name, episode.dataset)
             metrics[f"influence/{'/'.join(pair)}{seed}"] = influence
             metrics[f"loss/{'/'.join(pair)}{seed}"] = loss
         for logger in trainer.loggers:

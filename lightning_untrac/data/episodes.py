@@ -66,6 +66,11 @@ class EpisodePlan:
             return "corpora"
         return "all" if self.kind == "one" else "test_sets"
 
+    @property
+    def episode_key(self) -> Literal["corpus", "test_set"]:
+        """Which column of the tables holds an episode's own dataset."""
+        return "test_set" if self.kind == "each_test_set" else "corpus"
+
     def datasets(self, corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
         """Names of the datasets that have an episode of their own."""
         if self.kind == "mixture":

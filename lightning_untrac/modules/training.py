@@ -11,6 +11,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from typing_extensions import override
 
+from lightning_untrac.data.checks import data_parallel_rank
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.errors import ConfigurationError
 
@@ -59,8 +60,7 @@ class TokenWeightedTraining(L.LightningModule):
     @property
     def num_replicas(self) -> int:
         """Data-parallel ranks, over which the strategy averages gradients."""
-        options = getattr(self.trainer.strategy, "distributed_sampler_kwargs", None)
-        return int(options["num_replicas"]) if options else 1
+        return data_parallel_rank(self.trainer)[1]
 
     @property
     def _steps_in_parts(self) -> bool:
