@@ -64,6 +64,7 @@ class EpisodeRun:
         store_on: see ``PreUnlearningWeights``.
         per_example: also write ``examples.parquet``.
         baseline: losses before, where the episodes start from other weights than those that are asked about.
+        chosen: see ``EpisodePlan``.
     """
 
     attribution: Attribution
@@ -81,10 +82,13 @@ class EpisodeRun:
     store_on: Literal["cpu", "device"] = "cpu"
     per_example: bool = False
     baseline: DatasetLosses | None = None
+    chosen: frozenset[tuple[str, int]] | None = None
 
     def plan(self, seed: int, done: frozenset[tuple[str, int]] = frozenset()) -> EpisodePlan:
         """The episodes of one seed."""
-        return EpisodePlan(self.attribution.kind, (seed,), steps=self.steps, passes=self.passes, done=done)
+        return EpisodePlan(
+            self.attribution.kind, (seed,), steps=self.steps, passes=self.passes, done=done, chosen=self.chosen
+        )
 
     def run(self, after_fit: Callable[[L.Trainer], Any] = lambda trainer: None) -> list[InfluenceRow]:
         """Run what is not finished yet.

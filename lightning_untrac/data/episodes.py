@@ -45,6 +45,7 @@ class EpisodePlan:
             ``each_test_set`` (with all of a test set in a batch that is its 5 steps), 1 otherwise.
         only: keep only the episodes of these datasets; all of them where empty. ``one`` needs exactly one.
         done: episodes, as (dataset, seed), that are finished and not run again.
+        chosen: run these episodes, as (dataset, seed), and no others; all of them where None.
     """
 
     kind: EpisodeKind
@@ -53,6 +54,7 @@ class EpisodePlan:
     passes: float | None = None
     only: Sequence[str] = ()
     done: frozenset[tuple[str, int]] = frozenset()
+    chosen: frozenset[tuple[str, int]] | None = None
 
     @property
     def num_passes(self) -> float:
@@ -102,7 +104,8 @@ class EpisodePlan:
             for name in self.datasets(corpora, test_sets):
                 left_out = self.kind == "leave_one_out"
                 trains_on = tuple(c for c in corpora if c != name) if left_out else (name,)
-                if (name, int(seed)) not in self.done:
+                key = (name, int(seed))
+                if key not in self.done and (self.chosen is None or key in self.chosen):
                     episodes.append(Episode(name, int(seed), trains_on))
         return episodes
 
