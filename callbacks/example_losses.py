@@ -7,9 +7,9 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
+from lightning_untrac.callbacks.example_sums import ExampleSums
 from typing_extensions import override
 
-from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.results import write_table
 
 
@@ -22,38 +22,37 @@ class ExampleLosses(Callback):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._rows: list[tuple[int, int, float, int]] = []
-
-    @override
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if trainer.world_size > 1:
-            raise ConfigurationError(["examples: recording single examples works on one device; run it with devices=1"])
+        self._sums = ExampleSums({})
 
     @override
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._rows = []
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        datasets = data.tokenized_corpora | data.tokenized_test_sets
+        self._sums = ExampleSums({name: len(datasets[name]) for name in data.evaluation_names})
 
     @override
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
                                 batch_idx: int, dataloader_idx: int = 0) -> None:  # fmt: skip
-        columns = (batch["dataset_index"], batch["example_index"], outputs["loss_sums"], outputs["num_tokens"])
-        self._rows += [row for row in zip(*(c.tolist() for c in columns), strict=True) if row[0] >= 0]
+        self._sums.add(trainer.datamodule.evaluation_names, outputs, batch)  # type: ignore[attr-defined]
 
     @override
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         import pyarrow as pa
 
+        self._sums.sum_over_ranks(trainer)
+        if not trainer.is_global_zero:
+            return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        names = data.evaluation_names
         datasets = data.tokenized_corpora | data.tokenized_test_sets
-        rows = sorted(self._rows)
-        table = pa.table(
-            {
-                "dataset": pa.array([names[r[0]] for r in rows], pa.string()),
-                "example": pa.array([r[1] for r in rows], pa.int64()),
-                "content_hash": pa.array([datasets[names[r[0]]].content_hash(r[1]) for r in rows], pa.string()),
-                "loss": pa.array([r[2] for r in rows], pa.float64()),
-                "num_tokens": pa.array([r[3] for r in rows], pa.int64()),
+        tables = []
+        for name, loss_sums in self._sums.loss_sums.items():
+            measured = self._sums.measured(name)
+            columns = {
+                "dataset": pa.repeat(name, len(measured)),
+                "example": pa.array(measured, pa.int64()),
+                "content_hash": datasets[name].content_hashes(measured),
+                "loss": pa.array(loss_sums[measured], pa.float64()),
+                "num_tokens": pa.array(self._sums.num_tokens[name][measured], pa.int64()),
             }
-        )
-        write_table(self.path, table)
+            tables.append(pa.table(columns))
+        write_table(self.path, pa.concat_tables(tables))

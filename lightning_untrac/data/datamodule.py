@@ -199,12 +199,12 @@ class CorpusDataModule(PreparedDataModule):
     def evaluation_data(self) -> Concatenation:
         """Everything that a reading measures, the same frozen examples at every reading of every episode."""
         parts: list[Examples] = []
-        chosen = []
+        chosen: list[np.ndarray | None] = []
         for name in self.evaluation_names:
             is_corpus = name in self.tokenized_corpora
             part = self._examples(name) if self.per_example else self.training_examples(name)
             parts.append(part)
-            indices = np.arange(len(part))
+            indices = None
             if is_corpus and self.corpus_eval_examples is not None and len(part) > self.corpus_eval_examples:
                 drawn = np.random.default_rng(0).permutation(len(part))[: self.corpus_eval_examples]
                 indices = np.sort(drawn)

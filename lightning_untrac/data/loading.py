@@ -31,13 +31,16 @@ class Concatenation(Dataset[dict[str, Any]]):
 
     Args:
         parts: the datasets, in the order of ``dataset_index``.
-        chosen: of each part, the indices that count; None for all of them.
+        chosen: of each part, the indices that count, or None for all of them; None for all of every part.
     """
 
-    def __init__(self, parts: Sequence[Examples], chosen: Sequence[np.ndarray] | None = None) -> None:
+    def __init__(self, parts: Sequence[Examples], chosen: Sequence[np.ndarray | None] | None = None) -> None:
         self.parts = list(parts)
-        self.chosen = chosen
-        sizes = [len(part) for part in self.parts] if chosen is None else [len(indices) for indices in chosen]
+        self.chosen = list(chosen) if chosen is not None else [None] * len(self.parts)
+        sizes = [
+            len(part) if indices is None else len(indices)
+            for part, indices in zip(self.parts, self.chosen, strict=True)
+        ]
         self.ends = np.cumsum(sizes)
 
     def __len__(self) -> int:
@@ -50,14 +53,16 @@ class Concatenation(Dataset[dict[str, Any]]):
             return {"input_ids": row["input_ids"], "labels": ignored, "dataset_index": FILLER, "example_index": FILLER}
         which = int(np.searchsorted(self.ends, index, side="right"))
         within = index - (int(self.ends[which - 1]) if which else 0)
-        example = within if self.chosen is None else int(self.chosen[which][within])
+        indices = self.chosen[which]
+        example = within if indices is None else int(indices[within])
         return {**self.parts[which][example], "dataset_index": which, "example_index": example}
 
     def lengths(self) -> np.ndarray:
         """Tokens of each row."""
-        lengths = [part.lengths() for part in self.parts]
-        if self.chosen is not None:
-            lengths = [part[indices] for part, indices in zip(lengths, self.chosen, strict=True)]
+        lengths = [
+            part.lengths() if indices is None else part.lengths()[indices]
+            for part, indices in zip(self.parts, self.chosen, strict=True)
+        ]
         return np.concatenate(lengths) if lengths else np.empty(0, dtype=np.int64)
 
 

@@ -147,9 +147,32 @@ def examples_by_share(shares: Sequence[float], total: int) -> list[int]:
     return [int(count) for count in counts]
 
 
+class EvaluationBatchSampler(Sampler[list[int]]):
+    """See :func:`evaluation_batches`; holds one array of indices, whatever the number of batches.
+
+    Args:
+        order: every index, in the order in which they are measured.
+        batch_size: examples of a batch on one rank.
+        rank: this rank.
+        num_replicas: data-parallel ranks.
+    """
+
+    def __init__(self, order: np.ndarray, batch_size: int, rank: int = 0, num_replicas: int = 1) -> None:
+        self.order, self.batch_size = order, batch_size
+        self.rank, self.num_replicas = rank, num_replicas
+
+    def __len__(self) -> int:
+        return math.ceil(math.ceil(len(self.order) / self.batch_size) / self.num_replicas)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for turn in range(len(self)):
+            start = (turn * self.num_replicas + self.rank) * self.batch_size
+            yield self.order[start : start + self.batch_size].tolist() or [FILLER]
+
+
 def evaluation_batches(
     lengths: Sequence[int] | np.ndarray, batch_size: int, rank: int = 0, num_replicas: int = 1
-) -> list[list[int]]:
+) -> EvaluationBatchSampler:
     """Every example exactly once over all ranks, alike lengths together, equally many batches on each rank.
 
     Unlike torch's ``DistributedSampler``, which repeats examples to make the ranks even, the filler counts nowhere.
@@ -161,16 +184,13 @@ def evaluation_batches(
         num_replicas: data-parallel ranks.
 
     Example:
-        >>> evaluation_batches([5, 9, 5], batch_size=2)
+        >>> list(evaluation_batches([5, 9, 5], batch_size=2))
         [[1, 0], [2]]
-        >>> evaluation_batches([5, 9, 5], batch_size=2, rank=1, num_replicas=2)
+        >>> list(evaluation_batches([5, 9, 5], batch_size=2, rank=1, num_replicas=2))
         [[2]]
-        >>> evaluation_batches([5], batch_size=2, rank=1, num_replicas=2)
+        >>> list(evaluation_batches([5], batch_size=2, rank=1, num_replicas=2))
         [[-1]]
     """
     # Longest first: if a batch does not fit the memory, it is the first one that says so.
-    order = np.argsort(-np.asarray(lengths), kind="stable").tolist()
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    rounds = math.ceil(len(batches) / num_replicas)
-    mine = batches[rank::num_replicas]
-    return mine + [[FILLER]] * (rounds - len(mine))
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return EvaluationBatchSampler(order, batch_size, rank, num_replicas)

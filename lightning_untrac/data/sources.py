@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from lightning_untrac.data.builtin import builtin_examples, builtin_names
 from lightning_untrac.data.config import NAME_PATTERN, DatasetConfig
@@ -222,12 +225,12 @@ def _cells(rows: Dataset, column: str) -> Iterator[Any]:
         yield from batch[column]
 
 
-def _groups(rows: Dataset, column: str) -> dict[str | None, list[int]]:
+def _groups(rows: Dataset, column: str) -> dict[str | None, np.ndarray]:
     """Row numbers by the column's value, in one pass."""
-    groups: dict[str | None, list[int]] = {}
+    groups: dict[str | None, array[int]] = {}
     for index, cell in enumerate(_cells(rows, column)):
-        groups.setdefault(as_text(cell), []).append(index)
-    return groups
+        groups.setdefault(as_text(cell), array("q")).append(index)
+    return {value: np.frombuffer(indices, dtype=np.int64) for value, indices in groups.items()}
 
 
 def _with_label_names(rows: Dataset, columns: Iterable[str]) -> Dataset:
@@ -242,7 +245,7 @@ def _with_label_names(rows: Dataset, columns: Iterable[str]) -> Dataset:
     return rows
 
 
-def _count_rows(indices: list[int]) -> str:
+def _count_rows(indices: Sequence[int] | np.ndarray) -> str:
     return f"{len(indices)} {'row' if len(indices) == 1 else 'rows'}, first in row {indices[0] + 1}"
 
 

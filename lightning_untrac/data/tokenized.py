@@ -66,21 +66,24 @@ class TokenizedDataset:
     """
 
     def __init__(self, config: DatasetConfig, table: Any, num_source_examples: int, fingerprint: str) -> None:
+        import pyarrow.compute as pc
+
         self.name = str(config.name)
         self.fingerprint = fingerprint
         self.config = config
         self.input_ids = TokenArrays(table.column("input_ids"))
         self.labels = TokenArrays(table.column("labels"))
+        if np.array_equal(self.input_ids.offsets, self.labels.offsets):  # a causal model's: one array for both
+            self.labels.offsets = self.input_ids.offsets
         self._hashes = table.column("content_hash")
         self.num_source_examples = num_source_examples
-        lengths = np.asarray(table.column("num_tokens_before_cut").to_numpy())
-        self.longest = int(lengths.max(initial=0))
+        self.longest = int(pc.max(table.column("num_tokens_before_cut")).as_py() or 0)
         self.longest_after_cut = max(
             np.diff(self.input_ids.offsets).max(initial=0), np.diff(self.labels.offsets).max(initial=0)
         )
-        self.num_truncated = int(np.asarray(table.column("truncated").to_numpy()).sum())
-        self.num_targets = int(np.asarray(table.column("num_targets").to_numpy()).sum())
-        self.max_token = int(np.asarray(table.column("max_token").to_numpy()).max(initial=0))
+        self.num_truncated = int(pc.sum(table.column("truncated")).as_py() or 0)
+        self.num_targets = int(pc.sum(table.column("num_targets")).as_py() or 0)
+        self.max_token = int(pc.max(table.column("max_token")).as_py() or 0)
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -91,6 +94,12 @@ class TokenizedDataset:
     def content_hash(self, index: int) -> str:
         """16 hexadecimal digits of the SHA-256 of the example's text: its identity across runs and subsamples."""
         return str(self._hashes[index].as_py())
+
+    def content_hashes(self, indices: np.ndarray) -> Any:
+        """The :meth:`content_hash` of many examples, as an Arrow array."""
+        import pyarrow as pa
+
+        return self._hashes.take(pa.array(indices)).combine_chunks()
 
     def lengths(self) -> np.ndarray:
         """Tokens of each example, to put alike ones into one batch."""

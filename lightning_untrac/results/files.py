@@ -16,7 +16,11 @@ from lightning_untrac.results.schema import ResultsError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CHECKSUM: Final = b"untrac.sha256"
+CHECKSUM_KEY: Final = b"untrac.sha256"
+
+_MADE_BY: Final = {"comparison.parquet": "untrac compare", "losses.parquet": "untrac evaluate",
+                   "example_losses.parquet": "untrac evaluate --examples true"}  # fmt: skip
+"""Tables that one command makes anew from what else is there."""
 
 
 def _fsync(path: Path, flags: int) -> None:
@@ -88,7 +92,8 @@ def table_checksum(table: pa.Table) -> str:
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             filled = pc.fill_null(column, "")
             digest.update(pc.binary_length(filled).cast(pa.int64()).to_numpy().tobytes())
-            digest.update("".join(filled.to_pylist()).encode())
+            for start in range(0, table.num_rows, 65_536):  # not all strings at once: there may be millions
+                digest.update("".join(filled.slice(start, 65_536).to_pylist()).encode())
         elif pa.types.is_boolean(field.type):
             digest.update(pc.fill_null(column, False).cast(pa.uint8()).to_numpy().tobytes())
         elif pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
@@ -98,22 +103,37 @@ def table_checksum(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def write_table(path: str | os.PathLike[str], table: pa.Table) -> Path:
+def write_table(path: str | os.PathLike[str], table: pa.Table, previous: Path | None = None) -> Path:
     """Write a table as parquet, whole or not at all, with a checksum of its content in the schema's metadata.
 
     Args:
         path: Where the file is to appear.
         table: What to write.
+        previous: Where to keep the file that is replaced; None to keep none.
 
     Returns:
         The path.
     """
     import pyarrow.parquet as pq
 
-    metadata = {**(table.schema.metadata or {}), _CHECKSUM: table_checksum(table).encode()}
+    metadata = {**(table.schema.metadata or {}), CHECKSUM_KEY: table_checksum(table).encode()}
     with atomic_path(path) as beside:
         pq.write_table(table.replace_schema_metadata(metadata), beside)
+        if previous is not None and Path(path).exists():
+            keep_previous(Path(path), previous)
     return Path(path)
+
+
+def keep_previous(path: Path, previous: Path) -> None:
+    """Give a file that is about to be replaced a second name; a hard link costs nothing."""
+    try:
+        beside = previous.with_name(f"{previous.name}.{uuid.uuid4().hex[:12]}.tmp")
+        os.link(path, beside)
+        os.replace(beside, previous)
+        beside.unlink(missing_ok=True)  # where both were one file already, `replace` leaves the second name
+    except OSError:  # a file system without hard links
+        with atomic_path(previous) as beside:
+            shutil.copyfile(path, beside)
 
 
 def read_table(path: str | os.PathLike[str]) -> pa.Table:
@@ -135,6 +155,8 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     if not path.is_file():
         raise ResultsError(f"There is no file {path}. Run the step that writes it, or give the folder of another run.")
     advice = "Put back a copy of it, or delete it and run the same command again: what it held is computed anew."
+    if path.name in _MADE_BY:
+        advice = f"Put back a copy of it, or delete it and run `{_MADE_BY[path.name]}` again, which makes it anew."
     try:
         with pa.OSFile(str(path)) as source:
             table = pq.read_table(source)
@@ -143,7 +165,7 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
             f"{path} cannot be read as parquet; it is damaged or cut short ({error}). {advice}"
         ) from error
     metadata = dict(table.schema.metadata or {})
-    expected = metadata.pop(_CHECKSUM, None)
+    expected = metadata.pop(CHECKSUM_KEY, None)
     if expected is None:
         raise ResultsError(f"{path} was not written by untrac: it carries no checksum. {advice}")
     table = table.replace_schema_metadata(metadata or None)

@@ -6,9 +6,10 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from lightning_untrac.results import schema as schemas
+from lightning_untrac.results.examples import recorded_episodes
 from lightning_untrac.results.files import (
     atomic_path,
     atomic_write_bytes,
@@ -119,6 +120,15 @@ class InfluenceStore:
         self.path = self.folder / "influence.parquet"
         self.examples_path = self.folder / "examples.parquet"
 
+    @staticmethod
+    def previous(path: Path) -> Path:
+        """Where the state of a table before its last change is kept: what a damaged one is mended with."""
+        return path.with_name(f".{path.name}.previous")
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from changing the tables."""
+        return _locked(self.folder)
+
     def _read(self, path: Path, schema: pa.Schema) -> pa.Table:
         if not path.exists():
             return schema.empty_table()
@@ -147,7 +157,8 @@ class InfluenceStore:
         new = pa.Table.from_pylist([row.as_dict() for row in rows], schema=schemas.influence_schema())
         if new.num_rows:
             with _locked(self.folder):
-                write_table(self.path, merge_tables(self.table(), new, INFLUENCE_KEYS))
+                merged = merge_tables(self.table(), new, INFLUENCE_KEYS)
+                write_table(self.path, merged, self.previous(self.path))
 
     def append_examples(self, rows: pa.Table | Iterable[Mapping[str, Any]]) -> None:
         """Add scores of single examples; the key is (method, corpus, test_set, seed, example).
@@ -165,21 +176,49 @@ class InfluenceStore:
         )
         if new.num_rows:
             with _locked(self.folder):
-                write_table(self.examples_path, merge_tables(self.examples(), new, EXAMPLES_KEYS))
+                merged = merge_tables(self.examples(), new, EXAMPLES_KEYS)
+                write_table(self.examples_path, merged, self.previous(self.examples_path))
 
-    def finished_episodes(self, method: str, key: Literal["corpus", "test_set"] = "corpus") -> set[tuple[str, int]]:
+    def drop_episode(self, method: str, key: Literal["corpus", "test_set"], dataset: str, seed: int) -> None:
+        """Remove the readings of an episode whose numbers turned out to be wrong.
+
+        Args:
+            method: As in the ``method`` column.
+            key: What an episode of this method runs over.
+            dataset: Which one it ran over.
+            seed: Of its data order.
+        """
+        import pyarrow.compute as pc
+
+        with _locked(self.folder):
+            table = self.table()
+            mine = pc.and_(pc.equal(table["method"], method), pc.equal(table[key], dataset))
+            kept = table.filter(pc.invert(pc.and_(mine, pc.equal(table["seed"], seed))))
+            if kept.num_rows < table.num_rows:
+                write_table(self.path, kept)
+                self.previous(self.path).unlink(missing_ok=True)
+
+    def finished_episodes(
+        self, method: str, key: Literal["corpus", "test_set"] = "corpus", examples: bool = False
+    ) -> set[tuple[str, int]]:
         """The episodes that have final readings, so that a run that goes on can skip them.
 
         Args:
             method: As in the ``method`` column.
             key: What an episode of this method runs over: the corpus (UnTrac, leave-out) or the test set (UnTrac-Inv).
+            examples: Whether an episode must also have scores of single examples to be finished.
 
         Returns:
             Pairs of dataset and seed.
         """
         import pyarrow.compute as pc
 
+        def pairs(table: pa.Table) -> set[tuple[str, int]]:
+            distinct = table.group_by([key, "seed"], use_threads=False).aggregate([])
+            return set(zip(distinct[key].to_pylist(), distinct["seed"].to_pylist(), strict=True))
+
         table = self.table()
-        finals = table.filter(pc.and_(pc.equal(table["method"], method), table["final"]))
-        pairs = zip(finals[key].to_pylist(), finals["seed"].to_pylist(), strict=True)
-        return cast("set[tuple[str, int]]", set(pairs))
+        finished = pairs(table.filter(pc.and_(pc.equal(table["method"], method), table["final"])))
+        if examples:
+            finished &= recorded_episodes(self.examples_path, method, key)
+        return finished

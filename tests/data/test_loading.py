@@ -60,6 +60,20 @@ def test_chosen_rows_keep_their_own_numbers(parts):
     assert data.lengths().tolist() == [len(data[i]["input_ids"]) for i in range(3)]
 
 
+def test_nothing_chosen_of_a_part_is_all_of_it(parts):
+    data = Concatenation(parts, [None, None, np.array([5])])
+    rows = [data[i] for i in range(len(data))]
+    assert [(row["dataset_index"], row["example_index"]) for row in rows] == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (1, 0),
+        (2, 5),
+    ]
+    assert data.lengths().tolist() == [len(row["input_ids"]) for row in rows]
+
+
 def test_filler_counts_nowhere(parts):
     row = Concatenation(parts)[FILLER]
     assert (row["labels"] == -100).all()

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from collections import Counter
 from itertools import chain
 
@@ -137,3 +138,19 @@ def test_evaluation_covers_every_example_exactly_once(total, batch_size, num_rep
 def test_evaluation_begins_with_the_longest():
     lengths = [3, 9, 1, 7, 9]
     assert list(chain(*evaluation_batches(lengths, 2))) == [1, 4, 3, 0, 2]
+
+
+@pytest.mark.parametrize("num_replicas", [1, 3])
+def test_evaluation_batches_can_be_gone_through_again(num_replicas):
+    batches = evaluation_batches(np.arange(20), 3, num_replicas - 1, num_replicas)
+    assert list(batches) == list(batches)
+    assert len(list(batches)) == len(batches)
+
+
+def test_evaluation_batches_take_a_number_an_example_and_no_object():
+    tracemalloc.start()
+    batches = evaluation_batches(np.ones(200_000, dtype=np.int64), 4)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 16 * 200_000
+    assert len(batches) == 50_000

@@ -137,7 +137,9 @@ def test_a_subsample_is_frozen_by_its_seed_and_repeats_nothing(run):
 
     def hashes(**fields):
         data = run(rows, **fields)
-        return [data.content_hash(i) for i in range(len(data))]
+        hashes = [data.content_hash(i) for i in range(len(data))]
+        assert data.content_hashes(np.arange(len(data))[::-1]).to_pylist() == hashes[::-1]
+        return hashes
 
     everything, some = hashes(), hashes(num_examples=20, sample_seed=3)
     assert len(set(some)) == 20

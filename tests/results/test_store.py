@@ -17,6 +17,8 @@ from lightning_untrac.results import (
     read_table,
     write_table,
 )
+from lightning_untrac.results.checksums import damaged_files, write_checksums
+from lightning_untrac.results.recovery import recover
 from lightning_untrac.results.store import table_checksum
 
 
@@ -215,3 +217,72 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path, rows):
     with ThreadPoolExecutor(4) as pool:  # each opens the folder anew, as processes that share a run would
         list(pool.map(lambda row: InfluenceStore(tmp_path).append([row]), rows))
     assert InfluenceStore(tmp_path).rows() == sorted(rows, key=lambda row: row.key)
+
+
+def test_a_damaged_table_makes_way_for_the_state_before(tmp_path, rows):
+    store = InfluenceStore(tmp_path)
+    store.append(rows[:5])
+    store.append(rows[5:])
+    content = bytearray(store.path.read_bytes())
+    content[200] ^= 1
+    store.path.write_bytes(content)
+    (damage,) = recover(store)
+    assert damage.rows == 5
+    assert "its state before the last change (5 rows) took its place" in str(damage)
+    assert len(store.rows()) == 5
+    assert damage.aside.read_bytes() == content
+    assert recover(store) == []
+    store.append(rows[5:])
+    assert len(store.rows()) == len(rows)
+
+
+def test_nothing_is_left_of_a_table_without_an_earlier_state(tmp_path, rows):
+    store = InfluenceStore(tmp_path)
+    for number in (1, 2):
+        store.append(rows[:5])
+        store.path.write_bytes(store.path.read_bytes()[:-10])
+        store.previous(store.path).unlink(missing_ok=True)
+        (damage,) = recover(store)
+        assert "there is no earlier state" in str(damage)
+        assert damage.aside.name == "influence.parquet.damaged" + ("-2" if number == 2 else "")
+    assert store.rows() == []
+
+
+def test_the_earlier_state_without_hard_links(tmp_path, rows, monkeypatch):
+    def refuse(*paths):
+        raise OSError("not here")
+
+    monkeypatch.setattr("os.link", refuse)
+    store = InfluenceStore(tmp_path)
+    store.append(rows[:5])
+    before = store.path.read_bytes()
+    store.append(rows[5:])
+    assert store.previous(store.path).read_bytes() == before
+
+
+def test_an_episode_is_dropped(tmp_path, rows):
+    store = InfluenceStore(tmp_path)
+    store.append(rows)
+    store.drop_episode("untrac", "corpus", "news", 1)
+    assert store.finished_episodes("untrac") == {(row.corpus, row.seed) for row in rows} - {("news", 1)}
+    assert ("news", 1) in store.finished_episodes("leave_out")
+
+
+def test_a_table_that_one_command_makes_says_which(tmp_path):
+    (tmp_path / "losses.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ResultsError, match="run `untrac evaluate` again"):
+        read_table(tmp_path / "losses.parquet")
+
+
+def test_checksums_of_a_folder(tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"0123")
+    (tmp_path / "config.json").write_bytes(b"{}")
+    assert damaged_files(tmp_path) == []  # none were written
+    write_checksums(tmp_path)
+    assert damaged_files(tmp_path) == []
+    (tmp_path / "weights.bin").write_bytes(b"0124")
+    (tmp_path / "config.json").unlink()
+    assert damaged_files(tmp_path) == [
+        "config.json is missing",
+        "weights.bin is damaged: its SHA-256 is not the one that was saved with it",
+    ]
