@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.functional import tensor_checksum
+from lightning_untrac.sharding import local_shard, reshard
 
 CHECKPOINT_HINT = "; pass PreUnlearningWeights(folder=...) to keep them on disk for resuming"
 
@@ -87,7 +88,7 @@ class PreUnlearningWeights(Callback):
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         trainable = [
-            (_local(tensor), self._kept[name]) for name, tensor in _changeable(pl_module) if tensor.requires_grad
+            (local_shard(tensor), self._kept[name]) for name, tensor in _changeable(pl_module) if tensor.requires_grad
         ]
         moved = any(not torch.equal(now.to(kept.device), kept) for now, kept in trainable)
         self._warn_of_lost_steps(trainable)
@@ -113,11 +114,13 @@ class PreUnlearningWeights(Callback):
     @override
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.restore(trainer, pl_module)
-        found = tensor_checksum((name, _local(tensor)) for name, tensor in _changeable(pl_module))
-        if found != self.checksum:
+        found = tensor_checksum((name, local_shard(tensor)) for name, tensor in _changeable(pl_module))
+        # Each rank has shards of its own; where one rank raised alone the others would wait for it.
+        if not trainer.strategy.reduce_boolean_decision(found == self.checksum, all=True):
             raise UnlearningError(
-                f"the restored weights differ from the pre-unlearning weights (SHA-256 {found[:12]} instead of "
-                f"{(self.checksum or '')[:12]}); the influences of this run can't be trusted"
+                f"the restored weights differ from the pre-unlearning weights (SHA-256 {found[:12]} on rank "
+                f"{trainer.global_rank}, {(self.checksum or '')[:12]} kept); the influences of this run can't be "
+                "trusted"
             )
 
     @override
@@ -145,7 +148,7 @@ class PreUnlearningWeights(Callback):
         """
         with torch.no_grad():
             for name, tensor in _changeable(pl_module):
-                _local(tensor).copy_(self._kept[name])
+                local_shard(tensor).copy_(self._kept[name])
         for optimizer, state in zip(trainer.optimizers, self._optimizer_states, strict=True):
             # An episode may have ended between two micro-batches of a step, with gradients left over.
             optimizer.zero_grad(set_to_none=True)
@@ -156,7 +159,7 @@ class PreUnlearningWeights(Callback):
             trainer.precision_plugin.load_state_dict(copy.deepcopy(self._precision_state))
 
     def _copy(self, tensor: Tensor) -> Tensor:
-        local = _local(tensor).detach()
+        local = local_shard(tensor).detach()
         if self.store_on == "device" or local.device.type == "cpu":
             return local.clone()
         return local.to("cpu").pin_memory()
@@ -184,15 +187,11 @@ class PreUnlearningWeights(Callback):
         self._kept = {name: self._copy(tensor) for name, tensor in kept.items()}
 
 
-def _local(tensor: Tensor) -> Tensor:
-    """This rank's shard of a ``DTensor``; any other tensor itself."""
-    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
-
-
 def _changeable(module: L.LightningModule) -> Iterator[tuple[str, Tensor]]:
     """Trainable parameters (tied ones once) and buffers, of the model alone: metric states are not weights."""
     model = getattr(module, "model", None)
     model = model if isinstance(model, torch.nn.Module) else module
+    reshard(model)
     trainable = ((name, p) for name, p in model.named_parameters() if p.requires_grad)
     return chain(trainable, model.named_buffers())
 

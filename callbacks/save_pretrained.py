@@ -10,6 +10,9 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
+from lightning_untrac.results.checksums import write_checksums
+from lightning_untrac.sharding import whole_weights
+
 
 class SavePretrained(Callback):
     """Save the model (safetensors) and its tokenizer at the end of a fit, as ``from_pretrained`` reads them.
@@ -39,15 +42,21 @@ class SavePretrained(Callback):
 
 
 def save_pretrained(trainer: L.Trainer, module: Any, folder: Path) -> None:
-    """Write ``module.model`` and its tokenizer to ``folder``, whole or not at all; call it on every rank."""
-    weights = trainer.strategy.lightning_module_state_dict()  # a collective under sharded strategies
+    """Write ``module.model`` and its tokenizer to ``folder``, whole or not at all; call it on every rank.
+
+    SHA-256 of every file goes with them (``checksums.json``), and verbs that load the folder check them.
+    """
+    weights = whole_weights(module.model)  # a collective under sharded strategies
     if trainer.is_global_zero:
-        prefix = "model."
-        weights = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
         beside = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(beside, ignore_errors=True)
         module.model.save_pretrained(beside, state_dict=weights)
         module.tokenizer.save_pretrained(beside)
-        shutil.rmtree(folder, ignore_errors=True)
+        write_checksums(beside)
+        replaced = folder.with_name(f".{folder.name}.replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
+        if folder.exists():
+            folder.rename(replaced)
         beside.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
     trainer.strategy.barrier("save_pretrained")

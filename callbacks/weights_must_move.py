@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
 from lightning_untrac.errors import UnlearningError
+from lightning_untrac.sharding import local_shard, reshard
 
 
 class WeightsMustMove(Callback):
@@ -48,9 +49,9 @@ class WeightsMustMove(Callback):
 
 def _sums(module: L.LightningModule) -> list[tuple[float, float]]:
     sums = []
+    reshard(module)
     for parameter in module.parameters():
         if parameter.requires_grad:
-            local = parameter.to_local() if hasattr(parameter, "to_local") else parameter
-            values = local.detach().double()
+            values = local_shard(parameter).detach().double()
             sums.append((values.sum().item(), values.abs().sum().item()))
     return sums

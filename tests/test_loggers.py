@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import wandb
+import wandb_offline
 import yaml
 
 from lightning_untrac.cli import main
@@ -16,15 +15,6 @@ from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, WandbNotice, 
 from lightning_untrac.results import InfluenceStore
 
 CORPORA, TEST_SETS = ("birds", "ships", "bread"), ("ask-birds", "ask-ships")
-
-
-def _reader():
-    name = "wandb_offline"
-    if name not in sys.modules:  # tests are no package, so that nothing of theirs can be imported by accident
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +55,7 @@ def logged(trace_config, tmp_path_factory, model_folders):
         assert main(["trace", *common, "--readings", "3", "--seeds", "[0,1]"]) == 0
         assert main(["leave-out", *common, "--trained_model", model_folders("llama")]) == 0
         assert main(["compare", "--output", str(output), "--num_resamples", "20", "--wandb.project", "test"]) == 0
-    return output, _reader().offline_runs(output)
+    return output, wandb_offline.offline_runs(output)
 
 
 def test_two_seeds_are_two_runs_of_one_group(logged):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -14,7 +14,7 @@ from typing_extensions import override
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.data.tokenizers import load_tokenizer
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.functional import IGNORE_INDEX, example_losses, mean_token_loss, shift_labels_left
 from lightning_untrac.metrics import DatasetLoss
 from lightning_untrac.modules.loading import (
@@ -27,6 +27,8 @@ from lightning_untrac.modules.loading import (
 )
 from lightning_untrac.modules.parameters import select_parameters
 from lightning_untrac.modules.training import TokenWeightedTraining
+from lightning_untrac.sharding import checkpoint_activations, fully_shard_blocks, wrap_blocks
+from lightning_untrac.strategies import strategy_problems
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -55,6 +57,9 @@ class LanguageModule(TokenWeightedTraining):
         revision: of the hub model and tokenizer.
         trust_remote_code: run code that the hub model brings along. Off unless you say so.
         attn_implementation: passed to transformers, e.g. ``sdpa``, ``flash_attention_2``.
+        activation_checkpointing: keep only each block's inputs and compute it again in the backward pass: less memory
+            for about a third more time.
+        compile: compile the model with ``torch.compile``, in place.
 
     Raises:
         ConfigurationError: when the model is looked up, if it can't be found or built.
@@ -82,6 +87,8 @@ class LanguageModule(TokenWeightedTraining):
         revision: str | None = None,
         trust_remote_code: bool = False,
         attn_implementation: str | None = None,
+        activation_checkpointing: bool = False,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.name_or_path, self.config, self.tokenizer_name = name_or_path, config, tokenizer
@@ -90,6 +97,7 @@ class LanguageModule(TokenWeightedTraining):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.revision, self.trust_remote_code = revision, trust_remote_code
         self.attn_implementation = attn_implementation
+        self.activation_checkpointing, self.compiled = activation_checkpointing, compile
         self.model: PreTrainedModel | None = None
         self.dataset_losses: DatasetLoss | None = None
 
@@ -166,9 +174,18 @@ class LanguageModule(TokenWeightedTraining):
         if self.trainable is not None:
             select_parameters(self.model, self.trainable)
         self.model.train(self.dropout)
+        if self.activation_checkpointing:
+            checkpoint_activations(self.model)
+        if self.device_mesh is not None:  # of ModelParallelStrategy
+            fully_shard_blocks(self.model, self.device_mesh["data_parallel"])
+        else:
+            self.model = cast("PreTrainedModel", wrap_blocks(self.model))
+        if self.compiled:
+            self.model.compile()  # in place: names and identity of the parameters stay
 
     @override
     def setup(self, stage: str) -> None:
+        raise_if_any(strategy_problems(self.trainer.strategy))
         if self.trainer.strategy.root_device.type == "mps":
             raise ConfigurationError(
                 ["trainer.accelerator: losses are summed in float64, which Apple's GPUs lack; use `accelerator: cpu`"]
@@ -193,7 +210,8 @@ class LanguageModule(TokenWeightedTraining):
         if self.is_seq2seq:
             # The decoder reads its own targets one step late; transformers makes that shift from `labels`.
             decoder_input_ids = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
-            return self.model(**inputs, decoder_input_ids=decoder_input_ids).logits, batch["labels"]
+            logits = self.model(**inputs, decoder_input_ids=decoder_input_ids, use_cache=False).logits
+            return logits, batch["labels"]
         return self.model(**inputs, use_cache=False).logits, shift_labels_left(batch["labels"])
 
     @override

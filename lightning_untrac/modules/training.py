@@ -14,6 +14,7 @@ from typing_extensions import override
 from lightning_untrac.data.checks import data_parallel_rank
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.sharding import local_shard
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -112,7 +113,7 @@ class TokenWeightedTraining(L.LightningModule):
         factor = TOKENS_PER_UNIT * divided_by / torch.as_tensor(total).clamp(min=1).double()
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         for gradient in gradients:
-            gradient.mul_(factor)
+            local_shard(gradient).mul_(factor)
 
     @override
     def on_train_batch_end(self, outputs: Any, batch: LanguageBatch, batch_idx: int) -> None:

@@ -96,8 +96,15 @@ def start(*arguments: Any, log: Path, **environment: str) -> Command:
 
 def start_ranks(count: int, *arguments: Any, log: Path, port: int, **environment: str) -> list[Command]:
     """Start a command on several ranks of one machine, as torchrun does."""
-    shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test",
-              "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **environment}  # fmt: skip
+    shared = {
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "test",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        **environment,
+    }
     return [
         start(*arguments, log=log.with_name(f"{log.name}.{rank}"), RANK=str(rank), LOCAL_RANK=str(rank), **shared)
         for rank in range(count)

@@ -1,0 +1,51 @@
+"""Which of Lightning's strategies a trace can run on, and FSDP2 under a name of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FSDP2 = "fsdp2"
+"""What ``--trainer.strategy`` calls Lightning's ``ModelParallelStrategy`` with every device sharding the same model."""
+
+
+def fsdp2_strategy(num_devices: int) -> Any:
+    """Lightning's ``ModelParallelStrategy`` for sharding alone, with checkpoints of one file.
+
+    Args:
+        num_devices: devices of all machines together.
+    """
+    from lightning.pytorch.strategies import ModelParallelStrategy
+
+    # Lightning's own default is tensor parallelism within a machine, which needs a plan for each architecture.
+    return ModelParallelStrategy(
+        data_parallel_size=num_devices, tensor_parallel_size=1, save_distributed_checkpoint=False
+    )
+
+
+def strategy_problems(strategy: Any) -> list[str]:
+    """Why a strategy can't be traced with; empty where it can.
+
+    Args:
+        strategy: of a Trainer. How many ranks share a tensor is known only once its ranks have met.
+    """
+    from lightning.pytorch import strategies as known
+
+    name = type(strategy).__name__
+    advice = f"use auto (one device), ddp, {FSDP2} (sharded weights) or fsdp (sharded weights, GPUs only)"
+    kept_in_place = (known.SingleDeviceStrategy, known.DDPStrategy, known.FSDPStrategy, known.ModelParallelStrategy)
+    # Subclasses of those that keep weights elsewhere or in other forms.
+    elsewhere = (known.DeepSpeedStrategy, known.XLAStrategy, known.SingleDeviceXLAStrategy)
+    if isinstance(strategy, elsewhere) or not isinstance(strategy, kept_in_place):
+        return [f"trainer.strategy: {name} keeps weights where they can't be restored in place; {advice}"]
+    if type(getattr(strategy, "launcher", None)).__name__ == "_MultiProcessingLauncher":
+        return [f"trainer.strategy: {name} starts its ranks by fork or spawn, and what they find stays there; {advice}"]
+    if isinstance(strategy, known.ModelParallelStrategy) and _tensor_parallel_size(strategy) > 1:
+        return [f"trainer.strategy: {name} with tensor parallelism needs a plan for each architecture; {advice}"]
+    return []
+
+
+def _tensor_parallel_size(strategy: Any) -> int:
+    try:
+        return int(strategy.device_mesh["tensor_parallel"].size())
+    except RuntimeError:  # what Lightning raises before the ranks have met
+        return 1
