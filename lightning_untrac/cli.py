@@ -6,14 +6,13 @@ Nothing heavy is imported before the verb is known, so that ``untrac --help`` an
 from __future__ import annotations
 
 import difflib
-import errno
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from lightning_untrac import __version__
+from lightning_untrac import __version__, termination
 from lightning_untrac.errors import UntracError
+from lightning_untrac.faults import advice, first_line
 
 VERBS = {
     "run": "run a recipe: its steps in order, finished steps skipped",
@@ -22,12 +21,10 @@ VERBS = {
     "leave-out": "retrain without each corpus: the ground truth",
     "unlearn": "forget one dataset for good and keep the result",
     "evaluate": "measure the losses of a saved model, also against another model",
+    "merge": "join the shards of a verb that was shared out over jobs",
     "compare": "correlate every method with the ground truth",
     "report": "draw the plots and write report.html",
 }
-
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-"""Of a disk that became full or unwritable during a run."""
 
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
@@ -57,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; the process' own where None.
 
     Returns:
-        The exit code: 0, 2 for something that the user can mend, 130 for Ctrl-C.
+        The exit code: 0, 2 for something that the user can mend, 130 for Ctrl-C, 143 for SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -72,8 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"; did you mean '{close[0]}'?" if close else ""
         print(f"untrac: there is no verb {verb!r}{hint}\n\n{usage()}", file=sys.stderr)
         return EXIT_MISUSE
+    with termination.handled():
+        return _run(verb, rest)
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
     try:
-        import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}").main(rest)
+        import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}").main(arguments)
+        termination.check()
     except UntracError as error:
         print(f"untrac {verb}: {error}", file=sys.stderr)
         return EXIT_MISUSE
@@ -83,29 +86,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return EXIT_INTERRUPTED
+    except termination.Terminated:
+        return _terminated(verb)
     except Exception as error:
+        if termination.received():  # workers and other ranks are ending too: their errors are of no interest
+            return _terminated(verb)
         if type(error).__name__ == "MisconfigurationException":  # Lightning's, for flags that don't go together
             print(f"untrac {verb}: {error}", file=sys.stderr)
-        elif type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
-            print(
-                f"untrac {verb}: {error}\nThe device's memory is too small for these batches. Lower data.batch_size "
-                "and raise trainer.accumulate_grad_batches by the same factor (the update stays the same), and lower "
-                "data.eval_batch_size. What was finished is kept, and the same command goes on",
-                file=sys.stderr,
-            )
-        elif is_of_the_disk(error):
-            print(
-                f"untrac {verb}: {error}\nWhat was finished is kept: mend that, and the same command goes on",
-                file=sys.stderr,
-            )
+        elif (what_to_do := advice(error)) is not None:
+            print(f"untrac {verb}: {first_line(error)}\n{what_to_do}", file=sys.stderr)
         else:
             raise
         return EXIT_MISUSE
     return 0
 
 
-def is_of_the_disk(error: Exception) -> bool:
-    """Whether a disk became full or unwritable; safetensors and torch say so in errors of their own classes."""
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        return True
-    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+def _terminated(verb: str) -> int:
+    print(f"\nuntrac {verb}: {termination.MESSAGE.format(name=termination.received())}", file=sys.stderr)
+    return termination.EXIT_TERMINATED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import socket
@@ -49,6 +50,8 @@ def _guarded(method: Method) -> Method:
             return method(self, *args, **kwargs)
         except Exception as error:  # W&B's own errors, the network's, its service process' death: none may end a run
             self.failed = True
+            if isinstance(error, ConnectionError):
+                _let_go()
             warnings.warn(
                 f"W&B failed ({type(error).__name__}: {error}); the run goes on without it, and its results are in "
                 "the output folder",
@@ -58,6 +61,14 @@ def _guarded(method: Method) -> Method:
             return None
 
     return call  # type: ignore[return-value]
+
+
+def _let_go() -> None:
+    """Forget W&B's service process, which died: W&B would look for it when this process ends, and print its errors."""
+    import wandb
+
+    with contextlib.suppress(Exception):
+        wandb.teardown()
 
 
 class SafeWandbLogger(WandbLogger):

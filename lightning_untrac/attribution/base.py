@@ -12,6 +12,8 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
+from lightning_untrac import termination
+from lightning_untrac.attribution.failures import Failures
 from lightning_untrac.callbacks import (
     CollapseGuard,
     EpisodeProgress,
@@ -65,6 +67,7 @@ class EpisodeRun:
         per_example: also write ``examples.parquet``.
         baseline: losses before, where the episodes start from other weights than those that are asked about.
         chosen: see ``EpisodePlan``.
+        keep_going: whether the other episodes go on after one has failed (on one device), instead of ending there.
     """
 
     attribution: Attribution
@@ -83,6 +86,7 @@ class EpisodeRun:
     per_example: bool = False
     baseline: DatasetLosses | None = None
     chosen: frozenset[tuple[str, int]] | None = None
+    keep_going: bool = False
 
     def plan(self, seed: int, done: frozenset[tuple[str, int]] = frozenset()) -> EpisodePlan:
         """The episodes of one seed."""
@@ -98,26 +102,47 @@ class EpisodeRun:
 
         Returns:
             The rows of the episodes that were run now.
+
+        Raises:
+            FailedEpisodesError: after all others are finished, with ``keep_going``.
         """
-        method, rows = self.attribution.method, []
+        failures, rows = Failures(self.keep_going), []
         for seed in self.seeds:
-            finished = InfluenceStore(self.folder).finished_episodes(method, key=self.attribution.episode_key)
-            self.data.plan = self.plan(int(seed), frozenset(finished))
-            episodes = self.data.plan.episodes(self.data.corpus_names, self.data.test_set_names)
-            if not episodes:
-                continue
-            influence = InfluenceLogger(self.folder, method, self.readout, baseline=self.baseline)
-            trainer = self.build_trainer(
-                max_epochs=len(episodes),
-                callbacks=self._callbacks(influence),
-                logger=self.build_loggers(f"{method} seed {seed}"),
-                reload_dataloaders_every_n_epochs=1,
-                enable_checkpointing=False,  # finished episodes are in the store; theta_0 is the model's own folder
-            )
-            trainer.fit(self.build_module(), datamodule=self.data)
-            rows += influence.rows
-            after_fit(trainer)
+            while trainer_and_influence := self._next_fit(int(seed), failures):
+                trainer, influence = trainer_and_influence
+                failures.check(trainer)
+                with failures.recorded(self._forget):
+                    trainer.fit(self.build_module(), datamodule=self.data)
+                rows += influence.rows
+                if not failures.failed_now:
+                    after_fit(trainer)
+                    break
+        failures.raise_if_any()
         return rows
+
+    def _next_fit(self, seed: int, failures: Failures) -> tuple[L.Trainer, InfluenceLogger] | None:
+        """A Trainer for a seed's episodes that are neither finished nor have failed; None if there are none."""
+        termination.check()
+        method = self.attribution.method
+        finished = InfluenceStore(self.folder).finished_episodes(
+            method, key=self.attribution.episode_key, examples=self.per_example
+        )
+        self.data.plan = self.plan(seed, frozenset(finished | failures.causes.keys()))
+        episodes = self.data.plan.episodes(self.data.corpus_names, self.data.test_set_names)
+        if not episodes:
+            return None
+        influence = InfluenceLogger(self.folder, method, self.readout, baseline=self.baseline)
+        trainer = self.build_trainer(
+            max_epochs=len(episodes),
+            callbacks=[failures.watch(), *self._callbacks(influence)],
+            logger=self.build_loggers(f"{method} seed {seed}"),
+            reload_dataloaders_every_n_epochs=1,
+            enable_checkpointing=False,  # finished episodes are in the store; theta_0 is the model's own folder
+        )
+        return trainer, influence
+
+    def _forget(self, dataset: str, seed: int) -> None:
+        InfluenceStore(self.folder).drop_episode(self.attribution.method, self.attribution.episode_key, dataset, seed)
 
     def _callbacks(self, influence: InfluenceLogger) -> list[Callback]:
         # The order matters: the guard decides before the schedule asks for a reading and the logger marks its rows.

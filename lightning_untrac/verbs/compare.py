@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from lightning_untrac.functional import Readout
@@ -44,6 +45,7 @@ def arguments(argv: Sequence[str]) -> Parsed:
     return parse("compare", CompareOptions, argv, None)
 
 
+@rank_zero_only  # in a recipe on several ranks all of them come by
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     options: CompareOptions = arguments(argv).options

@@ -25,7 +25,7 @@ def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, An
     """
     if step == "evaluate":
         return  # its rows say which model they are of, and nothing is computed from them
-    for path in (state / f"{step}.claim.json", state / f"{step}.done.json", folder / f"{step}.json"):
+    for path in (state / f"{step}.done.json", folder / f"{step}.json"):
         path.unlink(missing_ok=True)
     for name in DERIVED:
         (folder / name).unlink(missing_ok=True)
@@ -38,6 +38,8 @@ def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, An
         discard(folder, state, name, rest)
     for model in models:
         shutil.rmtree(model, ignore_errors=True)
+    # Last: killed before this, the same command finds the old claim and throws away the rest.
+    (state / f"{step}.claim.json").unlink(missing_ok=True)
 
 
 def _models(folder: Path, step: str) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Evaluation, LanguageModule
-from lightning_untrac.results import LOSSES_SCHEMA, losses_table, read_table, write_table
+from lightning_untrac.results import LOSSES_SCHEMA, ResultsError, losses_table, read_table, write_table
+from lightning_untrac.results.recovery import set_aside
 from lightning_untrac.verbs.checks import model_problems
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.verbs.run_folder import DamageWarning
+from lightning_untrac.verbs.saved_models import files_digest
 from lightning_untrac.verbs.trace import use_saved_model
 
 STEP = "evaluate"
@@ -59,7 +63,10 @@ def main(argv: Sequence[str]) -> None:
     parsed = arguments(argv)
     options: EvaluateOptions = parsed.options
     asked = intent(parsed)
-    use_saved_model(parsed.config, options.output, "model")
+    measured = use_saved_model(parsed.config, options.output, "model")
+    for folder in (measured, Path(options.reference) if options.reference else None):
+        if folder is not None and folder.is_dir():
+            files_digest(folder)  # is held against its checksums
     phase = Phase(parsed, STEP, episodic=False)
     # Another model on the same folder adds rows; nothing here is ever a half-finished run.
     phase.folder.overwrite = True
@@ -76,8 +83,10 @@ def main(argv: Sequence[str]) -> None:
             module.name_or_path, module.config = options.reference, None
             reference, _ = measure(phase, module)
     rows = loss_rows(name, phase.data.evaluation_names, losses, reference)
-    save_losses(phase.folder.path / TABLE, rows)
     finish_loggers(trainer)
+    if not trainer.is_global_zero:
+        return
+    save_losses(phase.folder.path / TABLE, rows)
     print_losses(rows, f"table: {phase.folder.path / TABLE}")
 
 
@@ -137,7 +146,17 @@ def save_losses(path: Path, rows: list[dict[str, Any]]) -> None:
 
     table = pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA)
     if path.is_file():
-        earlier = [row for row in read_table(path).to_pylist() if row["model"] != rows[0]["model"]]
+        try:
+            earlier = [row for row in read_table(path).to_pylist() if row["model"] != rows[0]["model"]]
+        except ResultsError as error:
+            aside = set_aside(path)
+            warnings.warn(
+                f"{error} It was moved to {aside.name}, and {path.name} holds the losses of this model alone; run "
+                "`untrac evaluate` again for the others",
+                DamageWarning,
+                stacklevel=2,
+            )
+            earlier = []
         table = pa.concat_tables([pa.Table.from_pylist(earlier, schema=LOSSES_SCHEMA), table])
     write_table(path, table)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from lightning_untrac import termination
 from lightning_untrac.attribution import Attribution
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.config import DatasetConfig
@@ -20,6 +21,7 @@ from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import InfluenceStore
+from lightning_untrac.strategies import FSDP2, fsdp2_strategy, strategy_problems
 from lightning_untrac.verbs.checks import (
     data_problems,
     first_line,
@@ -28,9 +30,10 @@ from lightning_untrac.verbs.checks import (
     source_problems,
     space_problems,
 )
+from lightning_untrac.verbs.ending import EndOnSignal, prepared, with_our_own_requeueing
 from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.run_folder import RunFolder
-from lightning_untrac.verbs.surroundings import quiet, temporary_output
+from lightning_untrac.verbs.surroundings import quiet, say, temporary_output
 
 OURS = {"reload_dataloaders_every_n_epochs", "use_distributed_sampler", "num_sanity_val_steps", "barebones"}
 """Trainer flags that a verb sets itself, because the numbers depend on them."""
@@ -68,12 +71,14 @@ class Phase:
     """
 
     def __init__(self, parsed: Parsed, step: str, episodic: bool = True, kind: EpisodeKind = "mixture") -> None:
+        termination.begin()
         quiet()
         self.parsed, self.step, self.episodic = parsed, step, episodic
         self.config = parsed.resolved()
         self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
         output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
         self.folder = RunFolder(output, parsed.options.overwrite)
+        self.folder.mend_tables()
         self.module, self.data, self._trainer_arguments = parsed.build()
         self.identity = self._identity(kind)
         self._built = False
@@ -153,7 +158,7 @@ class Phase:
             found.append("trainer.barebones: turns off the callbacks that measure; leave it out")
             return found
         try:
-            self.build_trainer(logger=False)
+            found += strategy_problems(self.build_trainer(logger=False).strategy)
         except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
             found.append(f"trainer: {first_line(error)}")
         return found
@@ -189,18 +194,18 @@ class Phase:
         """
         verb = self.step.partition("-")[0] if self.step.startswith("trace") else self.step
         if self.fast_dev_run:
-            print(f"{verb}: fast_dev_run tried each part once and stored nothing")
+            say(f"{verb}: fast_dev_run tried each part once and stored nothing")
             return False
-        finished = InfluenceStore(self.folder.path).finished_episodes(attribution.method, key=attribution.episode_key)
+        finished = InfluenceStore(self.folder.path).finished_episodes(
+            attribution.method, attribution.episode_key, examples=getattr(self.parsed.options, "examples", False)
+        )
         asked = plan.episodes(self.data.corpus_names, self.data.test_set_names)
         missing = [episode for episode in asked if (episode.dataset, episode.seed) not in finished]
         if not missing:
             self.mark_done()
             return True
         # `trainer.max_time`, or a callback of the user's that stops.
-        print(
-            f"{verb}: stopped with {len(missing)} of {len(asked)} episodes to go; the same command goes on from there"
-        )
+        say(f"{verb}: stopped with {len(missing)} of {len(asked)} episodes to go; the same command goes on from there")
         return len(missing) < len(asked)
 
     # -- building --------------------------------------------------------------------------------------------------
@@ -225,22 +230,32 @@ class Phase:
         theirs = theirs if isinstance(theirs, list) else [theirs]
         for name in OURS:
             given.pop(name, None)
+        if given.get("strategy") == FSDP2:
+            given["strategy"] = self._fsdp2(given)
         given.setdefault("enable_model_summary", False)
         given.setdefault("logger", logger)
         if given.get("enable_progress_bar") is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
         if given.get("enable_checkpointing") is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
-        return L.Trainer(
+        trainer = L.Trainer(
             **{
                 **given,
+                "plugins": with_our_own_requeueing(given.get("plugins"), given.get("strategy")),
                 "default_root_dir": given.get("default_root_dir") or self.folder.path,
-                "callbacks": [*callbacks, *theirs],
+                "callbacks": [*callbacks, EndOnSignal(), *theirs],
                 "use_distributed_sampler": False,  # the DataModule splits by rank itself, without repeating examples
                 "num_sanity_val_steps": 0,
                 **arguments,
             }
         )
+        return prepared(trainer)
+
+    @staticmethod
+    def _fsdp2(given: dict[str, Any]) -> Strategy:
+        hardware = {key: given[key] for key in ("accelerator", "devices", "num_nodes") if key in given}
+        counted = L.Trainer(**hardware, logger=False, enable_checkpointing=False, enable_model_summary=False)
+        return fsdp2_strategy(counted.num_devices * counted.num_nodes)
 
     def build_loggers(self, run_name: str) -> list[Logger]:
         """CSV and, where asked for, W&B."""
@@ -279,9 +294,3 @@ def _data_rows(data: CorpusDataModule) -> Iterable[dict[str, Any]]:
                 "truncated": dataset.num_truncated,
                 "source": dataset.config.path,
             }
-
-
-def saved_model(folder: Path, name: str) -> str | None:
-    """Path of a model that an earlier step saved, or None."""
-    path = folder / name
-    return str(path) if path.is_dir() else None

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import lightning.pytorch as L
-import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_untrac.callbacks import EpisodeProgress, SavePretrained, WeightsMustMove
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Pretraining
+from lightning_untrac.results.checksums import damaged_files
+from lightning_untrac.verbs.checkpoints import CHECKPOINT_COPIES, ResumeCheckpoints, last_checkpoint
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.verbs.run_folder import DamageWarning
+from lightning_untrac.verbs.surroundings import say
 
 STEP = "pretrain"
-
-CHECKPOINT_COPIES = 8
-"""Copies of the weights on disk at most: two model folders, and two checkpoints (an old one beside a new one) with
-weights and two moments each."""
 
 
 @dataclass
@@ -36,7 +32,7 @@ class PretrainOptions:
         seed: seed of the data order and of dropout.
         steps: optimizer steps; by default ``--trainer.max_epochs`` passes over the mixture (1).
         checkpoint_every: save a Lightning checkpoint to resume from every so many optimizer steps; by default after
-            each pass.
+            each pass. The newest two are kept.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this step left in the folder under other settings.
     """
@@ -70,8 +66,14 @@ def main(argv: Sequence[str]) -> None:
     parsed = arguments(argv)
     options: PretrainOptions = parsed.options
     phase = Phase(parsed, STEP, episodic=False)
+    damaged = [damage for name in ("model", "initial_model") for damage in _damage(phase.folder.path / name)]
+    if phase.is_done and damaged:
+        phase.folder.forget_done(STEP)
+        warnings.warn(
+            f"{'; '.join(damaged)}: training goes on from the last sound checkpoint", DamageWarning, stacklevel=2
+        )
     if phase.is_done:
-        print(f"pretrain: finished already; the model is in {phase.folder.path / 'model'}")
+        say(f"pretrain: finished already; the model is in {phase.folder.path / 'model'}")
         return
     asked = intent(parsed)
     phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES)
@@ -87,31 +89,30 @@ def main(argv: Sequence[str]) -> None:
     passes = optimizer_steps / math.ceil(sum(sampler.sizes) / sampler.effective_batch_size)
     phase.folder.write_json(f"{STEP}.json", {"steps": optimizer_steps, "passes": passes})
     phase.mark_done()
+    trainer.strategy.barrier("pretrain")  # the next step of a recipe reads what rank 0 has written
     finish_loggers(trainer)
     if phase.fast_dev_run:
-        print("pretrain: fast_dev_run tried each part once and stored nothing")
+        say("pretrain: fast_dev_run tried each part once and stored nothing")
     elif trainer.is_global_zero:
-        print(f"pretrain: {optimizer_steps} steps ({passes:.1f} passes); the model is in {phase.folder.path / 'model'}")
+        say(f"pretrain: {optimizer_steps} steps ({passes:.1f} passes); the model is in {phase.folder.path / 'model'}")
 
 
 def _fit(phase: Phase, options: PretrainOptions):  # type: ignore[no-untyped-def]  # noqa: ANN202
     folder = phase.folder.path
     checkpoints = folder / "checkpoints" / STEP
-    every: dict[str, Any] = (
-        {"every_n_train_steps": options.checkpoint_every} if options.checkpoint_every else {"every_n_epochs": 1}
-    )
     trainer = phase.build_trainer(
         callbacks=[
             EpisodeProgress(STEP),
             WeightsMustMove(),
             SavePretrained(folder / "model", folder / "initial_model"),
-            ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, enable_version_counter=False, **every),
+            ResumeCheckpoints(checkpoints, options.checkpoint_every),
         ],
         logger=phase.build_loggers(STEP),
         **({"max_epochs": 1} if phase.config["trainer"].get("max_epochs") is None else {}),
         **({} if phase.data.test_set_names else {"limit_val_batches": 0}),
     )
-    last = last_checkpoint(checkpoints, trainer)
+    # Without its first weights a run has no start for leave-out retraining; only the first step saves them.
+    last = None if _damage(folder / "initial_model") else last_checkpoint(checkpoints, trainer)
     try:
         run_trainer(
             lambda: trainer.fit(
@@ -127,24 +128,8 @@ def _fit(phase: Phase, options: PretrainOptions):  # type: ignore[no-untyped-def
     return trainer
 
 
-def last_checkpoint(folder: Path, trainer: L.Trainer) -> str | None:
-    """Path of the checkpoint to resume from, or None.
-
-    One that was made after the last step is passed over: Lightning would resume it without running anything, so that no
-    model would be saved. It is left only where a run was killed between that checkpoint and its model.
-
-    Raises:
-        ConfigurationError: if the checkpoint can't be read.
-    """
-    path = folder / "last.ckpt"
-    if not path.is_file():
-        return None
-    try:
-        loops = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["loops"]["fit_loop"]
-    except Exception as error:  # torch raises several unrelated classes for files that are none of its own
-        message = f"checkpoint: {path} can't be read; delete it to train anew"
-        raise ConfigurationError([message]) from error
-    epochs = loops["epoch_progress"]["current"]["processed"]
-    batches = loops["epoch_loop.batch_progress"]
-    at_the_end = batches["is_last_batch"] and epochs + 1 >= (trainer.max_epochs or 1)
-    return None if at_the_end or epochs >= (trainer.max_epochs or 1) else str(path)
+def _damage(folder: Path) -> list[str]:
+    """What is wrong with a saved model."""
+    if not folder.is_dir():
+        return [f"{folder} is missing"]
+    return [f"{folder}: {damage}" for damage in damaged_files(folder)]

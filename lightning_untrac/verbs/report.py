@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import report_warnings, write_report
 from lightning_untrac.verbs.output import publish
@@ -30,6 +32,7 @@ def arguments(argv: Sequence[str]) -> Parsed:
     return parse("report", ReportOptions, argv, None)
 
 
+@rank_zero_only  # in a recipe on several ranks all of them come by
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     options: ReportOptions = arguments(argv).options

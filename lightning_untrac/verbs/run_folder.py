@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +18,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac import __version__
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results import ResultsError, atomic_write_bytes, check_writable
+from lightning_untrac.results import InfluenceStore, ResultsError, atomic_write_bytes, check_writable
+from lightning_untrac.results.recovery import recover
 from lightning_untrac.verbs.discard import discard
 
 VERSIONED = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "wandb", "peft", "numpy")
@@ -30,7 +31,8 @@ DATA_CONTENT = "data_content."
 """Prefix of the keys that hold a digest of each dataset's texts."""
 
 CHANGES_NOTHING = {
-    "": ("output", "overwrite", "wandb", "config"),
+    "": ("output", "overwrite", "wandb", "config", "keep_going", "shard", "ray", "checkpoint_every"),
+    "model": ("activation_checkpointing", "compile"),
     "data": ("eval_batch_size", "num_workers", "cache_folder"),
     "trainer": (
         *("accelerator", "devices", "num_nodes", "strategy", "logger", "callbacks", "default_root_dir", "profiler"),
@@ -38,6 +40,10 @@ CHANGES_NOTHING = {
     ),
 }
 """Settings that change where, how fast and how visibly a run goes, but not (beyond rounding) what comes out."""
+
+
+class DamageWarning(UserWarning):
+    """A file was damaged and the run goes on from an earlier state."""
 
 
 class RunFolder:
@@ -55,6 +61,32 @@ class RunFolder:
     def __init__(self, folder: str | Path, overwrite: bool = False) -> None:
         self.path = Path(folder)
         self.overwrite = overwrite
+
+    # -- damage ----------------------------------------------------------------------------------------------------
+
+    def mend_tables(self) -> None:
+        """Check the tables of influences, mend damaged ones, and forget that the steps that fill them are finished.
+
+        Every rank calls this before it reads; the first one mends while the others wait for the lock. A table that is
+        gone altogether counts as the user's wish to compute it anew.
+        """
+        if not self.state.is_dir():
+            return
+        store = InfluenceStore(self.path)
+        with store.locked():
+            damages = recover(store)
+            if damages or not store.path.exists():
+                for step in ("trace-*", "leave-out"):
+                    for mark in self.state.glob(f"{step}.done.json"):
+                        mark.unlink(missing_ok=True)
+            if damages:
+                self._note("warning", [str(damage) for damage in damages])
+        for damage in damages:
+            warnings.warn(str(damage), DamageWarning, stacklevel=2)
+
+    def forget_done(self, step: str) -> None:
+        """Let a step that was finished be run again."""
+        (self.state / f"{step}.done.json").unlink(missing_ok=True)
 
     # -- claims ----------------------------------------------------------------------------------------------------
 
@@ -103,6 +135,9 @@ class RunFolder:
         """
         if self.overwrite and self._differences(step, identity):
             discard(self.path, self.state, step, self._claims())
+            store = InfluenceStore(self.path)
+            for path in (store.path, store.examples_path):  # they hold what was just thrown away
+                store.previous(path).unlink(missing_ok=True)
         self.claim_folder()
         self.write_json(f"{STATE}/{step}.claim.json", _flat(_comparable(identity)))
         self.write_yaml(f"{step}.yaml", config)
@@ -156,16 +191,28 @@ class RunFolder:
         run |= {"versions": versions(), "command": run.get("command") or command_line(), **fields}
         self.write_json("run.json", run)
 
+    @rank_zero_only
     def add_notes(self, level: str, texts: list[str]) -> None:
         """Add sentences to ``notes.json``, each once."""
+        self._note(level, texts)
+
+    def _note(self, level: str, texts: list[str]) -> None:
         notes = self.read_json("notes.json", [])
         notes += [note for text in texts if (note := {"level": level, "text": text}) not in notes]
-        self.write_json("notes.json", notes)
+        atomic_write_bytes(self.path / "notes.json", json.dumps(notes, indent=1).encode())
 
     def read_json(self, name: str | Path, otherwise: Any) -> Any:
-        """Content of a json file of the folder, or ``otherwise`` where there is none."""
+        """Content of a json file of the folder, or ``otherwise`` where there is none.
+
+        Raises:
+            ConfigurationError: if it is damaged.
+        """
         path = self.path / name
-        return json.loads(path.read_text()) if path.is_file() else otherwise
+        try:
+            return json.loads(path.read_text()) if path.is_file() else otherwise
+        except ValueError as error:
+            message = f"output: {path} is damaged ({error}); delete it and run the same command again"
+            raise ConfigurationError([message]) from error
 
     @rank_zero_only
     def write_json(self, name: str | Path, content: Any) -> None:
@@ -212,29 +259,15 @@ def command_line() -> str:
     return shlex.join(["untrac", *sys.argv[1:]])
 
 
-def files_digest(folder: Path) -> str:
-    """Digest of a saved model's weights, so that a step notices when the model under it has changed.
-
-    Large files are told apart by their size and their first and last 16 MiB.
-    """
-    digest = hashlib.sha256()
-    part = 16 * 2**20
-    patterns = ("*.safetensors", "*.bin", "config.json", "adapter_config.json")
-    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-        size = path.stat().st_size
-        digest.update(f"{path.name}|{size}|".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(part))
-            file.seek(max(0, size - part))
-            digest.update(file.read(part))
-    return digest.hexdigest()[:16]
-
-
 def _comparable(config: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in CHANGES_NOTHING[""]}
     for group in ("data", "trainer"):
         if isinstance(kept.get(group), dict):
             kept[group] = {k: v for k, v in kept[group].items() if k not in CHANGES_NOTHING[group]}
+    settings = (kept.get("model") or {}).get("init_args")
+    if isinstance(settings, dict):
+        settings = {k: v for k, v in settings.items() if k not in CHANGES_NOTHING["model"]}
+        kept["model"] = {**kept["model"], "init_args": settings}
     return kept
 
 
@@ -250,10 +283,11 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def existing_folder(folder: Path) -> None:
-    """Refuse a folder without results.
+    """Refuse a folder without results, and mend its tables if they are damaged.
 
     Raises:
         ConfigurationError: if there is none.
     """
     if not (folder / STATE).exists():
         raise ConfigurationError([f"output: {folder} holds no results; name the folder of a run"])
+    RunFolder(folder).mend_tables()

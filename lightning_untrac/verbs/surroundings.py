@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import shutil
 import tempfile
 import warnings
 from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
 
 DELIBERATE = (
     r"Found \d+ module\(s\) in eval mode",  # ascent without dropout
@@ -22,13 +25,34 @@ FAST_DEV_RUN = "untrac-fast-dev-run-"
 """Beginning of the names of folders whose results are thrown away."""
 
 
+SHARED_FOLDER = "UNTRAC_FAST_DEV_RUN"
+"""Variable in which a process tells the ranks that it starts which folder it made: its process id and the path."""
+
+
 def temporary_output(output: str) -> str:
-    """A folder that goes when the process ends: ``fast_dev_run`` tries everything and leaves nothing behind."""
+    """A folder that goes when the process ends: ``fast_dev_run`` tries everything and leaves nothing behind.
+
+    All ranks of one machine get the same one.
+    """
     if Path(output).name.startswith(FAST_DEV_RUN):
         return output
-    folder = tempfile.mkdtemp(prefix=FAST_DEV_RUN)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    owner, _, folder = os.environ.get(SHARED_FOLDER, "").partition(":")
+    if folder and int(owner) != os.getpid():
+        return folder
+    if run := os.environ.get("TORCHELASTIC_RUN_ID"):  # all ranks begin at once, and torchrun is their parent
+        folder = str(Path(tempfile.gettempdir()) / f"{FAST_DEV_RUN}{run}-{os.getppid()}")
+        Path(folder).mkdir(mode=0o700, exist_ok=True)
+    else:
+        folder = tempfile.mkdtemp(prefix=FAST_DEV_RUN)
+    os.environ[SHARED_FOLDER] = f"{os.getpid()}:{folder}"
+    rank_zero_only(atexit.register)(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """Print a line, from one rank only."""
+    print(text, flush=True)
 
 
 def quiet() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightning.pytorch.callbacks import ModelCheckpoint
-
 from lightning_untrac.callbacks import (
     CollapseGuard,
     EpisodeProgress,
@@ -19,12 +17,13 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Unlearning
+from lightning_untrac.verbs.checkpoints import CHECKPOINT_COPIES, ResumeCheckpoints, last_checkpoint
 from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
-from lightning_untrac.verbs.pretrain import CHECKPOINT_COPIES, last_checkpoint
-from lightning_untrac.verbs.run_folder import files_digest
+from lightning_untrac.verbs.saved_models import files_digest
+from lightning_untrac.verbs.surroundings import say
 from lightning_untrac.verbs.trace import use_saved_model
 
 
@@ -41,6 +40,8 @@ class UnlearnOptions:
         passes: passes over the forgotten dataset; 1 by default.
         readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.
         collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess.
+        checkpoint_every: save a checkpoint to resume from every so many optimizer steps, and when the process is asked
+            to end; by default there is none, and an interrupted run begins anew.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this step left in the folder under other settings.
     """
@@ -52,6 +53,7 @@ class UnlearnOptions:
     passes: float | None = None
     readings: int | list[int] = 8
     collapse_cap: float | None = None
+    checkpoint_every: int | None = None
     wandb: WandbConfig | None = None
     overwrite: bool = False
 
@@ -65,7 +67,10 @@ def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: UnlearnOptions = parsed.options
     plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(options.forget,))
-    return Intent(f"unlearn-{options.forget}", plan, episode_problems(options))
+    problems = episode_problems(options)
+    if options.checkpoint_every is not None and options.checkpoint_every < 1:
+        problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
+    return Intent(f"unlearn-{options.forget}", plan, problems)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -79,14 +84,14 @@ def main(argv: Sequence[str]) -> None:
     if start is not None:
         phase.identity["model_files"] = files_digest(start)
     result = phase.folder.path / f"unlearned-{options.forget}"
+    checkpoints, every = phase.folder.path / "checkpoints" / step, options.checkpoint_every
     if phase.is_done:
-        print(f"unlearn: finished already; the model is in {result}")
+        say(f"unlearn: finished already; the model is in {result}")
         return
-    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES)
+    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES if every else 1)
     phase.data.plan = asked.plan
     phase.start()
     readings = InfluenceLogger(None, method="unlearn")
-    checkpoints = phase.folder.path / "checkpoints" / step
     trainer = phase.build_trainer(
         callbacks=[
             EpisodeProgress("unlearn"),
@@ -95,12 +100,13 @@ def main(argv: Sequence[str]) -> None:
             ReadingSchedule(options.readings),
             readings,
             SavePretrained(result),
-            ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, enable_version_counter=False, every_n_epochs=1),
+            *([ResumeCheckpoints(checkpoints, every)] if every else []),
         ],
         logger=phase.build_loggers(step),
         max_epochs=1,
+        **({} if every else {"enable_checkpointing": False}),
     )
-    last = last_checkpoint(checkpoints, trainer)
+    last = last_checkpoint(checkpoints, trainer) if every else None
     with phase.folder.costs(step):
         run_trainer(
             lambda: trainer.fit(
@@ -108,9 +114,10 @@ def main(argv: Sequence[str]) -> None:
             )
         )
     if phase.fast_dev_run:
-        print("unlearn: fast_dev_run tried each part once and stored nothing")
+        say("unlearn: fast_dev_run tried each part once and stored nothing")
         return
-    _show(phase, readings, str(result))
+    if trainer.is_global_zero:
+        _show(phase, readings, str(result))
     phase.mark_done()
     finish_loggers(trainer)
 
@@ -127,5 +134,5 @@ def _show(phase: Phase, readings: InfluenceLogger, result: str) -> None:
     status = final[names[0]].status
     if status != "ok":
         phase.folder.add_notes("warning", [f"{phase.step}: the model {status} after {final[names[0]].step} steps"])
-        print(f"unlearn: the model {status} after {final[names[0]].step} steps; take fewer, or a lower learning rate")
+        say(f"unlearn: the model {status} after {final[names[0]].step} steps; take fewer, or a lower learning rate")
     print_losses(rows, f"model: {result}\ntable: {phase.folder.path / TABLE}")

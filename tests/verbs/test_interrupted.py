@@ -67,12 +67,12 @@ def test_kill_in_a_recipe(untrac, recipe, tmp_path):
     ]
     path, folder = recipe(steps=steps), tmp_path / "out"
     process = start("run", path, "--output", folder)
-    last = folder / "checkpoints" / "pretrain" / "last.ckpt"
+    first = folder / "checkpoints" / "pretrain" / "step=20.ckpt"
     deadline = time.monotonic() + 60
-    while not last.exists() and time.monotonic() < deadline:
+    while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     end(process)
-    assert last.exists()
+    assert list(first.parent.glob("step=*.ckpt"))
     assert not (folder / "model").exists()
     said, code = stop_at(start("run", path, "--output", folder), "episode 2 of 3", signal.SIGKILL)
     assert code == -signal.SIGKILL, said
@@ -104,12 +104,24 @@ def test_killed_between_the_last_checkpoint_and_the_model(untrac, config, recipe
     assert (output / "model" / "model.safetensors").read_bytes() == weights
 
 
-def test_a_checkpoint_that_is_none(untrac, config, recipe_content, tmp_path):
+def test_checkpoints_that_are_none(untrac, config, recipe_content, tmp_path):
     output = tmp_path / "out"
-    pretrain = ["pretrain", "--config", config(model=recipe_content["model"]), "--output", output, "--steps", "2"]
+    pretrain = ["pretrain", "--config", config(model=recipe_content["model"]), "--output", output, "--steps", "5"]
+    pretrain += ["--checkpoint_every", "2"]
     assert untrac(*pretrain).code == 0
+    weights = (output / "model" / "model.safetensors").read_bytes()
     (output / ".untrac" / "pretrain.done.json").unlink()
-    (output / "checkpoints" / "pretrain" / "last.ckpt").write_bytes(b"junk")
-    ran = untrac(*pretrain)
-    assert ran.code == 2
-    assert "last.ckpt can't be read; delete it" in ran.text
+    for checkpoint in (output / "checkpoints" / "pretrain").iterdir():
+        checkpoint.write_bytes(b"junk")
+    with pytest.warns(UserWarning, match=r"step=4.ckpt is damaged .*step=2.ckpt is damaged .*begins at its first step"):
+        ran = untrac(*pretrain)
+    assert ran.code == 0, ran.text
+    assert (output / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_the_two_newest_checkpoints_are_kept(untrac, config, recipe_content, tmp_path):
+    output = tmp_path / "out"
+    pretrain = ["pretrain", "--config", config(model=recipe_content["model"]), "--output", output, "--steps", "7"]
+    assert untrac(*pretrain, "--checkpoint_every", "2").code == 0
+    kept = {path.name for path in (output / "checkpoints" / "pretrain").iterdir()}
+    assert kept == {"step=4.ckpt", "step=6.ckpt"}

@@ -1,0 +1,79 @@
+"""What kind of fault an error is, and what a user can do about it. Light: the command line imports it at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG)
+"""Of a disk that became full or unwritable during a run."""
+
+KEPT = "What was finished is kept: mend that, and the same command goes on"
+
+
+def advice(error: BaseException) -> str | None:
+    """What to do about a fault of the machine; None for any other error.
+
+    Args:
+        error: that ended a verb or an episode.
+
+    Returns:
+        Sentences to print after the error's own message.
+    """
+    if is_out_of_memory(error):
+        return (
+            "The memory is too small for these batches. Lower data.batch_size and raise "
+            "trainer.accumulate_grad_batches by the same factor (the update stays the same), and lower "
+            "data.eval_batch_size. What was finished is kept, and the same command goes on"
+        )
+    if is_of_a_worker(error):
+        return (
+            "A process that loads data died; most often the system ended it because memory ran out. Set "
+            "data.num_workers to 0 (token ids are in memory: workers gain little), or free memory (also /dev/shm, "
+            "through which workers hand over their batches). What was finished is kept, and the same command goes on"
+        )
+    if is_of_the_disk(error):
+        return f"The output folder cannot be written to. {KEPT}"
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine ran out of memory; torch says the second in a plain ``RuntimeError``."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator: can't allocate memory" in str(error)
+        or "DefaultCPUAllocator: not enough memory" in str(error)
+    )
+
+
+def is_of_a_worker(error: BaseException) -> bool:
+    """Whether a worker process of a DataLoader died."""
+    return re.search(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error)) is not None
+
+
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether a disk became full or unwritable."""
+    return disk_error(error) is not None
+
+
+def disk_error(error: BaseException) -> BaseException | None:
+    """The error that says so, where a disk became full or unwritable; safetensors and torch have classes of their own.
+
+    torch's comes while the system's is handled, and says nothing of a disk.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.errno in DISK_ERRORS:
+            return link
+        if any(os.strerror(number) in str(link) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)):
+            return link
+        link = link.__cause__ or link.__context__
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its class where it has none; of the disk's own where it is to blame."""
+    said = disk_error(error) or error
+    return (str(said).strip().splitlines() or [type(said).__name__])[0]

@@ -1,0 +1,51 @@
+"""Models that a step saved in the output folder: which one a later step used, and whether it is still whole."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.results.checksums import CHECKSUMS, damaged_files, read_checksums
+
+
+def saved_model(folder: Path, name: str) -> str | None:
+    """Path of a model that an earlier step saved, or None."""
+    path = folder / name
+    return str(path) if path.is_dir() else None
+
+
+def files_digest(folder: Path) -> str:
+    """Digest of a saved model's weights, so that a step notices when the model under it has changed.
+
+    A folder that was saved with checksums is held against them. Without them, large files are told apart by their size
+    and their first and last 16 MiB.
+
+    Raises:
+        ConfigurationError: if a file is not what was saved.
+    """
+    if damaged := damaged_files(folder):
+        raise ConfigurationError([_damaged_model(folder, damage) for damage in damaged])
+    patterns = ("*.safetensors", "*.bin", "config.json", "adapter_config.json")
+    paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    digest = hashlib.sha256()
+    part = 16 * 2**20
+    known = read_checksums(folder) or {}
+    for path in paths:
+        size = path.stat().st_size
+        digest.update(f"{path.name}|{size}|{known.get(path.name, '')}".encode())
+        if path.name not in known:
+            with path.open("rb") as file:
+                digest.update(file.read(part))
+                file.seek(max(0, size - part))
+                digest.update(file.read(part))
+    return digest.hexdigest()[:16]
+
+
+def _damaged_model(folder: Path, damage: str) -> str:
+    mended = "put back a copy of it"
+    if folder.name in ("model", "initial_model"):
+        mended = "run the `untrac pretrain` that made it again, which saves it anew from its last sound checkpoint"
+    elif folder.name.startswith("unlearned-"):
+        mended = f"delete {folder} and run the `untrac unlearn` that made it again"
+    return f"model: {folder}: {damage}; {mended} (or delete {CHECKSUMS}, if you changed the folder yourself)"
