@@ -6,15 +6,14 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from lightning.pytorch import Trainer
 
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.config import DatasetConfig
-from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import LanguageModule
 
 LISTED_AT_MOST = 24
@@ -52,14 +51,15 @@ class KnownKeys:
         self.verb, self.phase = verb, phase
         self.top = {field.name for field in fields(options)}
         self.switches = {field.name for field in fields(options) if field.default is False}
+        self.groups = _groups(options)
         if phase is not None:
             self.top |= {"model", "data", "trainer"}
 
     def problems(self, content: dict[str, Any]) -> list[str]:
         """Every unknown key of a configuration."""
         found = self._unknown("", content, self.top)
-        if "wandb" in self.top:
-            found += self._unknown("wandb", content.get("wandb"), {field.name for field in fields(WandbConfig)})
+        for group, known in self.groups.items():
+            found += self._unknown(group, content.get(group), known)
         if self.phase is not None:
             found += self._unknown("trainer", content.get("trainer"), parameters(Trainer))
             found += self._model(content.get("model"))
@@ -116,6 +116,16 @@ class KnownKeys:
                         f"data.{role}[{index}]: has no `path`; give a file, a folder, a hub id or builtin:NAME"
                     )
         return found
+
+
+def _groups(options: type) -> dict[str, set[str]]:
+    """Options that are dataclasses themselves (``wandb``, ``ray``), each with the names of its fields."""
+    found = {}
+    for name, hint in get_type_hints(options).items():
+        for part in (hint, *get_args(hint)):
+            if is_dataclass(part):
+                found[name] = {field.name for field in fields(part)}
+    return found
 
 
 def plain_words(message: str) -> str:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning.pytorch as L
-
 from lightning_untrac.attribution import EpisodeRun, LeaveOut
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.functional import Readout
@@ -16,10 +14,13 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule, Pretraining
 from lightning_untrac.verbs.checks import episode_problems
-from lightning_untrac.verbs.output import log_influences, show_influences
+from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
 from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer, saved_model
-from lightning_untrac.verbs.run_folder import RunFolder, files_digest
+from lightning_untrac.verbs.phase import Intent, Phase, run_trainer
+from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
+from lightning_untrac.verbs.run_folder import RunFolder
+from lightning_untrac.verbs.saved_models import files_digest, saved_model
+from lightning_untrac.verbs.shards import shard_problems
 from lightning_untrac.verbs.trace import use_saved_model
 
 STEP = "leave-out"
@@ -41,6 +42,10 @@ class LeaveOutOptions:
         passes: passes of a retraining, for ``same_passes``; by default what ``pretrain`` took here.
         readings: how many readings a retraining has, evenly spread, or a list of optimizer steps.
         readout: how an influence is read from the losses before and after.
+        keep_going: go on with the other episodes where one fails (out of memory, a worker that died), on one device.
+        shard: run one of several equal parts of the retrainings, e.g. ``2/4``, for job arrays; ``untrac merge`` joins
+            them.
+        ray: run each retraining as a task on Ray: ``--ray`` on this machine, ``--ray.address`` on a cluster.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this step left in the folder under other settings.
     """
@@ -53,20 +58,23 @@ class LeaveOutOptions:
     passes: float | None = None
     readings: int | list[int] = 1
     readout: Readout = "difference"
+    keep_going: bool = False
+    shard: str | None = None
+    ray: RayConfig | None = None
     wandb: WandbConfig | None = None
     overwrite: bool = False
 
 
 def arguments(argv: Sequence[str]) -> Parsed:
     """Read the verb's arguments."""
-    return parse(STEP, LeaveOutOptions, argv, Pretraining)
+    return on_one_device(parse(STEP, LeaveOutOptions, argv, Pretraining))
 
 
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: LeaveOutOptions = parsed.options
     plan = EpisodePlan(LeaveOut.kind, options.seeds, steps=options.steps, passes=options.passes)
-    problems = episode_problems(options)
+    problems = episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
     counted, other = ("steps", "passes") if options.budget == "same_steps" else ("passes", "steps")
     if getattr(options, other) is not None:
         problems.append(f"{other}: not what budget {options.budget} counts; give {counted}, or another budget")
@@ -75,7 +83,11 @@ def intent(parsed: Parsed) -> Intent:
 
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parsed = arguments(argv)
+    carry_out(work(arguments(argv)))
+
+
+def work(parsed: Parsed) -> EpisodeWork:
+    """The verb's retrainings, and what runs them."""
     options: LeaveOutOptions = parsed.options
     asked = intent(parsed)
     start = use_saved_model(parsed.config, options.output, "initial_model")
@@ -89,10 +101,6 @@ def main(argv: Sequence[str]) -> None:
     if trained is not None and Path(trained).is_dir():
         phase.identity["trained_model_files"] = files_digest(Path(trained))
     phase.identity |= {"steps": steps, "passes": passes}  # those of another training are other retrainings
-    if phase.is_done:
-        print("leave-out: finished already")
-        show_influences(phase.folder, LeaveOut.method)
-        return
     run = EpisodeRun(
         LeaveOut(),
         phase.folder.path,
@@ -105,14 +113,17 @@ def main(argv: Sequence[str]) -> None:
         passes=passes,
         readings=options.readings,
         readout=options.readout,
+        keep_going=options.keep_going,
     )
-    phase.check(asked.plan, [*asked.problems, *problems])
-    phase.start()
-    with phase.folder.costs(STEP):
-        run.baseline = _trained_losses(phase, asked.plan, str(trained))
-        run_trainer(lambda: run.run(after_fit=lambda trainer: _after_fit(trainer, phase)))
-    if phase.finish_episodes(LeaveOut, asked.plan):
-        show_influences(phase.folder, LeaveOut.method, phase.data.corpus_names, phase.data.test_set_names)
+    return EpisodeWork(
+        STEP,
+        STEP,
+        phase,
+        asked.plan,
+        run,
+        [*asked.problems, *problems],
+        baseline=lambda: _trained_losses(phase, asked.plan, str(trained)),
+    )
 
 
 def _budget(options: LeaveOutOptions, folder: RunFolder) -> tuple[int | None, float | None, list[str]]:
@@ -136,9 +147,3 @@ def _trained_losses(phase: Phase, plan: EpisodePlan, trained_model: str) -> Data
     run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
     assert module.dataset_losses is not None
     return DatasetLosses(*(values.cpu() for values in module.dataset_losses.losses()))
-
-
-def _after_fit(trainer: L.Trainer, phase: Phase) -> None:
-    if not phase.fast_dev_run and trainer.is_global_zero:
-        log_influences(trainer, phase.folder, LeaveOut.method, phase.data.corpus_names, phase.data.test_set_names)
-    finish_loggers(trainer)

@@ -94,6 +94,7 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
         parser.add_lightning_class_args(Trainer, "trainer")
     keys = KnownKeys(verb, options, phase)
     arguments, problems = _with_class_paths(list(argv), phase, keys)
+    arguments = _with_bare_ray(arguments, keys)
     raise_if_any(problems + keys.flag_problems(arguments))
     try:
         config = parser.parse_args(arguments)
@@ -125,6 +126,8 @@ def _with_class_paths(
             continue
         path = Path(value if equals else rest.pop(0))
         content = without_steps(load_yaml(path))
+        if isinstance(content.get("ray"), bool):
+            content["ray"] = {} if content["ray"] else None
         problems += keys.problems(content)
         model = content.get("model")
         if phase is not None and isinstance(model, dict) and "class_path" not in model:
@@ -132,6 +135,32 @@ def _with_class_paths(
             content["model"] = {"class_path": f"lightning_untrac.{phase.__name__}", "init_args": settings}
         found.append(f"--config={yaml.safe_dump(content, sort_keys=False)}")
     return found, problems
+
+
+def _with_bare_ray(arguments: list[str], keys: KnownKeys) -> list[str]:
+    """Let ``--ray`` stand alone: Ray with its defaults, or with the settings that other arguments give.
+
+    Example:
+        >>> class Keys:
+        ...     groups = {"ray": {"address"}}
+        >>> _with_bare_ray(["--ray", "--steps", "3"], Keys())
+        ['--ray={}', '--steps', '3']
+        >>> _with_bare_ray(["--ray.address", "auto", "--ray"], Keys())
+        ['--ray.address', 'auto']
+    """
+    spellings = ("--ray", "--ray=true", "--ray=True")
+    given = [index for index, argument in enumerate(arguments) if argument in spellings]
+    if "ray" not in keys.groups or not given:
+        return arguments
+    dropped = set(given)
+    # Only a value that means yes is the flag's own; the parser refuses anything else that stands after it.
+    dropped |= {index + 1 for index in given if arguments[index] == "--ray" and arguments[index + 1 :][:1] == ["true"]}
+    rest = [argument for index, argument in enumerate(arguments) if index not in dropped]
+    configs = [yaml.safe_load(argument.partition("=")[2]) for argument in rest if argument.startswith("--config=")]
+    if any(argument.startswith("--ray.") for argument in rest) or any(config.get("ray") for config in configs):
+        return rest
+    # In the flag's place, because a configuration that comes after it may say otherwise.
+    return [*rest[: given[0]], "--ray={}", *rest[given[0] :]]
 
 
 def without_steps(content: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import yaml
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.verbs.parsing import Parsed
-from lightning_untrac.verbs.phase import Phase, saved_model
+from lightning_untrac.verbs.phase import Phase
+from lightning_untrac.verbs.saved_models import saved_model
 
 LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path")
 """What a step knows only when the steps before it are finished."""
@@ -51,6 +52,7 @@ def rehearse(steps: Sequence[tuple[str, dict[str, Any]]], output: str) -> None:
     trained: LanguageModule | None = None
     for number, (verb, config) in enumerate(steps, start=1):
         try:
+            raise_if_any(_shard_problems(verb, config))
             with step_arguments(verb, config, output) as arguments:
                 parsed = verb_module(verb).arguments(arguments)
             problems, module = _step_problems(verb, parsed, trained, output)
@@ -60,6 +62,16 @@ def rehearse(steps: Sequence[tuple[str, dict[str, Any]]], output: str) -> None:
         for problem in problems:
             found.setdefault(problem, f"step {number} ({verb}): {problem}")
     raise_if_any(found.values())
+
+
+def _shard_problems(verb: str, config: dict[str, Any]) -> list[str]:
+    """A shard is a part of a step, and the steps after it need the whole."""
+    if config.get("shard") is None:
+        return []
+    return [
+        f"shard: {config['shard']}; a recipe runs whole steps. Run the verbs one by one: `untrac {verb} --config ... "
+        "--output ... --shard i/n` for each shard, then `untrac merge`"
+    ]
 
 
 def _step_problems(

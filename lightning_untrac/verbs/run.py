@@ -14,9 +14,9 @@ from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.verbs.parsing import load_yaml
 from lightning_untrac.verbs.rehearsal import rehearse, step_arguments, verb_module
 from lightning_untrac.verbs.run_folder import RunFolder
-from lightning_untrac.verbs.surroundings import temporary_output
+from lightning_untrac.verbs.surroundings import say, temporary_output
 
-STEP_VERBS = [verb for verb in VERBS if verb != "run"]
+STEP_VERBS = [verb for verb in VERBS if verb not in ("run", "merge")]
 WITHOUT_MODEL = ("compare", "report")
 REPLACED_BY_TRAINING = ("config", "lora", "optimizer", "lr_scheduler")
 """Settings of the model that a saved model brings along, or that were meant for training."""
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
         if fast_dev_run and verb in WITHOUT_MODEL:
             continue  # there is nothing to compare or report
         name = f"{verb} {config['method']}" if "method" in config else verb
-        print(f"\n[{number}/{len(steps)}] {name}", flush=True)
+        say(f"\n[{number}/{len(steps)}] {name}")
         with step_arguments(verb, config, output) as arguments_of_step:
             verb_module(verb).main(arguments_of_step)
 

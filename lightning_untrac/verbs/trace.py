@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import lightning.pytorch as L
-
 from lightning_untrac.attribution import METHODS, EpisodeRun
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.functional import Readout, uniform_guess_loss
@@ -15,10 +13,12 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.results import InfluenceRow
 from lightning_untrac.verbs.checks import episode_problems
-from lightning_untrac.verbs.output import log_influences, show_influences
+from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
 from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer, saved_model
-from lightning_untrac.verbs.run_folder import files_digest
+from lightning_untrac.verbs.phase import Intent, Phase
+from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
+from lightning_untrac.verbs.saved_models import files_digest, saved_model
+from lightning_untrac.verbs.shards import shard_problems
 
 
 @dataclass
@@ -38,6 +38,10 @@ class TraceOptions:
         readout: how an influence is read from the losses before and after.
         store_on: where the pre-unlearning weights are kept: ``cpu`` or ``device``.
         examples: also write ``examples.parquet``, the influence of every single example (untrac_inv).
+        keep_going: go on with the other episodes where one fails (out of memory, a worker that died), on one device.
+        shard: run one of several equal parts of the episodes, e.g. ``2/4``, for job arrays; ``untrac merge`` joins
+            them.
+        ray: run each episode as a task on Ray: ``--ray`` on this machine, ``--ray.address`` on a cluster.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this method left in the folder under other settings.
     """
@@ -52,20 +56,23 @@ class TraceOptions:
     readout: Readout = "difference"
     store_on: Literal["cpu", "device"] = "cpu"
     examples: bool = False
+    keep_going: bool = False
+    shard: str | None = None
+    ray: RayConfig | None = None
     wandb: WandbConfig | None = None
     overwrite: bool = False
 
 
 def arguments(argv: Sequence[str]) -> Parsed:
     """Read the verb's arguments."""
-    return parse("trace", TraceOptions, argv, Unlearning)
+    return on_one_device(parse("trace", TraceOptions, argv, Unlearning))
 
 
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: TraceOptions = parsed.options
     plan = EpisodePlan(METHODS[options.method].kind, options.seeds, steps=options.steps, passes=options.passes)
-    problems = episode_problems(options)
+    problems = episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
     if options.examples and options.method != "untrac_inv":
         problems.append("examples: only --method untrac_inv reads single examples of the corpora")
     return Intent(f"trace-{options.method}", plan, problems)
@@ -73,20 +80,19 @@ def intent(parsed: Parsed) -> Intent:
 
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parsed = arguments(argv)
+    carry_out(work(arguments(argv)))
+
+
+def work(parsed: Parsed) -> EpisodeWork:
+    """The verb's episodes, and what runs them."""
     options: TraceOptions = parsed.options
     asked = intent(parsed)
-    step = asked.step
     traced = use_saved_model(parsed.config, options.output, "model")
-    phase = Phase(parsed, step, kind=asked.plan.kind)
+    phase = Phase(parsed, asked.step, kind=asked.plan.kind)
     if traced is not None:
         phase.identity["model_files"] = files_digest(traced)
     if options.examples:
         phase.data.per_example = True
-    if phase.is_done:
-        print(f"trace ({options.method}): finished already")
-        show_influences(phase.folder, options.method)
-        return
     run = EpisodeRun(
         METHODS[options.method](),
         phase.folder.path,
@@ -102,17 +108,21 @@ def main(argv: Sequence[str]) -> None:
         readout=options.readout,
         store_on=options.store_on,
         per_example=options.examples,
+        keep_going=options.keep_going,
     )
-    phase.check(asked.plan, asked.problems)
-    phase.start(asked=_asked(phase, options))
-    with phase.folder.costs(step):
-        rows = run_trainer(lambda: run.run(after_fit=lambda trainer: _after_fit(trainer, phase, options)))
-    phase.folder.add_notes("warning", _worse_than_guessing(step, rows, phase.module.vocabulary_size))
-    if phase.finish_episodes(METHODS[options.method], asked.plan):
-        show_influences(phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
+    return EpisodeWork(
+        "trace",
+        f"trace ({options.method})",
+        phase,
+        asked.plan,
+        run,
+        asked.problems,
+        run_fields=lambda: {"asked": _asked(phase)},
+        warnings=lambda rows: _worse_than_guessing(asked.step, rows, phase.module.vocabulary_size),
+    )
 
 
-def _worse_than_guessing(step: str, rows: list[InfluenceRow], vocabulary_size: int) -> list[str]:
+def _worse_than_guessing(step: str, rows: Sequence[InfluenceRow], vocabulary_size: int) -> list[str]:
     """Say where unlearning went further than to know nothing, short of the collapse that ends an episode."""
     limit = uniform_guess_loss(vocabulary_size)
     above = sorted({f"{r.corpus} / {r.test_set}" for r in rows if r.final and (r.loss_after or 0) > limit})
@@ -125,18 +135,12 @@ def _worse_than_guessing(step: str, rows: list[InfluenceRow], vocabulary_size: i
     ]
 
 
-def _asked(phase: Phase, options: TraceOptions) -> str:
+def _asked(phase: Phase) -> str:
     data = phase.data
     return (
         f"Which of {len(data.corpus_names)} corpora ({', '.join(data.corpus_names)}) make "
         f"{phase.module.name_or_path} produce {len(data.test_set_names)} test sets ({', '.join(data.test_set_names)})?"
     )
-
-
-def _after_fit(trainer: L.Trainer, phase: Phase, options: TraceOptions) -> None:
-    if not phase.fast_dev_run and trainer.is_global_zero:
-        log_influences(trainer, phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
-    finish_loggers(trainer)
 
 
 def use_saved_model(config: Any, output: str, name: str) -> Any:

@@ -1,0 +1,260 @@
+"""The shards of a step on disk: whether they belong together and are all there, and the whole that they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lightning_untrac.results import InfluenceRow, InfluenceStore, ResultsError
+from lightning_untrac.verbs.run_folder import STATE, RunFolder
+from lightning_untrac.verbs.saved_models import files_digest
+from lightning_untrac.verbs.shards import CARD, SHARDS, Key, Shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PLACES = (CARD, f"*-of-*/{CARD}", f"*/*-of-*/{CARD}", f"{SHARDS}/*/*-of-*/{CARD}")
+"""Where shards are in a folder that may be a shard, a step's shards, all shards, or an output folder."""
+
+NAMED_AT_MOST = 4
+
+
+@dataclass
+class Part:
+    """One shard on disk.
+
+    Attributes:
+        shard: which it is.
+        folder: where it is.
+        card: what it says about itself.
+        claim: its settings, flat.
+    """
+
+    shard: Shard
+    folder: RunFolder
+    card: dict[str, Any]
+    claim: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Part:
+        """Read a shard from the path of its card."""
+        folder = RunFolder(path.parent)
+        card = folder.read_json(CARD, {})
+        claim = folder.read_json(f"{STATE}/{card['step']}.claim.json", {})
+        return cls(Shard(card["number"], card["count"]), folder, card, claim)
+
+    @property
+    def all_episodes(self) -> list[Key]:
+        """Those of all shards."""
+        return [(dataset, seed) for dataset, seed in self.card["episodes"]]
+
+    @property
+    def episodes(self) -> list[Key]:
+        """Its own."""
+        return self.shard.part(self.all_episodes)
+
+    def unfinished(self) -> list[Key]:
+        """Its episodes without a final reading."""
+        store, card = InfluenceStore(self.folder.path), self.card
+        finished = store.finished_episodes(card["method"], card["episode_key"], examples=self.has_examples)
+        return [episode for episode in self.episodes if episode not in finished]
+
+    @property
+    def has_examples(self) -> bool:
+        """Whether it was to write scores of single examples."""
+        return bool(self.claim.get("examples"))
+
+    @property
+    def is_marked_done(self) -> bool:
+        """Whether it was finished with these very settings."""
+        return self.folder.read_json(f"{STATE}/{self.card['step']}.done.json", None) == self.claim
+
+    def rows(self) -> list[InfluenceRow]:
+        """The readings of its episodes."""
+        mine = set(self.episodes)
+        rows = InfluenceStore(self.folder.path).rows()
+        return [
+            row
+            for row in rows
+            if row.method == self.card["method"] and (getattr(row, self.card["episode_key"]), row.seed) in mine
+        ]
+
+    def command(self, shard: Shard) -> str:
+        """The command that runs ``shard``, from the one that ran this."""
+        command = str(self.folder.read_json("run.json", {}).get("command", f"untrac {self.card['step']}"))
+        flag = f"--shard {shard}"
+        return re.sub(r"--shard[ =]\S+", flag, command) if "--shard" in command else f"{command} {flag}"
+
+
+@dataclass
+class Parts:
+    """All shards of a step that were found."""
+
+    step: str
+    shards: list[Part]
+
+    @property
+    def method(self) -> str:
+        """Name in the tables."""
+        return str(self.shards[0].card["method"])
+
+    @property
+    def episodes(self) -> list[Key]:
+        """Of all shards."""
+        return self.shards[0].all_episodes
+
+    def problems(self, whole: RunFolder) -> list[str]:
+        """Why they can't be joined into ``whole``."""
+        found = self._numbers() or self._differences()
+        for part in self.shards:
+            found += self._of_one(part)
+        if found:
+            return found
+        claim = self.shards[0].claim
+        return [*whole.problems(self.step, claim), *self._changed_models(whole, claim)]
+
+    def _numbers(self) -> list[str]:
+        first = self.shards[0]
+        counts = sorted({part.shard.count for part in self.shards})
+        if len(counts) > 1:
+            folders = ", ".join(str(part.folder.path) for part in self.shards)
+            return [
+                f"{self.step}: there are shards of {' and of '.join(map(str, counts))} ({folders}); delete the folders "
+                "of those that don't count, or name the others with --shards"
+            ]
+        there = [part.shard.number for part in self.shards]
+        found = [
+            f"{self.step}: shard {part.shard} is there more than once (also in {part.folder.path}); name one of them"
+            for index, part in enumerate(self.shards)
+            if part.shard.number in there[:index]
+        ]
+        missing = [number for number in range(1, counts[0] + 1) if number not in there]
+        if missing:
+            names = ", ".join(f"{number}/{counts[0]}" for number in missing)
+            command = first.command(Shard(missing[0], counts[0]))
+            found.append(f"{self.step}: shard {names} missing; run: {command}" + (" and so on" * (len(missing) > 1)))
+        return found
+
+    def _differences(self) -> list[str]:
+        first = self.shards[0]
+        found = []
+        for part in self.shards[1:]:
+            keys = sorted(key for key in first.claim.keys() | part.claim.keys())
+            other = [key for key in keys if first.claim.get(key) != part.claim.get(key)]
+            named = [f"{key}: {first.claim.get(key)!r} and {part.claim.get(key)!r}" for key in other[:NAMED_AT_MOST]]
+            named += [f"and {len(other) - NAMED_AT_MOST} more"] if len(other) > NAMED_AT_MOST else []
+            if not named and part.all_episodes != first.all_episodes:
+                named = ["their lists of episodes"]
+            if named:
+                found.append(
+                    f"{self.step}: shards {first.shard} and {part.shard} were run with other settings "
+                    f"({'; '.join(named)}); run them all with the same"
+                )
+        return found
+
+    def _of_one(self, part: Part) -> list[str]:
+        try:
+            unfinished = part.unfinished()
+        except ResultsError as error:
+            return [f"{self.step}: shard {part.shard}: {error}"]
+        if not unfinished and part.is_marked_done:
+            return []
+        done = len(part.episodes) - len(unfinished)
+        return [
+            f"{self.step}: shard {part.shard} is not finished ({done} of {len(part.episodes)} episodes); "
+            f"run: {part.command(part.shard)}"
+        ]
+
+    def _changed_models(self, whole: RunFolder, claim: dict[str, Any]) -> list[str]:
+        """Whether the shards are of a model that was trained anew since."""
+        trained = claim.get("trained_model") or str(whole.path / "model")
+        found = []
+        for key, name in (("model_files", claim.get("model.init_args.name_or_path")), ("trained_model_files", trained)):
+            if key in claim and name and Path(name).is_dir() and files_digest(Path(name)) != claim[key]:
+                found.append(f"{self.step}: {name} is another model than when the shards were run; run them again")
+        return found
+
+
+def find_parts(whole: RunFolder, named: Sequence[Path]) -> tuple[list[Parts], list[str]]:
+    """The shards that are to be joined, by step.
+
+    Args:
+        whole: the output folder.
+        named: folders to look in instead of the output folder.
+
+    Returns:
+        The shards of each step, and what is wrong with where they should be.
+    """
+    problems = [f"shards: there is no folder {folder}" for folder in named if not folder.is_dir()]
+    found: dict[str, dict[Path, Part]] = {}
+    for folder in [folder for folder in named if folder.is_dir()] or [whole.path / SHARDS] * (not named):
+        paths = sorted(path for place in PLACES for path in folder.glob(place))
+        if not paths:
+            problems.append(
+                f"shards: there are none in {folder}; run a verb with --shard i/n and the same --output, or name the "
+                "folders with --shards FOLDER FOLDER"
+            )
+        for path in paths:
+            part = Part.read(path)
+            found.setdefault(part.card["step"], {})[path.resolve()] = part
+    return [
+        Parts(step, sorted(parts.values(), key=lambda part: (part.shard.count, part.shard.number)))
+        for step, parts in sorted(found.items())
+    ], problems
+
+
+def join(parts: Parts, whole: RunFolder) -> None:
+    """Write the whole, after :meth:`Parts.problems` found none.
+
+    Args:
+        parts: all shards of a step.
+        whole: the output folder.
+    """
+    first = parts.shards[0]
+    config = yaml.safe_load((first.folder.path / f"{parts.step}.yaml").read_text(encoding="utf-8"))
+    whole.claim(parts.step, {**config, "shard": None, "output": str(whole.path)}, first.claim)
+    store = InfluenceStore(whole.path)
+    if first.has_examples:
+        for part in parts.shards:
+            store.append_examples(_examples(part))
+    store.append(row for part in parts.shards for row in part.rows())
+    runs = [part.folder.read_json("run.json", {}) for part in parts.shards]
+    costs = {cost["step"]: cost for cost in whole.read_json("run.json", {}).get("costs", [])}
+    own = [cost for run in runs for cost in run.get("costs", []) if cost["step"] == parts.step]
+    if own:
+        costs[parts.step] = {
+            "step": parts.step,
+            "seconds": round(sum(cost["seconds"] for cost in own), 2),
+            "peak_memory_mb": max(cost["peak_memory_mb"] for cost in own),
+        }
+    kept = {key: runs[0][key] for key in ("data", "asked", "versions") if key in runs[0]}
+    whole.update_run(costs=list(costs.values()), **kept)
+    for part in parts.shards:
+        for note in part.folder.read_json("notes.json", []):
+            whole.add_notes(note["level"], [note["text"]])
+    whole.add_notes("warning", _other_versions(parts, [run.get("versions", {}) for run in runs]))
+    whole.mark_done(parts.step, first.claim)
+
+
+def _examples(part: Part) -> pa.Table:
+    import pyarrow.compute as pc
+
+    table = InfluenceStore(part.folder.path).examples()
+    column, seeds = table[part.card["episode_key"]], table["seed"]
+    mine = [pc.and_(pc.equal(column, dataset), pc.equal(seeds, seed)) for dataset, seed in part.episodes]
+    table = table.filter(reduce(pc.or_, mine)) if mine else table.slice(0, 0)
+    return table.filter(pc.equal(table["method"], part.card["method"]))
+
+
+def _other_versions(parts: Parts, versions: Sequence[dict[str, str]]) -> list[str]:
+    names = sorted({name for of_one in versions for name in of_one})
+    differing = [name for name in names if len({of_one.get(name) for of_one in versions}) > 1]
+    if not differing:
+        return []
+    return [f"{parts.step}: the shards were run with different versions of {', '.join(differing)}"]
