@@ -1,7 +1,8 @@
 """What the machine costs: the same trace as a plain PyTorch loop and through ``untrac trace``.
 
-    python benchmarks/overhead.py            time per step and per reading, alternating in one run
-    python benchmarks/overhead.py --memory   peak memory of a process that traces and of one that only trains
+    python benchmarks/overhead.py [--rounds 5]
+
+Memory is ``benchmarks/memory.py``'s.
 
 Times are slopes: a trace of more steps minus one of fewer, over the difference in steps; starting up, loading the
 model and writing tables drop out. A ratio is the median over rounds of untrac's slope over the plain loop's in the same
@@ -15,10 +16,7 @@ import contextlib
 import io
 import json
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -179,77 +177,13 @@ def times(rounds: int, hidden: int, layers: int, batch_size: int, eval_batch: in
             print(f"{what}: ratio {statistics.median(found):.3f} (median of {rounds} rounds, {spread})")
 
 
-def peak_memory(mode: str, hidden: int, layers: int, batch_size: int) -> None:
-    """Run one mode in this process and print its peak memory in MiB."""
-    # Both processes import the same, so that only tensors differ.
-    import datasets  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-
-    import lightning_untrac.verbs.trace  # noqa: F401
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        model = make_model(folder / "model", hidden, layers)
-        if mode == "plain":
-            corpora, _ = plain_data(model, 8)
-            train_only(model, corpora, batch_size)
-        else:
-            untrac_trace(model, folder, 4, 1, batch_size, 8)
-    weights = sum(4 * size for size in [_num_parameters(hidden, layers)]) / 2**20
-    print(json.dumps({"mode": mode, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
-                      "weights_mib": weights}))  # fmt: skip
-
-
-def train_only(model_folder: str, corpora: dict, batch_size: int) -> None:
-    """Plain training: no second copy of the weights."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(model_folder)
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-5)
-    for step in range(4):
-        ids = next(iter(corpora.values()))[step * batch_size : (step + 1) * batch_size]
-        model(input_ids=ids, labels=ids, use_cache=False).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-
-def _num_parameters(hidden: int, layers: int) -> int:
-    return 2 * 384 * hidden + layers * (4 * hidden**2 + 3 * 4 * hidden**2 + 2 * hidden) + hidden
-
-
-def memory(hidden: int, layers: int, batch_size: int) -> None:
-    """Print both peaks and their difference in copies of the weights."""
-    peaks = {}
-    for mode in ("plain", "untrac"):
-        command = [sys.executable, __file__, "--peak", mode, "--hidden", str(hidden), "--layers", str(layers),
-                   "--batch-size", str(batch_size)]  # fmt: skip
-        # glibc keeps freed memory below a moving threshold to itself; with a fixed one the peak is of live tensors.
-        environment = {"MALLOC_MMAP_THRESHOLD_": "1000000", **os.environ}
-        printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-        peaks[mode] = json.loads(printed.strip().splitlines()[-1])
-    extra = peaks["untrac"]["peak_mib"] - peaks["plain"]["peak_mib"]
-    weights = peaks["plain"]["weights_mib"]
-    print(
-        f"weights {weights:.0f} MiB; peak of plain training {peaks['plain']['peak_mib']:.0f} MiB, "
-        f"of untrac trace {peaks['untrac']['peak_mib']:.0f} MiB: {extra / weights:+.2f} copies of the weights"
-    )
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--hidden", type=int)
+    parser.add_argument("--hidden", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--eval-batch-size", type=int, default=32)
-    parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--peak", choices=("plain", "untrac"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if given.peak:
-        peak_memory(given.peak, given.hidden, given.layers, given.batch_size)
-    elif given.memory:
-        memory(given.hidden or 1024, given.layers, given.batch_size)
-    else:
-        times(given.rounds, given.hidden or 192, given.layers, given.batch_size, given.eval_batch_size)
+    times(given.rounds, given.hidden, given.layers, given.batch_size, given.eval_batch_size)
