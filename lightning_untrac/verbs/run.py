@@ -153,7 +153,8 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[tuple[st
             }
             for counted in ("max_epochs", "max_steps"):  # pretrain.json says how long training took
                 training.get("trainer", {}).pop(counted, None)
-        steps.append((verb, config))
+        methods = str(config["method"]).split(",") if verb == "trace" and "method" in config else [None]
+        steps += [(verb, {**config, "method": method.strip()} if method else config) for method in methods]
     return steps
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lightning_untrac.attribution import METHODS, EpisodeRun
+from lightning_untrac.attribution import METHODS, SCORINGS, EpisodeRun
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional import Readout, uniform_guess_loss
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
@@ -18,6 +20,7 @@ from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase
 from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
 from lightning_untrac.verbs.saved_models import files_digest, saved_model
+from lightning_untrac.verbs.scoring_work import carry_out_scoring, scoring_intent
 from lightning_untrac.verbs.shards import shard_problems
 
 
@@ -28,7 +31,8 @@ class TraceOptions:
     Attributes:
         output: folder for the tables and plots; its ``model/`` is traced unless ``model.name_or_path`` is given.
         method: ``untrac`` unlearns each corpus and reads every test set; ``untrac_inv`` unlearns each test set and
-            reads every corpus.
+            reads every corpus; rivals score the corpora at the trained weights. Several, separated by commas, run one
+            after another.
         seeds: seeds of the data order; every episode is run once a seed, and tables show their mean.
         steps: optimizer steps of an episode; None for ``passes``.
         passes: passes over the unlearned dataset; by default the paper's 1 (untrac) or 5 (untrac_inv).
@@ -37,6 +41,7 @@ class TraceOptions:
             of a uniform guess; ``.inf`` to never end one.
         readout: how an influence is read from the losses before and after.
         store_on: where the pre-unlearning weights are kept: ``cpu`` or ``device``.
+        max_examples: rivals read at most this many examples or blocks of each dataset; all of them where None.
         examples: also write ``examples.parquet``, the influence of every single example (untrac_inv).
         keep_going: go on with the other episodes where one fails (out of memory, a worker that died), on one device.
         shard: run one of several equal parts of the episodes, e.g. ``2/4``, for job arrays; ``untrac merge`` joins
@@ -47,7 +52,7 @@ class TraceOptions:
     """
 
     output: str
-    method: Literal["untrac", "untrac_inv"] = "untrac"
+    method: str = "untrac"
     seeds: list[int] = field(default_factory=lambda: [0])
     steps: int | None = None
     passes: float | None = None
@@ -55,6 +60,7 @@ class TraceOptions:
     collapse_cap: float | None = None
     readout: Readout = "difference"
     store_on: Literal["cpu", "device"] = "cpu"
+    max_examples: int | None = None
     examples: bool = False
     keep_going: bool = False
     shard: str | None = None
@@ -71,6 +77,10 @@ def arguments(argv: Sequence[str]) -> Parsed:
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: TraceOptions = parsed.options
+    if problems := method_problems(options.method):
+        return Intent(f"trace-{options.method}", EpisodePlan("each_corpus", options.seeds), problems)
+    if options.method in SCORINGS:
+        return scoring_intent(parsed)
     plan = EpisodePlan(METHODS[options.method].kind, options.seeds, steps=options.steps, passes=options.passes)
     problems = episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
     if options.examples and options.method != "untrac_inv":
@@ -80,17 +90,45 @@ def intent(parsed: Parsed) -> Intent:
 
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    carry_out(work(arguments(argv)))
+    parsed = arguments(argv)
+    raise_if_any(problem for method in methods_of(parsed) for problem in method_problems(method))
+    for method in methods_of(parsed):
+        one = with_method(parsed, method)
+        if method in SCORINGS:
+            asked = intent(one)
+            phase = _phase(one, asked)
+            carry_out_scoring(one, asked, phase, lambda phase=phase: {"asked": _asked(phase)})
+        else:
+            carry_out(work(one))
+
+
+def methods_of(parsed: Parsed) -> list[str]:
+    """The methods that were asked for, in order, each once."""
+    return list(dict.fromkeys(name.strip() for name in parsed.options.method.split(",") if name.strip()))
+
+
+def with_method(parsed: Parsed, method: str) -> Parsed:
+    """The same arguments for one of several methods."""
+    config = parsed.config.clone()
+    config.method = method
+    return Parsed(replace(parsed.options, method=method), parsed.parser, config)
+
+
+def method_problems(method: str) -> list[str]:
+    """Whether there is no such method."""
+    known = [*METHODS, *SCORINGS]
+    if method in known:
+        return []
+    close = difflib.get_close_matches(method, known, n=1)
+    meant = f"did you mean {close[0]!r}? " if close else ""
+    return [f"method: {method!r} is unknown; {meant}there are {', '.join(known)}"]
 
 
 def work(parsed: Parsed) -> EpisodeWork:
     """The verb's episodes, and what runs them."""
     options: TraceOptions = parsed.options
     asked = intent(parsed)
-    traced = use_saved_model(parsed.config, options.output, "model")
-    phase = Phase(parsed, asked.step, kind=asked.plan.kind)
-    if traced is not None:
-        phase.identity["model_files"] = files_digest(traced)
+    phase = _phase(parsed, asked)
     if options.examples:
         phase.data.per_example = True
     run = EpisodeRun(
@@ -120,6 +158,14 @@ def work(parsed: Parsed) -> EpisodeWork:
         run_fields=lambda: {"asked": _asked(phase)},
         warnings=lambda rows: _worse_than_guessing(asked.step, rows, phase.module.vocabulary_size),
     )
+
+
+def _phase(parsed: Parsed, asked: Intent) -> Phase:
+    traced = use_saved_model(parsed.config, parsed.options.output, "model")
+    phase = Phase(parsed, asked.step, kind=asked.plan.kind)
+    if traced is not None:
+        phase.identity["model_files"] = files_digest(traced)
+    return phase
 
 
 def _worse_than_guessing(step: str, rows: Sequence[InfluenceRow], vocabulary_size: int) -> list[str]:

@@ -1,0 +1,112 @@
+"""A way to score corpora at the trained weights, without an episode: what the rivals of unlearning are."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning.pytorch as L
+import numpy as np
+
+from lightning_untrac.data import CorpusDataModule
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.results import InfluenceRow
+
+
+@dataclass
+class ScoringRun:
+    """What a method may use to score corpora.
+
+    Attributes:
+        folder: the results folder of the whole; checkpoints of pretraining are below it.
+        build_module: makes the module of the trained model; its weights are loaded by ``configure_model``.
+        build_trainer: makes a Trainer from keyword arguments.
+        data: the datasets, tokenised.
+        seed: of whatever a method draws at random.
+        max_examples: examples or blocks of each dataset that are read; all of them where None.
+        progress: wraps long work in a bar that names it: ``run.progress(items, "gradients of the corpora")``.
+    """
+
+    folder: Path
+    build_module: Callable[[], LanguageModule]
+    build_trainer: Callable[..., L.Trainer]
+    data: CorpusDataModule
+    seed: int = 0
+    max_examples: int | None = None
+    progress: Callable[[Sequence[Any], str], Iterator[Any]] = lambda items, title: iter(items)
+
+
+class Scoring(ABC):
+    """A way to score corpora in one go. A new one is a new file with a subclass.
+
+    Attributes:
+        method: name in the tables.
+        unit: of its scores; larger always means that the corpus helps the model to produce the test set more.
+        package: what has to be installed beside the core, or None.
+        extra: the extra of this project that brings it.
+        random: whether its scores depend on the seed.
+    """
+
+    method: ClassVar[str]
+    unit: ClassVar[str]
+    package: ClassVar[str | None] = None
+    extra: ClassVar[str | None] = None
+    random: ClassVar[bool] = False
+
+    def problems(self) -> list[str]:
+        """What is missing, before anything is loaded."""
+        if self.package is None or find_spec(self.package) is not None:
+            return []
+        return [
+            f"method {self.method}: needs the package {self.package}: pip install 'lightning-untrac[{self.extra}]' "
+            "-c constraints.txt"
+        ]
+
+    @abstractmethod
+    def scores(self, run: ScoringRun) -> np.ndarray:
+        """Score every corpus on every test set.
+
+        Args:
+            run: what may be used.
+
+        Returns:
+            ``[corpora, test sets]`` float64, in the DataModule's order and in :attr:`unit`.
+        """
+
+
+def score_rows(scoring: Scoring, run: ScoringRun, seeds: Sequence[int]) -> list[InfluenceRow]:
+    """The scores as rows of the table.
+
+    Args:
+        scoring: the method.
+        run: what it may use; its seed is set.
+        seeds: one run each where the method draws at random, otherwise one run for the first.
+    """
+    rows = []
+    for seed in seeds if scoring.random else seeds[:1]:
+        run.seed = int(seed)
+        start = time.perf_counter()
+        matrix = np.asarray(scoring.scores(run), dtype=np.float64)
+        seconds = time.perf_counter() - start
+        for corpus, values in zip(run.data.corpus_names, matrix, strict=True):
+            for test_set, value in zip(run.data.test_set_names, values, strict=True):
+                rows.append(
+                    InfluenceRow(
+                        method=scoring.method,
+                        corpus=corpus,
+                        test_set=test_set,
+                        seed=int(seed),
+                        step=0,
+                        final=True,
+                        influence=float(value),
+                        unit=scoring.unit,
+                        seconds=seconds,
+                        status="ok" if np.isfinite(value) else "nonfinite",
+                    )
+                )
+    return rows
