@@ -6,6 +6,7 @@ Nothing heavy is imported before the verb is known, so that ``untrac --help`` an
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -102,5 +103,6 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
 
 
 def _terminated(verb: str) -> int:
-    print(f"\nuntrac {verb}: {termination.MESSAGE.format(name=termination.received())}", file=sys.stderr)
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"\nuntrac {verb}: {termination.MESSAGE.format(name=termination.received())}", file=sys.stderr)
     return termination.EXIT_TERMINATED

@@ -33,6 +33,11 @@ def advice(error: BaseException) -> str | None:
             "data.num_workers to 0 (token ids are in memory: workers gain little), or free memory (also /dev/shm, "
             "through which workers hand over their batches). What was finished is kept, and the same command goes on"
         )
+    if is_of_a_lost_rank(error):
+        return (
+            "Another rank has ended, and this one ends with it: what that one printed says why. What was finished is "
+            "kept, and the same command goes on"
+        )
     if is_of_the_disk(error):
         return f"The output folder cannot be written to. {KEPT}"
     return None
@@ -51,6 +56,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_of_a_worker(error: BaseException) -> bool:
     """Whether a worker process of a DataLoader died."""
     return re.search(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error)) is not None
+
+
+def is_of_a_lost_rank(error: BaseException) -> bool:
+    """Whether a collective failed because another rank was gone."""
+    return type(error).__name__ == "DistBackendError" or (
+        re.search(r"gloo.*(Connection (reset|closed) by peer|Read error|Write error|timed out)", str(error), re.S)
+        is not None
+    )
 
 
 def is_of_the_disk(error: BaseException) -> bool:

@@ -8,6 +8,9 @@ FSDP2 = "fsdp2"
 """What ``--trainer.strategy`` calls Lightning's ``ModelParallelStrategy`` with every device sharding the same model."""
 
 
+ADVICE = f"use auto (one device), ddp, {FSDP2} (sharded weights) or fsdp (sharded weights, GPUs only)"
+
+
 def fsdp2_strategy(num_devices: int) -> Any:
     """Lightning's ``ModelParallelStrategy`` for sharding alone, with checkpoints of one file.
 
@@ -31,16 +34,31 @@ def strategy_problems(strategy: Any) -> list[str]:
     from lightning.pytorch import strategies as known
 
     name = type(strategy).__name__
-    advice = f"use auto (one device), ddp, {FSDP2} (sharded weights) or fsdp (sharded weights, GPUs only)"
     kept_in_place = (known.SingleDeviceStrategy, known.DDPStrategy, known.FSDPStrategy, known.ModelParallelStrategy)
     # Subclasses of those that keep weights elsewhere or in other forms.
     elsewhere = (known.DeepSpeedStrategy, known.XLAStrategy, known.SingleDeviceXLAStrategy)
     if isinstance(strategy, elsewhere) or not isinstance(strategy, kept_in_place):
-        return [f"trainer.strategy: {name} keeps weights where they can't be restored in place; {advice}"]
+        return [f"trainer.strategy: {name} keeps weights where they can't be restored in place; {ADVICE}"]
     if type(getattr(strategy, "launcher", None)).__name__ == "_MultiProcessingLauncher":
-        return [f"trainer.strategy: {name} starts its ranks by fork or spawn, and what they find stays there; {advice}"]
+        return [f"trainer.strategy: {name} starts its ranks by fork or spawn, and what they find stays there; {ADVICE}"]
     if isinstance(strategy, known.ModelParallelStrategy) and _tensor_parallel_size(strategy) > 1:
-        return [f"trainer.strategy: {name} with tensor parallelism needs a plan for each architecture; {advice}"]
+        return [f"trainer.strategy: {name} with tensor parallelism needs a plan for each architecture; {ADVICE}"]
+    return []
+
+
+def name_problems(strategy: object, accelerator: object) -> list[str]:
+    """What is wrong with a strategy's name, before Lightning says how to install what would be refused anyway.
+
+    Args:
+        strategy: as the user gave it.
+        accelerator: as the user gave it.
+    """
+    if not isinstance(strategy, str):
+        return []
+    if strategy.startswith(("deepspeed", "xla")):
+        return [f"trainer.strategy: {strategy} keeps weights where they can't be restored in place; {ADVICE}"]
+    if strategy.startswith("fsdp") and strategy != FSDP2 and accelerator == "cpu":
+        return [f"trainer.strategy: {strategy} needs GPUs; use {FSDP2}, which shards on a CPU too"]
     return []
 
 

@@ -19,6 +19,10 @@ GRACE_SECONDS = 20.0
 """Time to close loggers and workers; schedulers and torchrun send SIGKILL 30 s after SIGTERM."""
 
 
+STEP_SECONDS = 900.0
+"""Time for the step and the checkpoint that are brought to their end before."""
+
+
 class Terminated(SystemExit):
     """The process was asked to end. A ``SystemExit``, so that no ``except Exception`` takes it for a fault."""
 
@@ -116,11 +120,17 @@ def handle(number: int, frame: FrameType | None = None) -> None:
             _state.forward(signal.SIGTERM)
         limit_the_end()
         raise Terminated
+    # The step may never end, where another rank is gone.
+    limit_the_end(STEP_SECONDS)
 
 
-def limit_the_end() -> None:
-    """Leave after a time, should a logger or a worker not let this process end."""
-    timer = threading.Timer(GRACE_SECONDS, os._exit, (EXIT_TERMINATED,))
+def limit_the_end(seconds: float = GRACE_SECONDS) -> None:
+    """Leave after a time, should a logger, a worker or another rank not let this process end.
+
+    Args:
+        seconds: how long that is waited for.
+    """
+    timer = threading.Timer(seconds, os._exit, (EXIT_TERMINATED,))
     timer.daemon = True
     timer.start()
 

@@ -43,12 +43,14 @@ class _Watch(Callback):
 
     def __init__(self) -> None:
         self.episode: tuple[str, int] | None = None
+        self.begun: list[tuple[str, int]] = []
         self.is_global_zero = False
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self.episode = (data.current_episode.dataset, data.current_episode.seed)
+        self.begun.append(self.episode)
         self.is_global_zero = trainer.is_global_zero
 
     @override
@@ -106,8 +108,10 @@ class Failures:
             yield
         except Exception as error:
             episode = self._watch.episode
-            if episode is not None and isinstance(error, UnlearningError) and self._watch.is_global_zero:
-                forget(*episode)
+            if isinstance(error, UnlearningError) and self._watch.is_global_zero:
+                # After the last episode the weights are held against the kept ones: none of this fit can be trusted.
+                for wrong in [episode] if episode is not None else self._watch.begun:
+                    forget(*wrong)
             if not self.keep_going or episode is None or _stops(error):
                 raise
             self.causes[episode] = first_line(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,6 +83,44 @@ def merge_examples(store: InfluenceStore, pieces: Iterable[ExamplesPiece]) -> No
                     writer.write_table(table)
             if path.exists():
                 keep_previous(path, store.previous(path))
+
+
+def table_pieces(table: pa.Table) -> list[ExamplesPiece]:
+    """The pieces of a table of examples.
+
+    Args:
+        table: with the columns of ``EXAMPLES_SCHEMA``, sorted as the file is.
+    """
+    return [ExamplesPiece(key, count, partial(_slice, table, start)) for key, start, count in _runs(table)]
+
+
+def file_pieces(path: Path) -> list[ExamplesPiece]:
+    """The pieces of a file, read from it when they are asked for.
+
+    Args:
+        path: of an ``examples.parquet``; it may be missing.
+
+    Raises:
+        ResultsError: if it is damaged.
+    """
+    return _WrittenExamples(path).pieces
+
+
+def _slice(table: pa.Table, first: int, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
+    return table.slice(first + start, stop - start).select(list(columns))
+
+
+def _runs(table: pa.Table) -> Iterator[tuple[ExamplesKey, int, int]]:
+    """Key, first row and number of rows of each run of one key."""
+    keys = list(ExamplesKey._fields)
+    changes = np.zeros(table.num_rows, dtype=bool)
+    changes[:1] = True
+    for name in keys:
+        codes = table[name].combine_chunks().dictionary_encode().indices.to_numpy()
+        changes[1:] |= codes[1:] != codes[:-1]
+    starts = np.flatnonzero(changes)
+    for start, stop in zip(starts, [*starts[1:], table.num_rows], strict=True):
+        yield ExamplesKey(*(table[name][int(start)].as_py() for name in keys)), int(start), int(stop - start)
 
 
 def _of_some_size(pieces: Iterable[ExamplesPiece], schema: pa.Schema) -> Iterator[pa.Table]:
@@ -163,16 +202,8 @@ class _WrittenExamples:
         assert self._file is not None
         keys = list(ExamplesKey._fields)
         for group in range(self._file.num_row_groups):
-            table = self._file.read_row_group(group, columns=keys)
-            changes = np.zeros(table.num_rows, dtype=bool)
-            changes[:1] = True
-            for name in keys:
-                codes = table[name].combine_chunks().dictionary_encode().indices.to_numpy()
-                changes[1:] |= codes[1:] != codes[:-1]
-            starts = np.flatnonzero(changes)
-            for start, stop in zip(starts, [*starts[1:], table.num_rows], strict=True):
-                key = ExamplesKey(*(table[name][int(start)].as_py() for name in keys))
-                self.pieces.append(ExamplesPiece(key, int(stop - start), self._reader(group, int(start))))
+            for key, start, count in _runs(self._file.read_row_group(group, columns=keys)):
+                self.pieces.append(ExamplesPiece(key, count, self._reader(group, start)))
 
     def _reader(self, group: int, first: int) -> Callable[[int, int, Sequence[str]], pa.Table]:
         def read(start: int, stop: int, columns: Sequence[str]) -> pa.Table:

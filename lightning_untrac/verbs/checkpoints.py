@@ -14,7 +14,11 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
+from lightning_untrac.data import CorpusDataModule
+from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE
+from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.results import atomic_path
+from lightning_untrac.verbs.identity import cut
 from lightning_untrac.verbs.run_folder import DamageWarning
 
 KEPT = 2
@@ -38,11 +42,20 @@ class ResumeCheckpoints(Checkpoint):
 
     def __init__(self, folder: Path, every_n_steps: int | None = None) -> None:
         self.folder, self.every_n_steps = folder, every_n_steps
-        self._saved_at = -1
+        self._saved_at, self._cut = -1, ""
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._saved_at = trainer.global_step
+        self._cut = _cut(trainer, trainer.datamodule)  # type: ignore[attr-defined]
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"cut": self._cut}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass  # `last_checkpoint` has compared it
 
     @override
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
@@ -58,6 +71,8 @@ class ResumeCheckpoints(Checkpoint):
         """Save now, unless this step was saved before; call it on every rank, between two optimizer steps."""
         if trainer.fast_dev_run or trainer.global_step == self._saved_at:  # type: ignore[attr-defined]
             return
+        if getattr(trainer.lightning_module, "episode_ended", False):
+            return  # the last reading is still to come; resumed after it, there would be none
         self._saved_at = trainer.global_step
         trainer.save_checkpoint(self.folder / f"step={trainer.global_step}.ckpt")
         older = [path for path in checkpoints(self.folder) if _step(path) < trainer.global_step]
@@ -98,7 +113,7 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in found if not path.name.startswith(".")), key=_step, reverse=True)
 
 
-def last_checkpoint(folder: Path, trainer: L.Trainer) -> str | None:
+def last_checkpoint(folder: Path, trainer: L.Trainer, data: CorpusDataModule) -> str | None:
     """Path of the newest sound checkpoint to resume from, or None.
 
     One that was made after the last step is passed over: Lightning would resume it without running anything, so that no
@@ -108,6 +123,10 @@ def last_checkpoint(folder: Path, trainer: L.Trainer) -> str | None:
     Args:
         folder: of the checkpoints.
         trainer: that is going to resume.
+        data: what it is going to fit.
+
+    Raises:
+        ConfigurationError: if it was made with batches that were cut in another way.
     """
     damaged: list[str] = []
     for path in checkpoints(folder):
@@ -117,11 +136,32 @@ def last_checkpoint(folder: Path, trainer: L.Trainer) -> str | None:
                 continue
             if damaged:
                 _warn(damaged, f"the run goes on from {path.name}")
+            _refuse_another_cut(path, _cut(trainer, data))
             return str(path)
         damaged.append(f"{path} is damaged ({cause})")
     if damaged:
         _warn(damaged, "there is no earlier one to go on from: training begins at its first step")
     return None
+
+
+def _cut(trainer: L.Trainer, data: CorpusDataModule) -> str:
+    """How the batches of a Trainer's fit are made up."""
+    replicas = trainer.num_devices * trainer.num_nodes
+    return cut(data.batch_size or DEFAULT_BATCH_SIZE, trainer.accumulate_grad_batches, replicas)
+
+
+def _refuse_another_cut(path: Path, now: str) -> None:
+    """Lightning counts micro-batches: with others, the place in the data would be another one."""
+    states = _load(path).get("callbacks", {})
+    made = next((state["cut"] for state in states.values() if isinstance(state, dict) and "cut" in state), None)
+    if made is not None and made != now:
+        raise ConfigurationError(
+            [
+                f"checkpoint: {path} was made with batches of {made}, and these are {now}; give the same "
+                "data.batch_size, trainer.accumulate_grad_batches and devices to go on, or delete the folder "
+                f"{path.parent} to begin anew"
+            ]
+        )
 
 
 def damage(path: Path) -> str | None:

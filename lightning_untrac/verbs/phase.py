@@ -10,18 +10,19 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import Strategy
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_untrac import termination
 from lightning_untrac.attribution import Attribution
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.config import DatasetConfig
-from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, EpisodeKind
+from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import InfluenceStore
-from lightning_untrac.strategies import FSDP2, fsdp2_strategy, strategy_problems
+from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems, strategy_problems
 from lightning_untrac.verbs.checks import (
     data_problems,
     first_line,
@@ -31,6 +32,7 @@ from lightning_untrac.verbs.checks import (
     space_problems,
 )
 from lightning_untrac.verbs.ending import EndOnSignal, prepared, with_our_own_requeueing
+from lightning_untrac.verbs.identity import with_effective_batch
 from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.run_folder import RunFolder
 from lightning_untrac.verbs.surroundings import quiet, say, temporary_output
@@ -68,6 +70,7 @@ class Phase:
         config: the resolved configuration.
         identity: the configuration and whatever else the results depend on, such as the digest of a model's weights.
         data: the datasets, tokenised once :meth:`check` has passed.
+        replicas: data-parallel ranks.
     """
 
     def __init__(self, parsed: Parsed, step: str, episodic: bool = True, kind: EpisodeKind = "mixture") -> None:
@@ -80,20 +83,19 @@ class Phase:
         self.folder = RunFolder(output, parsed.options.overwrite)
         self.folder.mend_tables()
         self.module, self.data, self._trainer_arguments = parsed.build()
-        self.identity = self._identity(kind)
+        self.replicas = self._count_replicas()
+        self.identity = with_effective_batch(self.config, kind, self.replicas, self.module)
         self._built = False
 
-    def _identity(self, kind: EpisodeKind) -> dict[str, Any]:
-        """The configuration, with the effective batch size in place of its factors: how it is cut changes nothing."""
-        identity = {**self.config, "data": dict(self.config["data"]), "trainer": dict(self.config["trainer"])}
-        batch_size = identity["data"].pop("batch_size", None) or DEFAULT_BATCH_SIZES.get(kind, DEFAULT_BATCH_SIZE)
-        accumulation = identity["trainer"].pop("accumulate_grad_batches", None) or 1
+    def _count_replicas(self) -> int:
         try:
             trainer = self.build_trainer(logger=False)
-            replicas = trainer.num_devices * trainer.num_nodes
         except Exception:  # whatever it is, `problems` says it
-            replicas = 1
-        return {**identity, "effective_batch_size": batch_size * accumulation * replicas}
+            return 1
+        if trainer.world_size == 1:
+            # Lightning takes a rank from SLURM's and torchrun's variables, also where this process is none of theirs.
+            rank_zero_only.rank = 0
+        return trainer.num_devices * trainer.num_nodes
 
     # -- checks ----------------------------------------------------------------------------------------------------
 
@@ -157,6 +159,8 @@ class Phase:
         if given.get("barebones"):
             found.append("trainer.barebones: turns off the callbacks that measure; leave it out")
             return found
+        if problems := name_problems(given.get("strategy"), given.get("accelerator")):
+            return found + problems
         try:
             found += strategy_problems(self.build_trainer(logger=False).strategy)
         except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from lightning_untrac.attribution.failures import FailedEpisodesError
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.faults import first_line
 from lightning_untrac.results import InfluenceRow, InfluenceStore, atomic_write_bytes
+from lightning_untrac.results.examples import merge_examples, table_pieces
 from lightning_untrac.verbs.ray_options import RayConfig
 from lightning_untrac.verbs.ray_progress import EpisodesProgress
 from lightning_untrac.verbs.ray_tasks import FOUND, EpisodeFault, EpisodeResult, EpisodeTask, run_episode
@@ -51,24 +54,42 @@ def run_on_ray(work: EpisodeWork) -> list[InfluenceRow]:
         FailedEpisodesError: once all others are finished.
     """
     config: RayConfig = work.options.ray
-    cpus, gpus = _resources(work, config)
-    with _cluster(config, cpus, gpus):
+    with _cluster(config):
+        cpus, gpus = _resources(work, config)
         if work.baseline is not None:
             work.run.baseline = work.baseline()
         return _Episodes(work, config, cpus, gpus).run()
 
 
 def _resources(work: EpisodeWork, config: RayConfig) -> tuple[float, float]:
-    """CPUs and GPUs of a task."""
+    """CPUs and GPUs of a task.
+
+    Raises:
+        ConfigurationError: if no machine of the cluster has as many.
+    """
+    import ray
+
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     on_cpu = isinstance(work.phase.build_trainer(logger=False).accelerator, CPUAccelerator)
+    if work.phase.config["trainer"].get("accelerator") in (None, "auto"):
+        # The workers' machines decide, not the one where the command was typed.
+        on_cpu = not any(machine.get("GPU", 0) for machine in machines)
     gpus = config.gpus_per_episode
     gpus = (0.0 if on_cpu else 1.0) if gpus is None else gpus
     cpus = config.cpus_per_episode
-    return (1.0 if gpus else float(torch.get_num_threads())) if cpus is None else cpus, gpus
+    cpus = (1.0 if gpus else float(torch.get_num_threads())) if cpus is None else cpus
+    if not any(machine.get("CPU", 0) >= cpus and machine.get("GPU", 0) >= gpus for machine in machines):
+        largest = "; ".join(f"{m.get('CPU', 0):g} CPUs, {m.get('GPU', 0):g} GPUs" for m in machines)
+        message = (
+            f"ray: an episode asks for {cpus:g} CPUs and {gpus:g} GPUs, and no machine of the cluster has them "
+            f"({largest}); set --ray.cpus_per_episode and --ray.gpus_per_episode"
+        )
+        raise ConfigurationError([message])
+    return cpus, gpus
 
 
 @contextmanager
-def _cluster(config: RayConfig, cpus: float, gpus: float) -> Iterator[None]:
+def _cluster(config: RayConfig) -> Iterator[None]:
     """Join a cluster or start one, and leave or end it."""
     # A tool that is run on private data sends nothing anywhere by itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -76,6 +97,7 @@ def _cluster(config: RayConfig, cpus: float, gpus: float) -> Iterator[None]:
 
     address = config.address or os.environ.get("RAY_ADDRESS") or "local"
     joined = ray.is_initialized()
+    handlers = {number: signal.getsignal(number) for number in termination.SIGNALS}
     if not joined:
         try:
             _knock(address)
@@ -84,19 +106,22 @@ def _cluster(config: RayConfig, cpus: float, gpus: float) -> Iterator[None]:
         except (OSError, ValueError, RuntimeError) as error:
             message = f"ray.address: {address!r}: {first_line(error)}; leave it out to start a cluster on this machine"
             raise ConfigurationError([message]) from error
+        _put_back(handlers)  # Ray has put its own in their place, which ends with a stack dump
+    # Noted, and looked at between two waits: raised inside of Ray's own code it comes out as something else.
+    termination.wait_for_a_good_moment(True)
     try:
-        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        if not any(machine.get("CPU", 0) >= cpus and machine.get("GPU", 0) >= gpus for machine in machines):
-            largest = "; ".join(f"{m.get('CPU', 0):g} CPUs, {m.get('GPU', 0):g} GPUs" for m in machines)
-            message = (
-                f"ray: an episode asks for {cpus:g} CPUs and {gpus:g} GPUs, and no machine of the cluster has them "
-                f"({largest}); set --ray.cpus_per_episode and --ray.gpus_per_episode"
-            )
-            raise ConfigurationError([message])
         yield
     finally:
+        termination.wait_for_a_good_moment(False)
         if not joined:
             ray.shutdown()
+            _put_back(handlers)
+
+
+def _put_back(handlers: dict[int, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def _knock(address: str) -> None:
@@ -211,7 +236,7 @@ class _Episodes:
             return
         if result.examples is not None:
             # Before the influences, whose final rows say that the episode is finished.
-            self.store.append_examples(result.examples)
+            merge_examples(self.store, table_pieces(result.examples))
         self.store.append(result.rows)
 
     def _raise_if_any_failed(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.faults import advice, first_line
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 FOUND = ("data_content", "model_files")
 """Parts of a step's identity that a machine reads from its own disk."""
+
+
+OF_RANKS = (
+    *("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    *("NODE_RANK", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"),
+)
+"""Variables that tell a process its rank."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +116,10 @@ def _settle(task: EpisodeTask) -> None:
     if Path(task.folder).is_dir():
         os.chdir(task.folder)
     sys.path += [path for path in task.import_path if path not in sys.path]
-    # Where Ray was started by `srun`, Lightning would count that job's tasks as ranks of this Trainer.
-    os.environ.pop("SLURM_NTASKS", None)
+    # Where Ray was started by `srun` or torchrun, Lightning would count that job's tasks as ranks of this Trainer.
+    for name in [name for name in os.environ if name in OF_RANKS or name.startswith("TORCHELASTIC_")]:
+        os.environ.pop(name)
+    rank_zero_only.rank = 0  # Lightning has read them already
     torch.set_num_threads(task.num_threads)
 
 

@@ -21,25 +21,18 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.results import InfluenceStore, ResultsError, atomic_write_bytes, check_writable
 from lightning_untrac.results.recovery import recover
 from lightning_untrac.verbs.discard import discard
+from lightning_untrac.verbs.identity import comparable, flat
 
 VERSIONED = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "wandb", "peft", "numpy")
 
 STATE = ".untrac"
 """Hidden folder of what was claimed and finished; its presence says that a folder is ours."""
 
+CLAIM_SECONDS = 600.0
+"""How long the other ranks wait for the first one to claim a folder."""
+
 DATA_CONTENT = "data_content."
 """Prefix of the keys that hold a digest of each dataset's texts."""
-
-CHANGES_NOTHING = {
-    "": ("output", "overwrite", "wandb", "config", "keep_going", "shard", "ray", "checkpoint_every"),
-    "model": ("activation_checkpointing", "compile"),
-    "data": ("eval_batch_size", "num_workers", "cache_folder"),
-    "trainer": (
-        *("accelerator", "devices", "num_nodes", "strategy", "logger", "callbacks", "default_root_dir", "profiler"),
-        *("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "log_every_n_steps"),
-    ),
-}
-"""Settings that change where, how fast and how visibly a run goes, but not (beyond rounding) what comes out."""
 
 
 class DamageWarning(UserWarning):
@@ -79,6 +72,10 @@ class RunFolder:
                 for step in ("trace-*", "leave-out"):
                     for mark in self.state.glob(f"{step}.done.json"):
                         mark.unlink(missing_ok=True)
+            if not store.examples_path.exists():
+                for step, claim in self._claims().items():
+                    if claim.get("examples"):
+                        self.forget_done(step)
             if damages:
                 self._note("warning", [str(damage) for damage in damages])
         for damage in damages:
@@ -133,14 +130,27 @@ class RunFolder:
             config: its resolved configuration; written to ``<step>.yaml``, which reruns the step.
             identity: see :meth:`problems`.
         """
+        if rank_zero_only.rank == 0:
+            self._take(step, config, identity)
+            return
+        # The others must not read what the first rank is about to throw away.
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while self.read_json(f"{STATE}/{step}.claim.json", None) != flat(comparable(identity)):
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    [f"output: rank 0 has not claimed {self.path} for '{step}'; all ranks need the same folder"]
+                )
+            time.sleep(0.05)
+
+    def _take(self, step: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
         if self.overwrite and self._differences(step, identity):
             discard(self.path, self.state, step, self._claims())
             store = InfluenceStore(self.path)
             for path in (store.path, store.examples_path):  # they hold what was just thrown away
                 store.previous(path).unlink(missing_ok=True)
         self.claim_folder()
-        self.write_json(f"{STATE}/{step}.claim.json", _flat(_comparable(identity)))
         self.write_yaml(f"{step}.yaml", config)
+        self.write_json(f"{STATE}/{step}.claim.json", flat(comparable(identity)))
 
     def _claims(self) -> dict[str, dict[str, Any]]:
         suffix = ".claim.json"
@@ -151,14 +161,24 @@ class RunFolder:
 
     def _differences(self, step: str, identity: dict[str, Any], ignore: Sequence[str] = ()) -> list[str]:
         before = self.read_json(f"{STATE}/{step}.claim.json", None)
-        if before is None:
+        if before is None or not self._has_rows(step):
             return []
-        now = _flat(_comparable(identity))
+        now = flat(comparable(identity))
         # More seeds are more episodes beside the finished ones, not another experiment.
         keys = sorted(k for k in before.keys() | now.keys() if k not in ignore and not k.startswith("seeds."))
         if not any(k.startswith(DATA_CONTENT) for k in now):  # the data have not been read yet
             keys = [k for k in keys if not k.startswith(DATA_CONTENT)]
         return [f"{k}: {before.get(k)!r} there, {now.get(k)!r} now" for k in keys if before.get(k) != now.get(k)]
+
+    def _has_rows(self, step: str) -> bool:
+        """Whether a claim has come to anything: one without a reading is nobody's."""
+        if not step.startswith(("trace-", "leave-out")):
+            return True
+        method = "leave_out" if step == "leave-out" else step.removeprefix("trace-")
+        try:
+            return method in InfluenceStore(self.path).table()["method"].to_pylist()
+        except ResultsError:
+            return True
 
     # -- finished steps --------------------------------------------------------------------------------------------
 
@@ -166,11 +186,11 @@ class RunFolder:
         """Whether ``step`` was finished with this very configuration."""
         done = self.read_json(f"{STATE}/{step}.done.json", None)
         # A finished step is not read again: its data may have changed, or gone, since.
-        return done is not None and _without_data(done) == _without_data(_flat(_comparable(identity)))
+        return done is not None and _without_data(done) == _without_data(flat(comparable(identity)))
 
     def mark_done(self, step: str, identity: dict[str, Any]) -> None:
         """Remember that ``step`` is finished."""
-        self.write_json(f"{STATE}/{step}.done.json", _flat(_comparable(identity)))
+        self.write_json(f"{STATE}/{step}.done.json", flat(comparable(identity)))
 
     # -- what the report reads -------------------------------------------------------------------------------------
 
@@ -257,29 +277,6 @@ def _version(package: str) -> str | None:
 def command_line() -> str:
     """The command as it could be typed again."""
     return shlex.join(["untrac", *sys.argv[1:]])
-
-
-def _comparable(config: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in config.items() if key not in CHANGES_NOTHING[""]}
-    for group in ("data", "trainer"):
-        if isinstance(kept.get(group), dict):
-            kept[group] = {k: v for k, v in kept[group].items() if k not in CHANGES_NOTHING[group]}
-    settings = (kept.get("model") or {}).get("init_args")
-    if isinstance(settings, dict):
-        settings = {k: v for k, v in settings.items() if k not in CHANGES_NOTHING["model"]}
-        kept["model"] = {**kept["model"], "init_args": settings}
-    return kept
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings and lists as one mapping with dotted keys, without the entries that are None."""
-    if isinstance(value, list):
-        value = dict(enumerate(value))
-    if value is None:
-        return {}
-    if isinstance(value, dict):
-        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
-    return {prefix.rstrip("."): value}
 
 
 def existing_folder(folder: Path) -> None:

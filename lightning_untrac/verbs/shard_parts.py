@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from lightning_untrac.results import InfluenceRow, InfluenceStore, ResultsError
+from lightning_untrac.results.examples import ExamplesPiece, file_pieces, merge_examples
 from lightning_untrac.verbs.run_folder import STATE, RunFolder
 from lightning_untrac.verbs.saved_models import files_digest
 from lightning_untrac.verbs.shards import CARD, SHARDS, Key, Shard
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PLACES = (CARD, f"*-of-*/{CARD}", f"*/*-of-*/{CARD}", f"{SHARDS}/*/*-of-*/{CARD}")
 """Where shards are in a folder that may be a shard, a step's shards, all shards, or an output folder."""
@@ -221,8 +218,7 @@ def join(parts: Parts, whole: RunFolder) -> None:
     whole.claim(parts.step, {**config, "shard": None, "output": str(whole.path)}, first.claim)
     store = InfluenceStore(whole.path)
     if first.has_examples:
-        for part in parts.shards:
-            store.append_examples(_examples(part))
+        merge_examples(store, [piece for part in parts.shards for piece in _examples(part)])
     store.append(row for part in parts.shards for row in part.rows())
     runs = [part.folder.read_json("run.json", {}) for part in parts.shards]
     costs = {cost["step"]: cost for cost in whole.read_json("run.json", {}).get("costs", [])}
@@ -242,14 +238,14 @@ def join(parts: Parts, whole: RunFolder) -> None:
     whole.mark_done(parts.step, first.claim)
 
 
-def _examples(part: Part) -> pa.Table:
-    import pyarrow.compute as pc
-
-    table = InfluenceStore(part.folder.path).examples()
-    column, seeds = table[part.card["episode_key"]], table["seed"]
-    mine = [pc.and_(pc.equal(column, dataset), pc.equal(seeds, seed)) for dataset, seed in part.episodes]
-    table = table.filter(reduce(pc.or_, mine)) if mine else table.slice(0, 0)
-    return table.filter(pc.equal(table["method"], part.card["method"]))
+def _examples(part: Part) -> list[ExamplesPiece]:
+    """The scores of single examples of a shard's own episodes."""
+    mine, column = set(part.episodes), part.card["episode_key"]
+    return [
+        piece
+        for piece in file_pieces(InfluenceStore(part.folder.path).examples_path)
+        if piece.key.method == part.card["method"] and (getattr(piece.key, column), piece.key.seed) in mine
+    ]
 
 
 def _other_versions(parts: Parts, versions: Sequence[dict[str, str]]) -> list[str]:

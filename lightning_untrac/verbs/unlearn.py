@@ -106,7 +106,7 @@ def main(argv: Sequence[str]) -> None:
         max_epochs=1,
         **({} if every else {"enable_checkpointing": False}),
     )
-    last = last_checkpoint(checkpoints, trainer) if every else None
+    last = last_checkpoint(checkpoints, trainer, phase.data) if every else None
     with phase.folder.costs(step):
         run_trainer(
             lambda: trainer.fit(

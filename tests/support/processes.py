@@ -71,13 +71,15 @@ class Command:
         return self.process.exitcode
 
     def wait_for(self, marker: str, seconds: float = 120) -> None:
-        """Until it has printed something, or has ended."""
+        """Until it has printed something."""
         deadline = time.monotonic() + seconds
         while marker not in self.text and self.process.is_alive():
             if time.monotonic() > deadline:
                 self.process.kill()
                 raise TimeoutError(f"{marker!r} was not printed in {seconds} s:\n{self.text}")
             time.sleep(0.01)
+        if marker not in self.text:
+            raise AssertionError(f"ended without printing {marker!r}:\n{self.text}")
 
 
 def start(*arguments: Any, log: Path, **environment: str) -> Command:

@@ -160,7 +160,9 @@ def test_a_rank_that_is_killed_ends_the_other_and_the_command_goes_on(trained, t
     ranks[0].wait_for("episode 2 of 3")
     ranks[lost].signal(signal.SIGKILL)
     assert ranks[lost].wait() == -signal.SIGKILL
-    assert ranks[1 - lost].wait(60) != 0
+    assert ranks[1 - lost].wait(60) == 2
+    assert "Another rank has ended" in ranks[1 - lost].text
+    assert "Traceback" not in ranks[1 - lost].text
     assert InfluenceStore(tmp_path / "two").finished_episodes("untrac") == {("birds", 0)}
     said = on_two_ranks(*two, log=tmp_path / "again")
     assert "birds, episode" not in said

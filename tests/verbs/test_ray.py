@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -26,7 +27,7 @@ def tables_equal(one, other):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Address of a cluster of 2 CPUs on this machine."""
+    """A cluster of 2 CPUs on this machine: the variables by which a command joins it."""
     import ray
 
     with pytest.MonkeyPatch.context() as patch:
@@ -34,7 +35,9 @@ def cluster():
         context = ray.init(
             address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=2**28
         )
-        yield context.address_info["address"]
+        # Its token is in this process' environment, and not in that of the server from which commands are forked.
+        theirs = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
+        yield {**theirs, "RAY_ADDRESS": context.address_info["address"]}
         ray.shutdown()
 
 
@@ -53,7 +56,7 @@ def a_busy_worker(seconds=60):
 def test_a_killed_worker_and_the_unsharded_table(untrac, config, cluster, tmp_path):
     path = config()
     trace = ["trace", "--config", path, *LONG, "--seeds", "[0,1]", "--output"]
-    command = start(*trace, tmp_path / "ray", "--ray", log=tmp_path / "log", RAY_ADDRESS=cluster)
+    command = start(*trace, tmp_path / "ray", "--ray", log=tmp_path / "log", **cluster)
     # Workers import for seconds before their first episode; later ones are in the middle of it soon.
     command.wait_for("finished, episode 2 of 6")
     time.sleep(0.3)
@@ -68,7 +71,7 @@ def test_a_killed_worker_and_the_unsharded_table(untrac, config, cluster, tmp_pa
 
 def test_a_killed_command_goes_on(untrac, config, cluster, tmp_path):
     trace = ["trace", "--config", config(), "--method", "untrac_inv", "--examples", "--steps", "30", "--seeds", "[0,1]"]
-    command = start(*trace, "--output", tmp_path / "ray", "--ray", log=tmp_path / "log", RAY_ADDRESS=cluster)
+    command = start(*trace, "--output", tmp_path / "ray", "--ray", log=tmp_path / "log", **cluster)
     command.wait_for("finished, episode 1 of 4")
     command.signal(signal.SIGKILL)
     command.wait()
@@ -79,6 +82,16 @@ def test_a_killed_command_goes_on(untrac, config, cluster, tmp_path):
     assert untrac(*trace, "--output", tmp_path / "here").code == 0
     assert tables_equal(tmp_path / "ray", tmp_path / "here")
     assert equal_tables(*(InfluenceStore(tmp_path / name).examples() for name in ("ray", "here")))
+
+
+def test_a_signal_ends_the_command_cleanly(config, cluster, tmp_path):
+    trace = ["trace", "--config", config(), *LONG, "--output", tmp_path / "out", "--ray"]
+    command = start(*trace, log=tmp_path / "log", **cluster)
+    command.wait_for("finished, episode 1 of 3")
+    command.signal(signal.SIGTERM)
+    assert command.wait() == 143, command.text
+    assert "ended by SIGTERM; what was finished is kept" in command.text
+    assert "received at time" not in command.text  # Ray's own handler, with a stack
 
 
 def test_leave_out_on_ray(untrac, config, finished_run, cluster, tmp_path):

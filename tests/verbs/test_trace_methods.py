@@ -1,0 +1,62 @@
+"""What ``untrac trace`` makes of methods and options that are not UnTrac's own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from lightning_untrac.callbacks.own_rise import RiseWarning
+
+from lightning_untrac.results import InfluenceStore, equal_tables
+
+CONTINUATION = ("--method", "continuation", "--steps", "3", "--readings", "2")
+
+
+def table(folder):
+    return InfluenceStore(folder).table().drop_columns(["seconds"])
+
+
+def test_continuation_in_shards_is_the_whole_and_its_saved_settings_are_its_own(untrac, config, tmp_path):
+    path = config()
+    trace = ("trace", "--config", path, *CONTINUATION, "--output")
+    ran = untrac(*trace, tmp_path / "whole")
+    assert ran.code == 0, ran.text
+    for shard in ("1/2", "2/2"):
+        assert untrac(*trace, tmp_path / "parts", "--shard", shard).code == 0
+    assert untrac("merge", "--output", tmp_path / "parts").code == 0
+    assert equal_tables(table(tmp_path / "whole"), table(tmp_path / "parts"))
+    rows = InfluenceStore(tmp_path / "whole").rows()
+    assert {row.corpus for row in rows} == {"birds", "ships", "bread"}
+    saved = yaml.safe_load((tmp_path / "whole" / "trace-continuation.yaml").read_text())
+    assert saved["model"]["init_args"]["optimizer"].endswith("continuation_adam")
+    again = untrac("trace", "--config", tmp_path / "whole" / "trace-continuation.yaml")
+    assert "finished already" in again.text
+
+
+def test_continuation_keeps_the_users_optimizer_and_refuses_an_objective(untrac, config, tmp_path):
+    trace = ("trace", "--config", config(), *CONTINUATION, "--output", tmp_path / "out")
+    ran = untrac(*trace, "--model.unlearning_objective", "lightning_untrac.objectives.GradientAscent")
+    assert ran.code == 2
+    assert "continuation trains and unlearns nothing" in ran.text
+    assert untrac(*trace, "--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.1").code == 0
+    saved = yaml.safe_load((tmp_path / "out" / "trace-continuation.yaml").read_text())
+    assert saved["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.1
+
+
+def test_a_rise_that_is_not_reached_is_in_the_notes(untrac, config, tmp_path):
+    trace = ("trace", "--config", config(), "--steps", "2", "--output", tmp_path / "out")
+    with pytest.warns(RiseWarning, match="not by 5.0"):
+        ran = untrac(*trace, "--read_at_own_rise", "5")
+    assert ran.code == 0, ran.text
+    notes = json.loads((tmp_path / "out" / "notes.json").read_text())
+    assert sum("and not by 5.0" in note["text"] for note in notes) == 3
+
+
+def test_what_does_not_go_with_a_rise_is_said_at_once(untrac, config, tmp_path):
+    trace = ("trace", "--config", config(), "--output", tmp_path / "out", "--read_at_own_rise")
+    ran = untrac(*trace, "-1", "--method", "continuation")
+    assert ran.code == 2
+    assert "give nats per token above 0" in ran.text
+    assert "continuation unlearns nothing that could rise" in ran.text
+    assert "leave out `examples`" in untrac(*trace, "0.1", "--method", "untrac_inv", "--examples").text
