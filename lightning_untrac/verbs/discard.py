@@ -45,7 +45,8 @@ def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, An
 def _models(folder: Path, step: str) -> list[Path]:
     """Models that a step saves."""
     if step == "pretrain":
-        return [folder / "model", folder / "initial_model"]
+        kept = folder / "models"
+        return [folder / "model", folder / "initial_model", *sorted(kept.glob("step-*/")), kept]
     if step.startswith("unlearn-"):
         return [folder / f"unlearned-{step.removeprefix('unlearn-')}"]
     return []

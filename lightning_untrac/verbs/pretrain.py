@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightning_untrac.callbacks import EpisodeProgress, SavePretrained, WeightsMustMove
+from lightning_untrac.callbacks.keep_models import KeepModels, kept_models
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.loggers import WandbConfig
@@ -33,6 +34,8 @@ class PretrainOptions:
         steps: optimizer steps; by default ``--trainer.max_epochs`` passes over the mixture (1).
         checkpoint_every: save a Lightning checkpoint to resume from every so many optimizer steps; by default after
             each pass. The newest two are kept.
+        keep_models_at: also keep the model after these optimizer steps, as ``models/step-<n>/``, for
+            ``trace --method tracin``; each is a copy of the weights.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this step left in the folder under other settings.
     """
@@ -41,6 +44,7 @@ class PretrainOptions:
     seed: int = 0
     steps: int | None = None
     checkpoint_every: int | None = None
+    keep_models_at: list[int] = field(default_factory=list)
     wandb: WandbConfig | None = None
     overwrite: bool = False
 
@@ -58,6 +62,10 @@ def intent(parsed: Parsed) -> Intent:
         problems.append("steps and trainer.max_epochs: give one of the two")
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
+    last = options.steps if options.steps is not None else math.inf
+    if outside := [step for step in options.keep_models_at if not 0 <= step <= last]:
+        until = "" if options.steps is None else f" to {options.steps}"
+        problems.append(f"keep_models_at: {outside} are no steps of this training; give steps from 0{until}")
     return Intent(STEP, EpisodePlan("mixture", (options.seed,), steps=options.steps), problems)
 
 
@@ -76,7 +84,7 @@ def main(argv: Sequence[str]) -> None:
         say(f"pretrain: finished already; the model is in {phase.folder.path / 'model'}")
         return
     asked = intent(parsed)
-    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES)
+    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + len(options.keep_models_at))
     phase.data.plan = asked.plan
     phase.start()
     trainer = None
@@ -88,6 +96,11 @@ def main(argv: Sequence[str]) -> None:
     # Batches do not cross passes, so that a pass has a whole number of steps, the last of them perhaps a short one.
     passes = optimizer_steps / math.ceil(sum(sampler.sizes) / sampler.effective_batch_size)
     phase.folder.write_json(f"{STEP}.json", {"steps": optimizer_steps, "passes": passes})
+    if passed_by := sorted(
+        set(options.keep_models_at) - {kept.step for kept in kept_models(phase.folder.path / "models")}
+    ):
+        notes = [f"pretrain: training ended after {optimizer_steps} steps, so no model was kept at {passed_by}"]
+        phase.folder.add_notes("warning", notes)
     phase.mark_done()
     trainer.strategy.barrier("pretrain")  # the next step of a recipe reads what rank 0 has written
     finish_loggers(trainer)
@@ -105,6 +118,7 @@ def _fit(phase: Phase, options: PretrainOptions):  # type: ignore[no-untyped-def
             EpisodeProgress(STEP),
             WeightsMustMove(),
             SavePretrained(folder / "model", folder / "initial_model"),
+            KeepModels(folder / "models", options.keep_models_at),
             ResumeCheckpoints(checkpoints, options.checkpoint_every),
         ],
         logger=phase.build_loggers(STEP),
@@ -112,7 +126,7 @@ def _fit(phase: Phase, options: PretrainOptions):  # type: ignore[no-untyped-def
         **({} if phase.data.test_set_names else {"limit_val_batches": 0}),
     )
     # Without its first weights a run has no start for leave-out retraining; only the first step saves them.
-    last = None if _damage(folder / "initial_model") else last_checkpoint(checkpoints, trainer)
+    last = None if _damage(folder / "initial_model") else last_checkpoint(checkpoints, trainer, phase.data)
     try:
         run_trainer(
             lambda: trainer.fit(
