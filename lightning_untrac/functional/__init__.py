@@ -10,13 +10,16 @@ from lightning_untrac.functional.loss import (
     sum_by_dataset,
     uniform_guess_loss,
 )
+from lightning_untrac.functional.overlap import bhattacharyya, ngram_frequencies
 
 __all__ = [
     "IGNORE_INDEX",
     "READOUTS",
     "Readout",
+    "bhattacharyya",
     "example_losses",
     "mean_token_loss",
+    "ngram_frequencies",
     "read_out",
     "shift_labels_left",
     "sum_by_dataset",
