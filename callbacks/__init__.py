@@ -5,9 +5,11 @@ if __name__ != "lightning_untrac.callbacks":
     raise ModuleNotFoundError("import lightning_untrac.callbacks; there is no top-level package named 'callbacks'")
 
 from lightning_untrac.callbacks.collapse_guard import CollapseGuard
+from lightning_untrac.callbacks.controlled_influence_logger import ControlledInfluenceLogger
 from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from lightning_untrac.callbacks.example_recorder import ExampleRecorder
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
+from lightning_untrac.callbacks.own_rise import OwnRise
 from lightning_untrac.callbacks.pre_unlearning_weights import PreUnlearningWeights
 from lightning_untrac.callbacks.reading_schedule import ReadingSchedule
 from lightning_untrac.callbacks.save_pretrained import SavePretrained
@@ -15,9 +17,11 @@ from lightning_untrac.callbacks.weights_must_move import WeightsMustMove
 
 __all__ = [
     "CollapseGuard",
+    "ControlledInfluenceLogger",
     "EpisodeProgress",
     "ExampleRecorder",
     "InfluenceLogger",
+    "OwnRise",
     "PreUnlearningWeights",
     "ReadingSchedule",
     "SavePretrained",

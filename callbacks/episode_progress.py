@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from typing_extensions import override
 
 from lightning_untrac.data.checks import data_parallel_rank
+from lightning_untrac.data.episodes import CONTROL, WITHOUT_ONE
 
 
 class EpisodeProgress(ProgressBar):
@@ -121,7 +122,8 @@ class EpisodeProgress(ProgressBar):
         number = f"{finished + trainer.current_epoch + 1} of {finished + (trainer.max_epochs or 0)}"
         if kind == "mixture":
             return f"all corpora, pass {number}"
-        name = f"without {episode.dataset}" if kind == "leave_one_out" else episode.dataset
+        left_out = kind in WITHOUT_ONE and episode.dataset != CONTROL
+        name = f"without {episode.dataset}" if left_out else episode.dataset
         return f"{name}, episode {number}, seed {episode.seed}"
 
     def _lengths(self, trainer: L.Trainer) -> list[int]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning_untrac.callbacks.own_rise import OwnRise
 from typing_extensions import override
 
+from lightning_untrac.data.episodes import Episode
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import READOUTS, Readout, read_out
 from lightning_untrac.metrics import DatasetLosses
@@ -37,6 +40,7 @@ class InfluenceLogger(Callback):
         readout: how an influence is read from two losses; all of them can be had from the stored losses later.
         baseline: losses at the trained weights, for retraining, where the fit starts from other weights; read by the
             sanity check where None.
+        own_rise: reads between two readings, where the fit has such a callback before this one.
 
     Attributes:
         rows: every row of this fit.
@@ -49,10 +53,11 @@ class InfluenceLogger(Callback):
         method: str = "untrac",
         readout: Readout = "difference",
         baseline: DatasetLosses | None = None,
+        own_rise: OwnRise | None = None,
     ) -> None:
         self.store = InfluenceStore(folder) if folder is not None else None
         self.method, self.readout = method, readout
-        self.baseline = baseline
+        self.baseline, self.own_rise = baseline, own_rise
         self._measures_baseline = baseline is None
         self.rows: list[InfluenceRow] = []
         self._episode_start = time.perf_counter()
@@ -93,6 +98,8 @@ class InfluenceLogger(Callback):
             if self._measures_baseline:
                 self.baseline = losses
         elif trainer.state.fn == TrainerFn.FITTING:
+            if self.own_rise is not None and self.baseline is not None:
+                losses = self.own_rise.interpolate(self.baseline, losses)
             self._read(trainer, pl_module, losses)
 
     @override
@@ -104,25 +111,41 @@ class InfluenceLogger(Callback):
         if self.store is not None and trainer.is_global_zero:
             finished |= self.store.finished_episodes(self.method, key)
         # Only possible where a fit is resumed from a checkpoint saved after the last step but before its reading.
-        if (episode.dataset, episode.seed) not in finished and trainer.is_global_zero:
+        missing = trainer.is_global_zero and (episode.dataset, episode.seed) not in finished
+        # The first rank alone reads the table; all ranks end together.
+        if trainer.strategy.reduce_boolean_decision(missing, all=False):
             raise UnlearningError(
                 f"the episode of {episode.dataset!r} (seed {episode.seed}) ended without a final reading; resume from "
                 "a checkpoint of an earlier step or of the episode before"
             )
 
+    def needs_control(self, test_sets: Sequence[str]) -> bool:
+        """Whether the influences need an episode with all corpora that is still to be run."""
+        return False
+
+    def losses_before(self, episode: Episode, step: int) -> DatasetLosses | None:
+        """What a reading is held against; None before there is anything."""
+        return self.baseline
+
+    @staticmethod
+    def optimizer_step(trainer: L.Trainer) -> int:
+        """Optimizer steps of the running episode so far."""
+        batches_done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return math.ceil(batches_done / trainer.accumulate_grad_batches)
+
     def _read(self, trainer: L.Trainer, module: Any, after: DatasetLosses) -> None:
-        if self.baseline is None:
-            return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         episode, plan = data.current_episode, data.active_plan
-        batches_done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        step = math.ceil(batches_done / trainer.accumulate_grad_batches)
+        step = self.optimizer_step(trainer)
+        losses_before = self.losses_before(episode, step)
+        if losses_before is None:
+            return
         status: Any = getattr(module, "episode_status", "ok")
         rows = []
         names = data.evaluation_names
         for index, name in enumerate(names):
             inverse = plan.episode_key == "test_set"
-            before, now = _losses(self.baseline, index), _losses(after, index)
+            before, now = _losses(losses_before, index), _losses(after, index)
             pair = (before[1], now[1]) if self.readout == "example" else (before[0], now[0])
             rows.append(
                 InfluenceRow(

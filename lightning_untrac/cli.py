@@ -19,6 +19,7 @@ VERBS = {
     "run": "run a recipe: its steps in order, finished steps skipped",
     "pretrain": "train a model on the mixture of the corpora",
     "trace": "find out which corpora a behaviour comes from, by unlearning",
+    "plan": "say what each method would take, before anything runs",
     "leave-out": "retrain without each corpus: the ground truth",
     "unlearn": "forget one dataset for good and keep the result",
     "evaluate": "measure the losses of a saved model, also against another model",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,11 +19,14 @@ from lightning_untrac.callbacks import (
     EpisodeProgress,
     ExampleRecorder,
     InfluenceLogger,
+    OwnRise,
     PreUnlearningWeights,
     ReadingSchedule,
 )
+from lightning_untrac.callbacks.own_rise import RISE_READINGS
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
-from lightning_untrac.data.episodes import EpisodeKind
+from lightning_untrac.data.episodes import CONTROL, EpisodeKind
+from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import Readout
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule
@@ -44,6 +47,26 @@ class Attribution(ABC):
     kind: ClassVar[EpisodeKind]
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
     ascends: ClassVar[bool] = True
+
+    def prepare(self, module: LanguageModule) -> LanguageModule:
+        """Make a module do what the method's steps need.
+
+        Args:
+            module: that is going to be fitted.
+
+        Raises:
+            ConfigurationError: if it can't.
+        """
+        return module
+
+    def influence_logger(self, seed: int, **options: Any) -> InfluenceLogger:
+        """What turns the readings of a seed's episodes into influences.
+
+        Args:
+            seed: of the data order.
+            options: ``folder``, ``readout`` and ``baseline`` of :class:`InfluenceLogger`.
+        """
+        return InfluenceLogger(method=self.method, **options)
 
 
 @dataclass
@@ -67,7 +90,9 @@ class EpisodeRun:
         per_example: also write ``examples.parquet``.
         baseline: losses before, where the episodes start from other weights than those that are asked about.
         chosen: see ``EpisodePlan``.
+        own_rise: see ``OwnRise``; then a number of readings is not evenly spread but dense at the start.
         keep_going: whether the other episodes go on after one has failed (on one device), instead of ending there.
+        notes: sentences about the episodes that were run now.
     """
 
     attribution: Attribution
@@ -87,6 +112,8 @@ class EpisodeRun:
     baseline: DatasetLosses | None = None
     chosen: frozenset[tuple[str, int]] | None = None
     keep_going: bool = False
+    own_rise: float | None = None
+    notes: list[str] = field(default_factory=list, init=False)
 
     def plan(self, seed: int, done: frozenset[tuple[str, int]] = frozenset()) -> EpisodePlan:
         """The episodes of one seed."""
@@ -112,10 +139,14 @@ class EpisodeRun:
                 trainer, influence = trainer_and_influence
                 failures.check(trainer)
                 with failures.recorded(self._forget):
-                    trainer.fit(self.build_module(), datamodule=self.data)
+                    trainer.fit(self.attribution.prepare(self.build_module()), datamodule=self.data)
                 rows += influence.rows
-                if not failures.failed_now:
+                if (rise := influence.own_rise) is not None:
+                    self.notes += [rise.note(*episode) for episode in rise.unreached]
+                _raise_if_the_control_failed(failures)
+                if influence.rows or not failures.failed_now:
                     after_fit(trainer)
+                if not failures.failed_now:
                     break
         failures.raise_if_any()
         return rows
@@ -127,11 +158,17 @@ class EpisodeRun:
         finished = InfluenceStore(self.folder).finished_episodes(
             method, key=self.attribution.episode_key, examples=self.per_example
         )
-        self.data.plan = self.plan(seed, frozenset(finished | failures.causes.keys()))
-        episodes = self.data.plan.episodes(self.data.corpus_names, self.data.test_set_names)
-        if not episodes:
+        plan = self.plan(seed, frozenset(finished | failures.causes.keys()))
+        if not plan.episodes(self.data.corpus_names, self.data.test_set_names):
             return None
-        influence = InfluenceLogger(self.folder, method, self.readout, baseline=self.baseline)
+        influence = self.attribution.influence_logger(
+            seed, folder=self.folder, readout=self.readout, baseline=self.baseline
+        )
+        if self.own_rise is not None:
+            influence.own_rise = OwnRise(self.own_rise)
+        plan.with_control = influence.needs_control(self.data.test_set_names)
+        self.data.plan = plan
+        episodes = plan.episodes(self.data.corpus_names, self.data.test_set_names)
         trainer = self.build_trainer(
             max_epochs=len(episodes),
             callbacks=[failures.watch(), *self._callbacks(influence)],
@@ -149,8 +186,20 @@ class EpisodeRun:
         callbacks: list[Callback] = [EpisodeProgress(self.attribution.method), PreUnlearningWeights(self.store_on)]
         if self.attribution.ascends:
             callbacks.append(CollapseGuard(self.collapse_cap))
-        callbacks.append(ReadingSchedule(self.readings))
+        spread = isinstance(self.readings, int) and influence.own_rise is not None
+        callbacks.append(ReadingSchedule(RISE_READINGS if spread else self.readings))
+        if influence.own_rise is not None:
+            callbacks.append(influence.own_rise)
         if self.per_example:
             # Before the influences, whose final rows say that the episode is finished.
             callbacks.append(ExampleRecorder(self.folder, self.attribution.method))
         return [*callbacks, influence]
+
+
+def _raise_if_the_control_failed(failures: Failures) -> None:
+    for (dataset, seed), cause in failures.causes.items():
+        if dataset == CONTROL:
+            raise UnlearningError(
+                f"the control, which goes on with all corpora (seed {seed}), failed ({cause}), and nothing can be "
+                "compared without it"
+            )

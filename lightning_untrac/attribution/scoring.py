@@ -50,6 +50,8 @@ class Scoring(ABC):
         package: what has to be installed beside the core, or None.
         extra: the extra of this project that brings it.
         random: whether its scores depend on the seed.
+        gradient_passes: what ``untrac plan`` reckons with: about so many times a forward and backward pass over all
+            corpora and test sets (its time on the quickstart over GradDot's).
     """
 
     method: ClassVar[str]
@@ -57,6 +59,7 @@ class Scoring(ABC):
     package: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
     random: ClassVar[bool] = False
+    gradient_passes: ClassVar[float] = 0.0
 
     def problems(self) -> list[str]:
         """What is missing, before anything is loaded."""

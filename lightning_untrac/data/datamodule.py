@@ -158,16 +158,18 @@ class CorpusDataModule(PreparedDataModule):
         self, episode: Episode, accumulation: int = 1, rank: int = 0, num_replicas: int = 1
     ) -> EpisodeBatchSampler:
         """The batches of ``episode``."""
+        names = episode.drawn_from or episode.trains_on
         return EpisodeBatchSampler(
-            [len(self.training_examples(name)) for name in episode.trains_on],
+            [len(self.training_examples(name)) for name in names],
             batch_size=self.batch_size or DEFAULT_BATCH_SIZES.get(self.active_plan.kind, DEFAULT_BATCH_SIZE),
-            steps=self.active_plan.steps,
+            steps=self.active_plan.num_steps,
             passes=self.active_plan.num_passes,
             accumulation=accumulation,
             seed=episode.seed,
             pass_index=episode.pass_index,
             follows_epochs=self.active_plan.kind == "mixture",
-            shares=self._shares(episode.trains_on),
+            shares=self._shares(names),
+            left_out=[index for index, name in enumerate(names) if name not in episode.trains_on],
             rank=rank,
             num_replicas=num_replicas,
         )
@@ -184,9 +186,9 @@ class CorpusDataModule(PreparedDataModule):
         episode = self.current_episode
         rank, num_replicas = data_parallel_rank(self.trainer)
         return EpisodeDataLoader(
-            Concatenation([self.training_examples(name) for name in episode.trains_on]),
+            Concatenation([self.training_examples(name) for name in episode.drawn_from or episode.trains_on]),
             batch_sampler=self.sampler(episode, self.trainer.accumulate_grad_batches, rank, num_replicas),
-            **self._loader_options(),
+            **self.loader_options(),
         )
 
     @property
@@ -204,11 +206,7 @@ class CorpusDataModule(PreparedDataModule):
             is_corpus = name in self.tokenized_corpora
             part = self._examples(name) if self.per_example else self.training_examples(name)
             parts.append(part)
-            indices = None
-            if is_corpus and self.corpus_eval_examples is not None and len(part) > self.corpus_eval_examples:
-                drawn = np.random.default_rng(0).permutation(len(part))[: self.corpus_eval_examples]
-                indices = np.sort(drawn)
-            chosen.append(indices)
+            chosen.append(some_of(part, self.corpus_eval_examples if is_corpus else None))
         return Concatenation(parts, chosen)
 
     def _examples(self, name: str) -> TokenizedDataset:
@@ -221,12 +219,28 @@ class CorpusDataModule(PreparedDataModule):
         data = self.evaluation_data()
         rank, num_replicas = data_parallel_rank(self.trainer)
         batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
-        return DataLoader(data, batch_sampler=batches, **self._loader_options())
+        return DataLoader(data, batch_sampler=batches, **self.loader_options())
 
-    def _loader_options(self) -> dict[str, Any]:
+    def sample_dataloader(self, name: str, num_examples: int) -> DataLoader[Any]:
+        """A loader of at most so many examples (or blocks) of one dataset, the same ones every time."""
+        part = self.training_examples(name)
+        data = Concatenation([part], [some_of(part, num_examples)])
+        rank, num_replicas = data_parallel_rank(self.trainer)
+        batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
+        return DataLoader(data, batch_sampler=batches, **self.loader_options())
+
+    def loader_options(self) -> dict[str, Any]:
+        """What every DataLoader of this data is made with."""
         return {
             "collate_fn": Collator(padding_token(self._known().tokenizer), self._known().is_seq2seq),
             "num_workers": self.num_workers,
             "persistent_workers": False,
             "pin_memory": bool(self.trainer and self.trainer.strategy.root_device.type == "cuda"),
         }
+
+
+def some_of(part: Examples, count: int | None) -> np.ndarray | None:
+    """Indices of ``count`` examples, drawn once for all; None for all of them."""
+    if count is None or len(part) <= count:
+        return None
+    return np.sort(np.random.default_rng(0).permutation(len(part))[:count])

@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out", "one"]
+EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out", "continuation", "one"]
 """``mixture``: all corpora (pretraining). ``each_corpus``: UnTrac. ``each_test_set``: UnTrac-Inv. ``leave_one_out``:
-all corpora but one. ``one``: a single named dataset (unlearning for good)."""
+all corpora but one. ``continuation``: the same, in the order of the mixture, beside a
+control with all corpora. ``one``: a single named dataset (unlearning for good)."""
+
+WITHOUT_ONE: tuple[EpisodeKind, ...] = ("leave_one_out", "continuation")
+"""Kinds whose episodes each go without the corpus that they are named after."""
 
 DEFAULT_PASSES: dict[str, float] = {"each_test_set": 5.0}
+DEFAULT_STEPS: dict[str, int] = {"continuation": 20}
+"""Optimizer steps of an episode where neither steps nor passes are given; one pass (or more, above) elsewhere."""
+
 DEFAULT_BATCH_SIZE = 8
-DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 1, "each_test_set": 256}
+DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 1, "each_test_set": 256, "continuation": 64}
 """The UnTrac paper's settings (sec. 5): batches of 1 for UnTrac, the whole test set for UnTrac-Inv; 8 elsewhere."""
 
 
@@ -25,12 +32,19 @@ class Episode:
         seed: seed of the data order.
         trains_on: names of the datasets whose examples are stepped on.
         pass_index: how many epochs over the same data came before (only the mixture has more than one).
+        drawn_from: datasets whose mixture decides the order, where that is more than ``trains_on``: episodes that
+            differ in one dataset alone then step on the same examples of the others.
     """
 
     dataset: str
     seed: int
     trains_on: tuple[str, ...]
     pass_index: int = 0
+    drawn_from: tuple[str, ...] = ()
+
+
+CONTROL = "(all corpora)"
+"""Stands for a dataset's name in the episode that others are held against; no dataset may have such a name."""
 
 
 @dataclass
@@ -46,6 +60,7 @@ class EpisodePlan:
         only: keep only the episodes of these datasets; all of them where empty. ``one`` needs exactly one.
         done: episodes, as (dataset, seed), that are finished and not run again.
         chosen: run these episodes, as (dataset, seed), and no others; all of them where None.
+        with_control: begin each seed with the control of ``continuation``, an episode that is in no table.
     """
 
     kind: EpisodeKind
@@ -55,6 +70,12 @@ class EpisodePlan:
     only: Sequence[str] = ()
     done: frozenset[tuple[str, int]] = frozenset()
     chosen: frozenset[tuple[str, int]] | None = None
+    with_control: bool = False
+
+    @property
+    def num_steps(self) -> int | None:
+        """Optimizer steps of an episode; None for :attr:`num_passes`."""
+        return self.steps if self.steps is not None or self.passes is not None else DEFAULT_STEPS.get(self.kind)
 
     @property
     def num_passes(self) -> float:
@@ -101,12 +122,15 @@ class EpisodePlan:
             return [Episode("", int(s), tuple(corpora), p) for s in self.seeds for p in range(num_passes)]
         episodes = []
         for seed in self.seeds:
+            if self.with_control:
+                episodes.append(Episode(CONTROL, int(seed), tuple(corpora)))
             for name in self.datasets(corpora, test_sets):
-                left_out = self.kind == "leave_one_out"
+                left_out = self.kind in WITHOUT_ONE
                 trains_on = tuple(c for c in corpora if c != name) if left_out else (name,)
                 key = (name, int(seed))
                 if key not in self.done and (self.chosen is None or key in self.chosen):
-                    episodes.append(Episode(name, int(seed), trains_on))
+                    drawn_from = tuple(corpora) if self.kind == "continuation" else ()
+                    episodes.append(Episode(name, int(seed), trains_on, drawn_from=drawn_from))
         return episodes
 
     def problems(self, corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
@@ -121,9 +145,9 @@ class EpisodePlan:
         found += self._seed_problems() + self._only_problems(corpora, test_sets)
         if not corpora and self.kind != "one":
             found.append("corpora: none given; name at least one training dataset")
-        if self.kind == "leave_one_out" and len(corpora) == 1:
+        if self.kind in WITHOUT_ONE and len(corpora) == 1:
             found.append("corpora: leaving out the only corpus leaves nothing to train on; give at least 2")
-        if not test_sets and self.kind in ("each_corpus", "each_test_set", "leave_one_out"):
+        if not test_sets and self.kind in ("each_corpus", "each_test_set", *WITHOUT_ONE):
             found.append("test_sets: none given; name at least one dataset that shows the behaviour")
         return found
 

@@ -37,6 +37,9 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         follows_epochs: whether ``set_epoch`` sets ``pass_index``.
         shares: relative weight of each dataset in a pass; None for its size. A dataset whose weight asks for more
             examples than it has gives each of them once before any of them twice.
+        left_out: indices of datasets whose examples are taken out of the batches. The rest of a batch stays what it is,
+            so that a run without a dataset differs from one with it in nothing else; a batch that has no rest is
+            filled with examples of the other datasets.
         rank: this rank among the ``num_replicas`` that each take a part of the batch.
         num_replicas: data-parallel ranks.
 
@@ -63,6 +66,7 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         pass_index: int = 0,
         follows_epochs: bool = False,
         shares: Sequence[float] | None = None,
+        left_out: Sequence[int] = (),
         rank: int = 0,
         num_replicas: int = 1,
     ) -> None:
@@ -71,14 +75,19 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         self.seed, self.pass_index, self.follows_epochs = seed, pass_index, follows_epochs
         self.rank, self.num_replicas = rank, num_replicas
         self.effective_batch_size = batch_size * accumulation * num_replicas
+        owners = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        self._stays = ~np.isin(owners, list(left_out))
         total = sum(self.sizes)
         steps_per_pass = math.ceil(total / self.effective_batch_size)
         if steps is None:
             # ceil of each full pass plus the last fraction, because batches do not cross passes
             whole, part = divmod(passes, 1)
             steps = int(whole) * steps_per_pass + math.ceil(round(part * total, 6) / self.effective_batch_size)
-        if total < 1 or steps < 1:
-            raise ValueError(f"an episode needs examples and steps, but there are {total} examples and {steps} steps")
+        remaining = int(self._stays.sum())
+        if remaining < 1 or steps < 1:
+            raise ValueError(
+                f"an episode needs examples and steps, but there are {remaining} examples and {steps} steps"
+            )
         self.num_steps = steps
         self._passes = math.ceil(steps / steps_per_pass)
         self.start_batch = 0
@@ -114,9 +123,18 @@ class EpisodeBatchSampler(Sampler[list[int]]):
             for start in range(0, len(order), self.effective_batch_size):
                 if done == self.num_steps:
                     return
-                yield order[start : start + self.effective_batch_size]
+                examples = order[start : start + self.effective_batch_size]
+                yield examples if self._stays.all() else self._rest(examples, done)
                 done += 1
             pass_index += 1
+
+    def _rest(self, examples: np.ndarray, step: int) -> np.ndarray:
+        rest = examples[self._stays[examples]]
+        if len(rest):
+            return rest
+        generator = np.random.default_rng([self.seed, self.pass_index, step])
+        others = np.flatnonzero(self._stays)
+        return generator.choice(others, size=min(len(examples), len(others)), replace=False)
 
     def _one_pass(self, pass_index: int) -> np.ndarray:
         generator = np.random.default_rng([self.seed, pass_index])

@@ -1,6 +1,9 @@
 """Unlearning objectives, one a file."""
 
 from lightning_untrac.objectives.base import Objective
+from lightning_untrac.objectives.clamped_ascent import ClampedAscent
+from lightning_untrac.objectives.descent import Descent
 from lightning_untrac.objectives.gradient_ascent import GradientAscent
+from lightning_untrac.objectives.kl_to_uniform import KLToUniform
 
-__all__ = ["GradientAscent", "Objective"]
+__all__ = ["ClampedAscent", "Descent", "GradientAscent", "KLToUniform", "Objective"]

@@ -18,6 +18,11 @@ class MeasuresLoss(Protocol):
         """Mean loss per target token, nats."""
         ...
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the embedding matrix."""
+        ...
+
     def forward(self, batch: LanguageBatch) -> tuple[Tensor, Tensor]:
         """Logits and the targets that they are held against."""
         ...
@@ -26,7 +31,9 @@ class MeasuresLoss(Protocol):
 class Objective(ABC):
     """What an unlearning step minimises, chosen by class path in a recipe.
 
-    Its value is a mean per target token, so that micro-batches can be weighted by their tokens.
+    Its value is a mean per target token, so that micro-batches can be weighted by their tokens. With sharded weights
+    (FSDP) it calls the module once: a rank whose share of a batch is empty runs one forward pass, and ranks that run
+    unequally many wait for each other forever.
 
     Example:
         >>> class ClampedAscent(Objective):

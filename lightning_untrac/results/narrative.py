@@ -20,6 +20,7 @@ _ACTIONS: Final = {
     "untrac": "unlearning it raises the loss",
     "untrac_inv": "unlearning the test set raises the loss on it",
     "leave_out": "retraining without it raises the loss",
+    "continuation": "going on without it raises the loss",
 }
 _CLOSE: Final = 1.1
 #: Above this ratio the next is near zero and the ratio says nothing.

@@ -109,7 +109,8 @@ def plot_trajectory(
                     at = np.clip(mean[bad], low, high)  # what left the picture is marked at its edge
                     axes.plot(steps[bad], at, "x", color=colour, markersize=6, markeredgewidth=1.8, clip_on=False)
         figure.supylabel(f"influence ({unit_title(last.unit)})", fontsize=10)
-        figure.supxlabel("steps of retraining" if method == "leave_out" else "unlearning steps", fontsize=10)
+        axis_titles = {"leave_out": "steps of retraining", "continuation": "steps of further training"}
+        figure.supxlabel(axis_titles.get(method, "unlearning steps"), fontsize=10)
         add_legend(figure, colours)
         add_heading(
             figure,

@@ -16,7 +16,28 @@ MUTED: Final = "#78716c"
 #: From "the corpus works against the test set" over nothing to "it helps"; blue and red-brown, safe for all.
 DIVERGING: Final = ("#2b6ca3", "#8dbbdc", "#f5f3f0", "#f0a583", "#b5402a")
 
-_TITLES: Final = {"untrac": "UnTrac", "untrac_inv": "UnTrac-Inv", "leave_out": "Leave-out retraining"}
+_TITLES: Final = {
+    "untrac": "UnTrac",
+    "untrac_inv": "UnTrac-Inv",
+    "leave_out": "Leave-out retraining",
+    "graddot": "GradDot",
+    "gradcos": "GradCos",
+    "centred_graddot": "Centred GradDot",
+    "adam_graddot": "Adam GradDot",
+    "tracin": "TracIn",
+    "fisher": "Fisher step",
+    "fisher_inv": "Fisher step, inverse",
+    "fisher_share": "Fisher step x share",
+    "ekfac": "EK-FAC",
+    "kfac": "K-FAC",
+    "arnoldi": "Arnoldi",
+    "lissa": "LiSSA",
+    "datainf": "DataInf",
+    "continuation": "Leave-out continuation",
+    "bm25": "BM25",
+    "token_overlap": "Token overlap",
+    "embedding": "Embedding similarity",
+}
 
 
 def method_title(method: str) -> str:

@@ -80,7 +80,7 @@ class Phase:
         self.config = parsed.resolved()
         self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
         output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
-        self.folder = RunFolder(output, parsed.options.overwrite)
+        self.folder = RunFolder(output, getattr(parsed.options, "overwrite", False))
         self.folder.mend_tables()
         self.module, self.data, self._trainer_arguments = parsed.build()
         self.replicas = self._count_replicas()
@@ -94,7 +94,7 @@ class Phase:
             return 1
         if trainer.world_size == 1:
             # Lightning takes a rank from SLURM's and torchrun's variables, also where this process is none of theirs.
-            rank_zero_only.rank = 0
+            rank_zero_only.rank = 0  # type: ignore[attr-defined]
         return trainer.num_devices * trainer.num_nodes
 
     # -- checks ----------------------------------------------------------------------------------------------------

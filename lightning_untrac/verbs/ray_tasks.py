@@ -119,7 +119,7 @@ def _settle(task: EpisodeTask) -> None:
     # Where Ray was started by `srun` or torchrun, Lightning would count that job's tasks as ranks of this Trainer.
     for name in [name for name in os.environ if name in OF_RANKS or name.startswith("TORCHELASTIC_")]:
         os.environ.pop(name)
-    rank_zero_only.rank = 0  # Lightning has read them already
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]  # Lightning has read them already
     torch.set_num_threads(task.num_threads)
 
 

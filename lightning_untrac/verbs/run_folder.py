@@ -130,7 +130,7 @@ class RunFolder:
             config: its resolved configuration; written to ``<step>.yaml``, which reruns the step.
             identity: see :meth:`problems`.
         """
-        if rank_zero_only.rank == 0:
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             self._take(step, config, identity)
             return
         # The others must not read what the first rank is about to throw away.

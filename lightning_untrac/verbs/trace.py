@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lightning_untrac.attribution import METHODS, SCORINGS, EpisodeRun
+from lightning.pytorch.cli import OptimizerCallable
+
+from lightning_untrac.attribution import METHODS, SCORINGS, Continuation, EpisodeRun
+from lightning_untrac.attribution.continuation import continuation_adam
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional import Readout, uniform_guess_loss
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
+from lightning_untrac.modules.unlearning import paper_adam
 from lightning_untrac.results import InfluenceRow
 from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
@@ -31,14 +36,19 @@ class TraceOptions:
     Attributes:
         output: folder for the tables and plots; its ``model/`` is traced unless ``model.name_or_path`` is given.
         method: ``untrac`` unlearns each corpus and reads every test set; ``untrac_inv`` unlearns each test set and
-            reads every corpus; rivals score the corpora at the trained weights. Several, separated by commas, run one
-            after another.
+            reads every corpus; ``continuation`` goes on training without each corpus and with all of them; rivals
+            score the corpora at the trained weights. Several, separated by commas, run one after another.
         seeds: seeds of the data order; every episode is run once a seed, and tables show their mean.
         steps: optimizer steps of an episode; None for ``passes``.
-        passes: passes over the unlearned dataset; by default the paper's 1 (untrac) or 5 (untrac_inv).
+        passes: passes over the unlearned dataset; by default the paper's 1 (untrac) or 5 (untrac_inv);
+            continuation takes 20 steps where neither is given.
         readings: how many readings an episode has, evenly spread, or a list of optimizer steps.
         collapse_cap: loss in nats per token at which an episode counts as collapsed and ends; by default twice that
             of a uniform guess; ``.inf`` to never end one.
+        read_at_own_rise: end each episode where the unlearned dataset's own loss has risen by so many nats per token,
+            e.g. 0.02, and read the influences there: as strong for every corpus, and nearly the same for every learning
+            rate. ``steps`` or ``passes`` are then the most that it takes, and a number of ``readings`` is not evenly
+            spread but dense at the start.
         readout: how an influence is read from the losses before and after.
         store_on: where the pre-unlearning weights are kept: ``cpu`` or ``device``.
         max_examples: rivals read at most this many examples or blocks of each dataset; all of them where None.
@@ -58,6 +68,7 @@ class TraceOptions:
     passes: float | None = None
     readings: int | list[int] = 8
     collapse_cap: float | None = None
+    read_at_own_rise: float | None = None
     readout: Readout = "difference"
     store_on: Literal["cpu", "device"] = "cpu"
     max_examples: int | None = None
@@ -69,9 +80,15 @@ class TraceOptions:
     overwrite: bool = False
 
 
+DEFAULT_OPTIMIZERS: dict[str, OptimizerCallable] = {Continuation.method: continuation_adam}
+"""What makes the optimizer of a method where the user names none; UnTrac's own elsewhere."""
+
+
 def arguments(argv: Sequence[str]) -> Parsed:
     """Read the verb's arguments."""
-    return on_one_device(parse("trace", TraceOptions, argv, Unlearning))
+    parsed = on_one_device(parse("trace", TraceOptions, argv, Unlearning))
+    methods = methods_of(parsed)
+    return with_method(parsed, methods[0]) if len(methods) == 1 else parsed
 
 
 def intent(parsed: Parsed) -> Intent:
@@ -83,9 +100,24 @@ def intent(parsed: Parsed) -> Intent:
         return scoring_intent(parsed)
     plan = EpisodePlan(METHODS[options.method].kind, options.seeds, steps=options.steps, passes=options.passes)
     problems = episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
+    if options.method == Continuation.method and parsed.config.model.init_args.get("unlearning_objective") is not None:
+        problems.append("model.unlearning_objective: continuation trains and unlearns nothing; leave it out")
     if options.examples and options.method != "untrac_inv":
         problems.append("examples: only --method untrac_inv reads single examples of the corpora")
-    return Intent(f"trace-{options.method}", plan, problems)
+    return Intent(f"trace-{options.method}", plan, problems + _rise_problems(options))
+
+
+def _rise_problems(options: TraceOptions) -> list[str]:
+    if options.read_at_own_rise is None:
+        return []
+    found = []
+    if not 0 < options.read_at_own_rise < math.inf:
+        found.append(f"read_at_own_rise: {options.read_at_own_rise}; give nats per token above 0, e.g. 0.02")
+    if not METHODS[options.method].ascends:
+        found.append(f"read_at_own_rise: {options.method} unlearns nothing that could rise; leave it out")
+    if options.examples:
+        found.append("read_at_own_rise: single examples are read at whole steps only; leave out `examples`, or this")
+    return found
 
 
 def main(argv: Sequence[str]) -> None:
@@ -111,6 +143,9 @@ def with_method(parsed: Parsed, method: str) -> Parsed:
     """The same arguments for one of several methods."""
     config = parsed.config.clone()
     config.method = method
+    settings = config.model.init_args
+    if settings.get("optimizer") is paper_adam and (other := DEFAULT_OPTIMIZERS.get(method)) is not None:
+        settings.optimizer = other
     return Parsed(replace(parsed.options, method=method), parsed.parser, config)
 
 
@@ -147,6 +182,7 @@ def work(parsed: Parsed) -> EpisodeWork:
         store_on=options.store_on,
         per_example=options.examples,
         keep_going=options.keep_going,
+        own_rise=options.read_at_own_rise,
     )
     return EpisodeWork(
         "trace",
@@ -156,7 +192,10 @@ def work(parsed: Parsed) -> EpisodeWork:
         run,
         asked.problems,
         run_fields=lambda: {"asked": _asked(phase)},
-        warnings=lambda rows: _worse_than_guessing(asked.step, rows, phase.module.vocabulary_size),
+        warnings=lambda rows: [
+            *_worse_than_guessing(asked.step, rows, phase.module.vocabulary_size),
+            *(f"{asked.step}: {note}" for note in run.notes),
+        ],
     )
 
 

@@ -1,0 +1,135 @@
+"""Influences against an episode that lacks nothing, instead of against the start weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning_untrac.callbacks.influence_logger import InfluenceLogger
+from typing_extensions import override
+
+from lightning_untrac.data.episodes import CONTROL, Episode
+from lightning_untrac.errors import UnlearningError
+from lightning_untrac.functional import Readout
+from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.results import InfluenceRow, InfluenceStore
+
+
+class ControlledInfluenceLogger(InfluenceLogger):
+    """Hold every reading against the control's at the same step: that is the loss before.
+
+    The control is the first episode of a seed. It writes no rows of its own; its losses are in the rows of the others,
+    from where a run that was killed takes them back to the last bit, so that the control is run again only where no
+    other episode was finished.
+
+    Args:
+        folder: see :class:`InfluenceLogger`.
+        method: name in the tables.
+        seed: of this fit's episodes.
+        readout: see :class:`InfluenceLogger`.
+
+    Attributes:
+        control: the control's losses by (seed, step).
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        method: str = "continuation",
+        seed: int = 0,
+        readout: Readout = "difference",
+    ) -> None:
+        super().__init__(folder, method, readout)
+        self.seed = seed
+        self.control: dict[tuple[int, int], DatasetLosses] = {}
+
+    @override
+    def needs_control(self, test_sets: Sequence[str]) -> bool:
+        """Whether the control is still to be run; where it is not, its losses are read from the table."""
+        if self.store is not None and not self.control:
+            self.control = stored_control(self.store, self.method, self.seed, test_sets)
+        return not self.control
+
+    @override
+    def losses_before(self, episode: Episode, step: int) -> DatasetLosses | None:
+        if step == 0:
+            return self.baseline
+        if (episode.seed, step) not in self.control:
+            known = sorted(known for seed, known in self.control if seed == episode.seed)
+            raise UnlearningError(
+                f"the control with all corpora (seed {episode.seed}) has readings at the steps {known} and none at "
+                f"{step}: give the same steps and readings as before, or another output folder"
+            )
+        return self.control[episode.seed, step]
+
+    @override
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not _is_control(trainer):
+            super().on_train_epoch_start(trainer, pl_module)
+
+    @override
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not _is_control(trainer):
+            super().on_train_epoch_end(trainer, pl_module)
+
+    @override
+    def _read(self, trainer: L.Trainer, module: Any, after: DatasetLosses) -> None:
+        if not _is_control(trainer):
+            super()._read(trainer, module, after)
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.control[data.current_episode.seed, self.optimizer_step(trainer)] = after
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        control = [(*key, [values.tolist() for values in losses]) for key, losses in self.control.items()]
+        return {**super().state_dict(), "control": control}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.control = {(seed, step): losses_of(lists) for seed, step, lists in state_dict["control"]}
+
+
+def losses_of(lists: Sequence[Sequence[float]]) -> DatasetLosses:
+    """Losses of several datasets from plain lists, in the order of the fields of ``DatasetLosses``."""
+    dtypes = (torch.float64, torch.float64, torch.int64, torch.int64)
+    return DatasetLosses(*(torch.tensor(values, dtype=dtype) for values, dtype in zip(lists, dtypes, strict=True)))
+
+
+def stored_control(
+    store: InfluenceStore, method: str, seed: int, test_sets: Sequence[str]
+) -> dict[tuple[int, int], DatasetLosses]:
+    """The control's losses by (seed, step), from the rows of a finished episode of this seed.
+
+    Args:
+        store: of the rows.
+        method: name in the tables.
+        seed: of the episodes.
+        test_sets: names of the evaluated datasets, in order.
+
+    Returns:
+        Nothing where no episode is finished, or none was read on all these test sets.
+    """
+    finished = sorted(corpus for corpus, its in store.finished_episodes(method) if its == seed)
+    if not finished:
+        return {}
+    readings: dict[int, dict[str, InfluenceRow]] = {}
+    for row in store.rows():
+        if (row.method, row.corpus, row.seed) == (method, finished[0], seed):
+            readings.setdefault(row.step, {})[row.test_set] = row
+    if any(name not in rows or rows[name].loss_before is None for rows in readings.values() for name in test_sets):
+        return {}
+    fields = ("loss_before", "example_loss_before", "num_tokens", "num_examples")
+    return {
+        (seed, step): losses_of([[getattr(rows[name], field) for name in test_sets] for field in fields])
+        for step, rows in readings.items()
+    }
+
+
+def _is_control(trainer: L.Trainer) -> bool:
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    return bool(data.current_episode.dataset == CONTROL)

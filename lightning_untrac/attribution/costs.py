@@ -1,0 +1,78 @@
+"""How much work each method is for given data: what ``untrac plan`` multiplies with measured speeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lightning_untrac.callbacks.reading_schedule import reading_steps
+from lightning_untrac.data import CorpusDataModule, EpisodePlan
+from lightning_untrac.data.sampling import evaluation_batches
+from lightning_untrac.functional.costs import Work
+
+
+def episode_work(data: CorpusDataModule, plan: EpisodePlan, readings: int | Sequence[int], fits: int = 1) -> Work:
+    """The work of a method with episodes.
+
+    Args:
+        data: the datasets, prepared.
+        plan: the episodes; those that are finished do not count.
+        readings: see ``ReadingSchedule``.
+        fits: how often the losses at the start weights are read.
+
+    Returns:
+        Steps of effective batches on one device.
+    """
+    before = data.plan
+    data.plan = plan
+    try:
+        episodes = plan.episodes(data.corpus_names, data.test_set_names)
+        steps, tokens, number = 0, 0.0, fits
+        for episode in episodes:
+            sampler = data.sampler(episode)
+            lengths = np.concatenate([data.training_examples(name).lengths() for name in episode.trains_on])
+            batch = min(sampler.batch_size, len(lengths))
+            steps += sampler.num_steps
+            # Rows of a batch are as long as its longest.
+            tokens += sampler.num_steps * batch * _padded(lengths, batch)
+            number += len(reading_steps(readings, sampler.num_steps))
+        read_tokens, read_batches = reading_size(data)
+    finally:
+        data.plan = before
+    return Work(len(episodes), steps, tokens, number, read_tokens, read_batches)
+
+
+def _padded(lengths: np.ndarray, batch: int) -> float:
+    """Expected length of the longest of ``batch`` examples drawn at random."""
+    ordered = np.sort(lengths)
+    ranks = np.arange(1, len(ordered) + 1) / len(ordered)
+    return float(np.sum(ordered * np.diff(np.concatenate([[0.0], ranks**batch]))))
+
+
+def reading_size(data: CorpusDataModule) -> tuple[float, int]:
+    """Tokens (padding included) and batches of a reading of the active plan."""
+    lengths = data.evaluation_data().lengths()
+    batches = list(evaluation_batches(lengths, data.eval_batch_size))
+    return float(sum(len(batch) * lengths[batch].max() for batch in batches)), len(batches)
+
+
+def pass_work(data: CorpusDataModule, max_examples: int | None = None) -> Work:
+    """One forward and backward pass over every corpus and test set, without a step.
+
+    Args:
+        data: the datasets, prepared.
+        max_examples: of each dataset; all of them where None.
+    """
+    total = 0.0
+    for name in [*data.corpus_names, *data.test_set_names]:
+        lengths = data.training_examples(name).lengths()
+        part = 1.0 if max_examples is None else min(1.0, max_examples / len(lengths))
+        total += part * float(lengths.sum())
+    return Work(gradient_tokens=total)
+
+
+def times(work: Work, factor: float) -> Work:
+    """So many times the passes."""
+    return replace(work, gradient_tokens=work.gradient_tokens * factor)

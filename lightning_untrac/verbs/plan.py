@@ -1,0 +1,252 @@
+"""``untrac plan``: what every method would take, before anything runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+from torch.utils.data import DataLoader
+
+from lightning_untrac.attribution import METHODS, SCORINGS, LeaveOut
+from lightning_untrac.attribution.costs import episode_work, pass_work, times
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.data.loading import Concatenation
+from lightning_untrac.functional.costs import Speeds, Work, duration, seconds_of, straight_line
+from lightning_untrac.modules import Unlearning
+from lightning_untrac.verbs.parsing import Parsed, parse
+from lightning_untrac.verbs.phase import Intent, Phase
+from lightning_untrac.verbs.run_folder import RunFolder, peak_memory_mb
+from lightning_untrac.verbs.trace import use_saved_model
+
+STEP = "plan"
+WARM_UP, REPEATS = 1, 3
+"""Batches that are run before any is timed, and batches that are timed, of each of two sizes."""
+
+
+@dataclass
+class PlanOptions:
+    """Measure a few batches and say how long and how much memory every method would take, before anything runs.
+
+    Attributes:
+        output: the output folder that is meant; its ``model/`` is measured unless ``model.name_or_path`` is given.
+        methods: separated by commas; all of them where None.
+        seeds: as for ``trace``.
+        steps: optimizer steps of an episode of methods that unlearn; their own default where None.
+        readings: as for ``trace``.
+        max_examples: as for ``trace``.
+    """
+
+    output: str
+    methods: str | None = None
+    seeds: list[int] = field(default_factory=lambda: [0])
+    steps: int | None = None
+    readings: int | list[int] = 8
+    max_examples: int | None = None
+
+
+@dataclass
+class Estimate:
+    """What a method would take.
+
+    Attributes:
+        method: its name.
+        seconds: without starting up.
+        work: what there is to do.
+    """
+
+    method: str
+    seconds: float
+    work: Work
+
+
+def arguments(argv: Sequence[str]) -> Parsed:
+    """Read the verb's arguments."""
+    return parse(STEP, PlanOptions, argv, Unlearning)
+
+
+def intent(parsed: Parsed) -> Intent:
+    """What the verb is going to do, and what is wrong with its options."""
+    known = [*METHODS, *SCORINGS, LeaveOut.method]
+    asked = _asked(parsed.options.methods)
+    unknown = [f"methods: {name!r} is unknown; there are {', '.join(known)}" for name in asked if name not in known]
+    return Intent(STEP, EpisodePlan("each_corpus", parsed.options.seeds), unknown)
+
+
+def _asked(methods: str | None) -> list[str]:
+    every = [*METHODS, LeaveOut.method, *SCORINGS]
+    return every if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+
+
+@rank_zero_only
+def main(argv: Sequence[str]) -> None:
+    """Run the verb."""
+    parsed = arguments(argv)
+    options: PlanOptions = parsed.options
+    asked = intent(parsed)
+    use_saved_model(parsed.config, options.output, "model")
+    phase = Phase(parsed, STEP, kind="each_corpus")
+    phase.check(asked.plan, asked.problems)
+    before = peak_memory_mb()
+    speeds, device_mb = measure(phase)
+    trained: dict[str, Any] = RunFolder(options.output).read_json("pretrain.json", {})
+    estimates = [
+        Estimate(method, seconds_of(work, speeds), work)
+        for method in _asked(options.methods)
+        if (work := work_of(method, phase, options, trained.get("steps"))) is not None
+    ]
+    devices = phase.build_trainer(logger=False).world_size
+    _show(estimates, speeds, devices, device_mb or peak_memory_mb() - before, parsed)
+
+
+def work_of(method: str, phase: Phase, options: PlanOptions, training_steps: int | None) -> Work | None:
+    """The work of a method; None where it can't be known (retraining of a model that was not trained here).
+
+    Args:
+        method: its name.
+        phase: with prepared data.
+        options: the verb's.
+        training_steps: what ``pretrain`` took.
+    """
+    data = phase.data
+    if method in SCORINGS:
+        return times(pass_work(data, options.max_examples), SCORINGS[method].gradient_passes)
+    attribution = METHODS.get(method, LeaveOut)
+    if method == LeaveOut.method:
+        if training_steps is None:
+            return None
+        before, data.batch_size = data.batch_size, _training_batch_size(options.output) or data.batch_size
+        try:
+            return episode_work(data, EpisodePlan("leave_one_out", options.seeds, steps=training_steps), 1)
+        finally:
+            data.batch_size = before
+    plan = EpisodePlan(attribution.kind, options.seeds, steps=options.steps)
+    return episode_work(data, plan, options.readings, fits=len(options.seeds))
+
+
+def _training_batch_size(output: str) -> int | None:
+    """Examples of a step of the training that was run in a folder, on one device."""
+    path = Path(output) / "pretrain.yaml"
+    if not path.is_file():
+        return None
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    accumulated = config.get("trainer", {}).get("accumulate_grad_batches") or 1
+    size = config.get("data", {}).get("batch_size")
+    return size * accumulated if size else None
+
+
+def measure(phase: Phase) -> tuple[Speeds, float | None]:
+    """Time a few steps and readings of two sizes on one device, and the copy of the weights.
+
+    Args:
+        phase: whose model, data, optimizer and precision are measured; its weights are not kept.
+
+    Returns:
+        The speeds, and the peak memory of the device in MiB (None on a CPU, where the process' own tells).
+    """
+    module, data = phase.build_module(), phase.data
+    trainer = phase.build_trainer(logger=False)
+    device = trainer.strategy.root_device
+    precision = trainer.precision_plugin
+    module.configure_model()
+    module.to(device)
+    module.eval()
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer: Any = module.optimizer(parameters)
+
+    def step(batch: Any) -> None:
+        with precision.forward_context():
+            loss = module.objective(batch)
+        loss.backward()
+
+    def read(batch: Any) -> None:
+        with torch.inference_mode(), precision.forward_context():
+            module(batch)
+
+    def update() -> None:
+        optimizer.step()
+
+    def copy() -> None:
+        for parameter in parameters:
+            parameter.detach().clone()
+
+    backward, reading = [], []
+    largest = min(data.eval_batch_size, 16)
+    for size in (1, largest):
+        for number, batch in enumerate(_batches(phase, size, device)):
+            tokens = float(batch["input_ids"].numel())
+            seconds = _timed(lambda batch=batch: step(batch), device)
+            pair = (tokens, seconds), (tokens, _timed(lambda batch=batch: read(batch), device))
+            if number >= WARM_UP:
+                backward.append(pair[0])
+                reading.append(pair[1])
+    _timed(update, device)
+    fixed, per_token = straight_line(*map(list, zip(*backward, strict=True)))
+    updating = min(_timed(update, device) for _ in range(REPEATS))
+    per_batch, per_read_token = straight_line(*map(list, zip(*reading, strict=True)))
+    peak = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
+    return Speeds(fixed + updating, per_token, per_batch, per_read_token, _timed(copy, device)), peak
+
+
+def _batches(phase: Phase, size: int, device: torch.device) -> Iterator[Any]:
+    data = phase.data
+    examples = Concatenation([data.training_examples(data.corpus_names[0])])
+    count = min(size, len(examples))
+    order = [[(start + i) % len(examples) for i in range(count)] for start in range(WARM_UP + REPEATS)]
+    for batch in DataLoader(examples, batch_sampler=order, **data.loader_options()):
+        yield {name: value.to(device) if hasattr(value, "to") else value for name, value in batch.items()}
+
+
+def _timed(call: Any, device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def cheaper_direction(estimates: Sequence[Estimate]) -> str:
+    """Which direction takes less time, as a sentence; empty where only one was asked for."""
+    known = {estimate.method: estimate.seconds for estimate in estimates}
+    if not {"untrac", "untrac_inv"} <= known.keys():
+        return ""
+    first, second = sorted(("untrac", "untrac_inv"), key=known.__getitem__)
+    return f"{first} is the cheaper direction: {duration(known[first])} against {duration(known[second])}"
+
+
+def _show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, memory_mb: float, parsed: Parsed) -> None:
+    console = Console()
+    table = Table(title="What each method would take", title_justify="left")
+    for name in ("method", "time", "episodes", "steps", "readings"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for estimate in sorted(estimates, key=lambda estimate: estimate.seconds):
+        work = estimate.work
+        counts = [str(number or "") for number in (work.episodes, work.steps, work.readings)]
+        table.add_row(estimate.method, duration(estimate.seconds / devices), *counts)
+    console.print(table)
+    shared = f", shared out over {devices} devices" if devices > 1 else ""
+    console.print(
+        f"measured: {1e3 * speeds.step:.1f} ms an optimizer step and {1e6 * speeds.step_token:.1f} us a token of it, "
+        f"{1e6 * speeds.reading_token:.1f} us a token read{shared}; about {memory_mb:.0f} MiB at batches of "
+        f"{min(parsed.config.data.eval_batch_size, 16)}; starting up is not counted",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if line := cheaper_direction(estimates):
+        console.print(line, soft_wrap=True, highlight=False)
+    missing = {LeaveOut.method} & set(_asked(parsed.options.methods)) - {e.method for e in estimates}
+    if missing:
+        console.print(
+            f"leave_out: {Path(parsed.options.output)} has no pretrain.json, so how long training took is not known",
+            soft_wrap=True,
+            highlight=False,
+        )

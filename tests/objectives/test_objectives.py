@@ -1,0 +1,80 @@
+"""Objectives against closed forms, on a tiny model and in whole episodes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_untrac import LanguageModule
+from lightning_untrac.objectives import ClampedAscent, Descent, GradientAscent, KLToUniform
+
+
+@pytest.fixture
+def module(model_folders: Any) -> LanguageModule:
+    module = LanguageModule(model_folders("gpt2", "float64"), dtype="float64", dropout=False)
+    module.configure_model()
+    return module
+
+
+@pytest.fixture
+def batch() -> Any:
+    ids = torch.tensor([[10, 20, 30, 40], [11, 21, 31, 0]])
+    labels = ids.clone()
+    labels[1, 3] = -100
+    return {"input_ids": ids, "labels": labels, "attention_mask": (labels != -100).long()}
+
+
+def test_descent_is_the_loss_and_ascent_its_opposite(module: Any, batch: Any) -> None:
+    loss = module.mean_loss(batch)
+    assert Descent()(module, batch) == loss
+    assert GradientAscent()(module, batch) == -loss
+
+
+def test_clamped_ascent_is_ascent_up_to_the_cap_and_has_no_gradient_above(module: Any, batch: Any) -> None:
+    loss = module.mean_loss(batch).item()
+    assert ClampedAscent(cap=loss + 1)(module, batch) == -loss
+    above = ClampedAscent(cap=loss - 1)(module, batch)
+    above.backward()
+    assert above.item() == pytest.approx(1 - loss)
+    assert all(not p.grad.any() for p in module.parameters() if p.grad is not None)
+
+
+def test_the_default_cap_is_a_uniform_guess(module: Any, batch: Any) -> None:
+    module.mean_loss = lambda batch: torch.tensor(100.0)
+    assert float(ClampedAscent()(module, batch)) == pytest.approx(-math.log(module.vocabulary_size))
+
+
+def test_a_cap_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        ClampedAscent(cap=0)
+
+
+def test_kl_to_uniform_is_the_divergence_at_the_targets(module: Any, batch: Any) -> None:
+    logits, targets = module(batch)
+    expected = []
+    for row in range(2):
+        for place in range(4):
+            if targets[row, place] != -100:
+                p = logits[row, place].softmax(-1)
+                expected.append((p * (p * len(p)).log()).sum().item())
+    assert len(expected) == 5
+    assert KLToUniform()(module, batch).item() == pytest.approx(sum(expected) / 5, rel=1e-10)
+
+
+def test_a_model_that_knows_nothing_is_at_the_bottom(module: Any, batch: Any) -> None:
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+    assert KLToUniform()(module, batch).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("objective", [ClampedAscent(cap=6.5), KLToUniform()])
+def test_long_episodes_stay_bounded(trace: Any, objective: Any) -> None:
+    _, rows, _ = trace(
+        module_options={"unlearning_objective": objective}, steps=30, optimizer=lambda p: torch.optim.Adam(p, lr=1e-2)
+    )
+    final = [row for row in rows if row.final]
+    assert all(row.status == "ok" and row.loss_after < 10 for row in final)

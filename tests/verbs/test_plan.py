@@ -1,0 +1,64 @@
+"""What a trace would take, from a few measured batches."""
+
+from __future__ import annotations
+
+import pytest
+
+from lightning_untrac.attribution.costs import episode_work, pass_work
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.functional.costs import Speeds, Work, seconds_of, straight_line
+
+
+def test_work_of_episodes_counts_what_a_trace_does(make_data, model_folders):
+    from lightning_untrac import Unlearning
+
+    data = make_data(batch_size=4)
+    data.prepare(Unlearning(model_folders("llama")))
+    work = episode_work(data, EpisodePlan("each_corpus", (0, 1)), 2, fits=2)
+    assert work.episodes == 6
+    assert work.steps == 2 * (3 + 3 + 3)  # of 12, 9 and 10 examples
+    assert work.readings == 2 + 2 * (2 + 2 + 2)
+    lengths = [data.tokenized_test_sets[name].lengths() for name in data.test_set_names]
+    assert sum(map(sum, lengths)) <= work.reading_tokens <= 10 * max(map(max, lengths))
+    tokens = sum(data.tokenized_corpora[name].input_ids.num_tokens for name in data.corpus_names)
+    assert work.step_tokens > 2 * tokens * 0.9
+    assert data.plan is None
+
+
+def test_a_done_episode_costs_nothing(make_data, model_folders):
+    from lightning_untrac import Unlearning
+
+    data = make_data(batch_size=4)
+    data.prepare(Unlearning(model_folders("llama")))
+    whole = episode_work(data, EpisodePlan("each_corpus"), 1)
+    part = episode_work(data, EpisodePlan("each_corpus", done=frozenset({("birds", 0)})), 1)
+    assert (whole.episodes, part.episodes) == (3, 2)
+    assert part.step_tokens < whole.step_tokens
+    assert pass_work(data, 1).gradient_tokens < pass_work(data).gradient_tokens
+
+
+def test_seconds_are_linear_in_the_work():
+    speeds = Speeds(0.01, 1e-4, 0.002, 1e-5, 0.5)
+    one = seconds_of(Work(1, 10, 1000.0, 2, 300.0, 3), speeds)
+    assert one == pytest.approx(0.1 + 0.1 + 2 * (0.006 + 0.003) + 0.5)
+    assert seconds_of(Work(2, 20, 2000.0, 4, 300.0, 3), speeds) == pytest.approx(2 * one)
+
+
+@pytest.mark.parametrize("line", [(0.2, 0.01), (0.0, 0.5)])
+def test_a_line_is_found_again(line):
+    fixed, slope = line
+    sizes = [1.0, 1.0, 8.0, 8.0]
+    assert straight_line(sizes, [fixed + slope * size for size in sizes]) == pytest.approx(line, abs=1e-9)
+
+
+def test_the_command(untrac, config, tmp_path):
+    ran = untrac("plan", "--config", config(), "--output", tmp_path / "out", "--methods", "untrac,untrac_inv,graddot")
+    assert ran.code == 0, ran.text
+    assert "is the cheaper direction" in ran.text
+    assert "graddot" in ran.text
+    assert not (tmp_path / "out" / "influence.parquet").exists()
+    unknown = untrac("plan", "--config", config(), "--output", tmp_path / "out", "--methods", "zz")
+    assert unknown.code == 2
+    assert "methods: 'zz' is unknown" in unknown.text
+    retraining = untrac("plan", "--config", config(), "--output", tmp_path / "out", "--methods", "leave_out,untrac")
+    assert "has no pretrain.json" in retraining.text
