@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -64,3 +65,16 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in DELIBERATE:
         warnings.filterwarnings("ignore", message)
+    if warnings.formatwarning is not _plain_format:
+        global _libraries_format
+        _libraries_format, warnings.formatwarning = warnings.formatwarning, _plain_format
+
+
+_libraries_format = warnings.formatwarning
+
+
+def _plain_format(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:
+    """Our own warnings are said to the user, without the line of code that says them."""
+    if category.__module__.startswith("lightning_untrac"):
+        return f"untrac: warning: {message}\n"
+    return _libraries_format(message, category, *where, **more)
