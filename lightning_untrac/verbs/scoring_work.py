@@ -25,7 +25,7 @@ def scoring_intent(parsed: Parsed) -> Intent:
     problems = list(scoring().problems())
     problems += [
         f"{name}: {options.method} has no episodes; leave it out, or trace with other methods by themselves"
-        for name in ("steps", "passes", "examples", "shard", "ray")
+        for name in ("steps", "passes", "examples", "shard", "ray", "read_at_own_rise")
         if getattr(options, name)
     ]
     # The plan of UnTrac has the same needs: corpora, test sets and seeds.
