@@ -163,7 +163,6 @@ def agreements(case: Case) -> list[Agreement]:
     found = []
     for method in methods_of(table):
         if method == "leave_out":
-            step = "leave-out"
             continue
         step = f"trace-{method}"
         matrix = influence_matrix(table, method, corpora=list(truth.corpora), test_sets=list(truth.test_sets))
@@ -186,6 +185,20 @@ def agreements(case: Case) -> list[Agreement]:
                 )
             )
     return found
+
+
+def ceiling(cases: list[Case]) -> float:
+    """Mean Pearson between the truths of different models: what no method that knows one of them could beat by much."""
+    from lightning_untrac.results import InfluenceStore, influence_matrix
+
+    truths = [influence_matrix(InfluenceStore(case.output).table(), "leave_out") for case in cases]
+    found = [
+        pearsonr(one.values[:, column], other.values[:, column])[0]
+        for index, one in enumerate(truths)
+        for other in truths[:index]
+        for column in range(one.values.shape[1])
+    ]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def interval(values: np.ndarray, groups: np.ndarray, resamples: int = 2000) -> tuple[float, float]:
@@ -227,24 +240,28 @@ def draw(found: list[Agreement], kinds: list[tuple[str, str, float]], path: Path
     """Quality against cost, a panel a setting; the line joins the methods that nothing cheaper beats."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 4), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(1, len(kinds), figsize=(3.6 * len(kinds) + 2, 4), squeeze=False, sharey=True)
+    methods = sorted({one.method for one in found})
+    styles = {name: (f"C{index % 10}", "osD^vP*X"[index // 2 % 8]) for index, name in enumerate(methods)}
     for axis, (setting, model, rate) in zip(axes[0], kinds, strict=True):
-        points = {}
+        points: dict[str, list[tuple[float, float]]] = {}
         for one in found:
             if (one.setting, one.model, one.learning_rate) == (setting, model, rate):
                 points.setdefault(one.method, []).append((one.seconds, one.pearson))
         means = sorted((np.mean([s for s, _ in v]), np.mean([p for _, p in v]), name) for name, v in points.items())
         front: list[tuple[float, float]] = []
         for seconds, pearson, name in means:
-            best = not front or pearson > front[-1][1]
-            front += [(seconds, pearson)] if best else []
-            axis.plot(seconds, pearson, "o", color="tab:blue" if best else "0.6")
-            axis.annotate(name, (seconds, pearson), xytext=(4, 3), textcoords="offset points", fontsize=8,
-                          color="black" if best else "0.4")  # fmt: skip
-        axis.plot(*zip(*front, strict=True), color="tab:blue", linewidth=1)
+            front += [(seconds, pearson)] if not front or pearson > front[-1][1] else []
+            colour, marker = styles[name]
+            axis.plot(seconds, pearson, marker, color=colour, label=name, markersize=7)
+        axis.plot(*zip(*front, strict=True), color="0.3", linewidth=1, zorder=0)
         axis.set(xscale="log", xlabel="seconds", title=f"{setting}, {model}" + (f", lr x{rate:g}" if rate != 1 else ""))
+        axis.grid(color="0.92")
     axes[0][0].set_ylabel("mean Pearson with retraining")
-    figure.tight_layout()
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    ordered = sorted(zip(labels, handles, strict=True))
+    figure.legend([handle for _, handle in ordered], [label for label, _ in ordered], loc="center right", fontsize=8)
+    figure.tight_layout(rect=(0, 0, 1 - 1.6 / (3.6 * len(kinds) + 2), 1))
     figure.savefig(path, dpi=120)
     print(f"\npicture: {path}")
 
@@ -262,6 +279,7 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     found = []
+    cases: list[Case] = []
     for setting in given.settings.split(","):
         for model in given.models.split(","):
             for seed in map(int, given.seeds.split(",")):
@@ -270,8 +288,12 @@ def main() -> None:
                     case.run(given.methods.split(","))
                 if (case.output / "influence.parquet").exists():
                     found += agreements(case)
+                    cases.append(case)
     if found:
         report(found, given.folder)
+        for setting, model in dict.fromkeys((case.setting, case.model) for case in cases):
+            alike = [case for case in cases if (case.setting, case.model) == (setting, model)]
+            print(f"{setting}, {model}: the truths of {len(alike)} models agree to {ceiling(alike):.2f}")
 
 
 if __name__ == "__main__":
