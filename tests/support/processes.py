@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -59,7 +60,8 @@ class Command:
         """Send a signal, if it still runs."""
         if self.process.is_alive():
             assert self.process.pid is not None
-            os.kill(self.process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.process.pid, number)
 
     def wait(self, seconds: float = 120) -> int:
         """Exit code, negative for a signal; killed with an error after a time."""

@@ -39,7 +39,10 @@ def free_port():
 def kill(command, how=signal.SIGKILL):
     """Send a signal to a command and to whatever it has started."""
     if command.process.is_alive():
-        os.killpg(command.process.pid, how)
+        try:
+            os.killpg(command.process.pid, how)
+        except ProcessLookupError:  # so early that it has no group of its own yet
+            command.signal(how)
     command.process.join(60)
 
 
