@@ -55,7 +55,9 @@ def plot_scatter(matrix: InfluenceMatrix, truth: InfluenceMatrix) -> Figure:
             labels.append([(*points[k], short[corpora[k]]) for k in np.flatnonzero(drawn[:, j])])
             axes.set_title(shorten(test_sets[j], 28), loc="left", fontsize=11, fontweight="bold", pad=20)
         name, reference = method_title(matrix.method), method_title(truth.method).lower()
-        figure.supylabel(f"{name} ({unit_title(matrix.unit)})", fontsize=10)
+        # On a panel's height there is room for a short name and its unit only.
+        gap = "\n" if len(name) > 12 else " "
+        figure.supylabel(f"{name}{gap}({unit_title(matrix.unit)})", fontsize=10)
         figure.supxlabel(f"{reference} ({unit_title(truth.unit)})", fontsize=10)
         if len(corpora) > _MOST_LABELLED:  # not every point will get its name
             add_legend(figure, colours)
