@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.slow
 
 def start(*arguments):
     command = [sys.executable, "-m", "lightning_untrac", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A shell that runs the tests in its background has them ignore Ctrl-C, and a child inherits that.
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=hears)
 
 
 def stop_at(process, marker, how, delay=0.1):
