@@ -89,4 +89,4 @@ def disk_error(error: BaseException) -> BaseException | None:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its class where it has none; of the disk's own where it is to blame."""
     said = disk_error(error) or error
-    return (str(said).strip().splitlines() or [type(said).__name__])[0]
+    return (str(said).strip().splitlines() or [type(said).__name__])[0].rstrip()

@@ -13,9 +13,19 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
-from lightning_untrac.errors import ConfigurationError, UnlearningError, UntracError
+from lightning_untrac.errors import ConfigurationError, UnlearningError, UntracError, raise_if_any
 from lightning_untrac.faults import advice, first_line, is_of_the_disk
 from lightning_untrac.results import ResultsError
+
+
+def keep_going_problems(keep_going: bool, ranks: int) -> list[str]:
+    """Whether failures are to be recorded where the other ranks would wait for one that fails in a collective."""
+    if not keep_going or ranks == 1:
+        return []
+    return [
+        f"keep_going: works on one device, and there are {ranks} ranks, which wait for one that fails; use "
+        "--trainer.devices 1, or leave it out"
+    ]
 
 
 class FailedEpisodesError(UntracError, RuntimeError):
@@ -82,18 +92,12 @@ class Failures:
         return self._watch
 
     def check(self, trainer: L.Trainer) -> None:
-        """Refuse several ranks: where one of them fails, the others wait for it in a collective.
+        """Refuse several ranks.
 
         Raises:
             ConfigurationError: if there are several and failures are to be recorded.
         """
-        if self.keep_going and trainer.world_size > 1:
-            raise ConfigurationError(
-                [
-                    f"keep_going: works on one device, and there are {trainer.world_size} ranks; use "
-                    "--trainer.devices 1, or leave it out"
-                ]
-            )
+        raise_if_any(keep_going_problems(self.keep_going, trainer.world_size))
 
     @contextlib.contextmanager
     def recorded(self, forget: Callable[[str, int], Any]) -> Iterator[None]:

@@ -15,6 +15,7 @@ from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.checks import data_parallel_rank, sampler_problems
 from lightning_untrac.data.collator import Collator, LanguageBatch
+from lightning_untrac.data.datamodule import some_of
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.data.sampling import evaluation_batches, examples_by_share
 from lightning_untrac.data.tokenizers import padding_token
@@ -41,16 +42,10 @@ class EveryDataset(L.LightningDataModule):
         """Names of the datasets, in the order of ``dataset_index``."""
         return [*self.data.corpus_names, *self.data.test_set_names]
 
-    def chosen(self, name: str) -> np.ndarray:
-        """Which blocks or examples of a dataset are read, sorted."""
-        size = len(self.data.training_examples(name))
-        if self.max_examples is None or size <= self.max_examples:
-            return np.arange(size)
-        return np.sort(np.random.default_rng(0).permutation(size)[: self.max_examples])
-
     def examples(self, names: Sequence[str]) -> Concatenation:
         """The chosen examples of some datasets."""
-        return Concatenation([self.data.training_examples(n) for n in names], [self.chosen(n) for n in names])
+        parts = [self.data.training_examples(name) for name in names]
+        return Concatenation(parts, [some_of(part, self.max_examples) for part in parts])
 
     def mixture(self, num_examples: int, seed: int) -> Concatenation:
         """At most so many examples of all corpora, in the proportions in which they are trained on."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lightning_untrac.attribution.scoring import ScoringRun
+from lightning_untrac.data.datamodule import some_of
 
 
 def documents(run: ScoringRun, name: str) -> Iterator[np.ndarray]:
@@ -18,11 +19,9 @@ def documents(run: ScoringRun, name: str) -> Iterator[np.ndarray]:
         name: of a corpus or test set.
     """
     dataset = run.data.tokenized_corpora.get(name) or run.data.tokenized_test_sets[name]
-    order = np.arange(len(dataset))
-    if run.max_examples is not None and len(dataset) > run.max_examples:
-        order = np.sort(np.random.default_rng(0).permutation(len(dataset))[: run.max_examples])
+    drawn = some_of(dataset, run.max_examples)
     two_parts = dataset.input_ids.offsets is not dataset.labels.offsets
-    for index in order:
+    for index in range(len(dataset)) if drawn is None else drawn:
         example = dataset[int(index)]
         yield example["input_ids"]
         if two_parts:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import lightning.pytorch as L
-import numpy as np
 from torch.utils.data import DataLoader
 
 from lightning_untrac.data.checks import data_parallel_rank, sampler_problems
-from lightning_untrac.data.datamodule import CorpusDataModule
+from lightning_untrac.data.datamodule import CorpusDataModule, some_of
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.data.sampling import evaluation_batches
 from lightning_untrac.errors import raise_if_any
@@ -73,10 +72,7 @@ class PassesDataModule(L.LightningDataModule):
 
     def _examples(self, one: DatasetPass) -> Concatenation:
         part = self.data.training_examples(one.dataset)
-        chosen = None
-        if one.max_examples is not None and len(part) > one.max_examples:
-            chosen = np.sort(np.random.default_rng(0).permutation(len(part))[: one.max_examples])
-        return Concatenation([part], [chosen])
+        return Concatenation([part], [some_of(part, one.max_examples)])
 
     def _batches(self, examples: Concatenation, one: DatasetPass) -> Any:
         rank, num_replicas = data_parallel_rank(self.trainer)

@@ -14,12 +14,8 @@ from lightning_untrac.data.config import config_problems
 from lightning_untrac.data.sources import expand
 from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.faults import first_line
 from lightning_untrac.modules import LanguageModule
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without the lines that only make sense below a traceback."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def model_problems(module: LanguageModule) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.results import InfluenceStore, write_table
+from lightning_untrac.verbs.identity import method_of_step
 
 DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several steps' results; ``compare`` and ``report`` make them again."""
@@ -65,7 +66,7 @@ def _discard_rows(folder: Path, step: str) -> None:
 
     from lightning_untrac.results import read_table
 
-    method = {"leave-out": "leave_out"}.get(step, step.removeprefix("trace-"))
+    method = method_of_step(step)
     store = InfluenceStore(folder)
     if store.path.exists():
         table = store.table()

@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from lightning_untrac.attribution import Attribution, EpisodeRun
+from lightning_untrac.attribution.failures import keep_going_problems
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.metrics import DatasetLosses
@@ -99,7 +100,7 @@ def carry_out(work: EpisodeWork) -> None:
         if own.is_done(phase.step, phase.identity):
             say(f"{work.title}, shard {shard}: finished already")
             return
-    phase.check(work.plan, [*work.problems, *_keep_going_problems(work)])
+    phase.check(work.plan, [*work.problems, *keep_going_problems(options.keep_going, phase.replicas)])
     if shard is not None:
         _enter(work, shard, own)
     phase.start(**work.run_fields())
@@ -117,16 +118,6 @@ def carry_out(work: EpisodeWork) -> None:
         if options.ray is not None:
             publish_matrix(options.wandb, phase.folder, method, phase.step)
         show_influences(phase.folder, method, phase.data.corpus_names, phase.data.test_set_names)
-
-
-def _keep_going_problems(work: EpisodeWork) -> list[str]:
-    ranks = work.phase.replicas
-    if not work.options.keep_going or ranks == 1:
-        return []
-    return [
-        f"keep_going: works on one device, and there are {ranks} ranks, which wait for one that fails; use "
-        "--trainer.devices 1, or leave it out"
-    ]
 
 
 def _enter(work: EpisodeWork, shard: Shard, folder: RunFolder) -> None:

@@ -20,8 +20,7 @@ from lightning_untrac.verbs.checks import model_problems
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
 from lightning_untrac.verbs.run_folder import DamageWarning
-from lightning_untrac.verbs.saved_models import files_digest
-from lightning_untrac.verbs.trace import use_saved_model
+from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
 
 STEP = "evaluate"
 TABLE = "losses.parquet"

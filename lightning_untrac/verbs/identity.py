@@ -62,6 +62,16 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix.rstrip("."): value}
 
 
+def method_of_step(step: str) -> str:
+    """What the tables call a step's method.
+
+    Example:
+        >>> method_of_step("trace-untrac_inv"), method_of_step("leave-out")
+        ('untrac_inv', 'leave_out')
+    """
+    return "leave_out" if step == "leave-out" else step.removeprefix("trace-")
+
+
 def with_effective_batch(
     config: dict[str, Any], kind: EpisodeKind, replicas: int, module: LanguageModule
 ) -> dict[str, Any]:

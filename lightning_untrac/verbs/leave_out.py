@@ -19,9 +19,8 @@ from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, run_trainer
 from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
 from lightning_untrac.verbs.run_folder import RunFolder
-from lightning_untrac.verbs.saved_models import files_digest, saved_model
+from lightning_untrac.verbs.saved_models import files_digest, saved_model, use_saved_model
 from lightning_untrac.verbs.shards import shard_problems
-from lightning_untrac.verbs.trace import use_saved_model
 
 STEP = "leave-out"
 

@@ -19,13 +19,13 @@ from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.errors import raise_if_any
+from lightning_untrac.faults import first_line
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import InfluenceStore
 from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems, strategy_problems
 from lightning_untrac.verbs.checks import (
     data_problems,
-    first_line,
     model_problems,
     optimizer_problems,
     source_problems,

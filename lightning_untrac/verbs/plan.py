@@ -24,7 +24,7 @@ from lightning_untrac.modules import Unlearning
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase
 from lightning_untrac.verbs.run_folder import RunFolder, peak_memory_mb
-from lightning_untrac.verbs.trace import use_saved_model
+from lightning_untrac.verbs.saved_models import use_saved_model
 
 STEP = "plan"
 WARM_UP, REPEATS = 1, 3

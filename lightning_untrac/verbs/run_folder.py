@@ -21,7 +21,7 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.results import InfluenceStore, ResultsError, atomic_write_bytes, check_writable
 from lightning_untrac.results.recovery import recover
 from lightning_untrac.verbs.discard import discard
-from lightning_untrac.verbs.identity import comparable, flat
+from lightning_untrac.verbs.identity import comparable, flat, method_of_step
 
 VERSIONED = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "wandb", "peft", "numpy")
 
@@ -174,9 +174,8 @@ class RunFolder:
         """Whether a claim has come to anything: one without a reading is nobody's."""
         if not step.startswith(("trace-", "leave-out")):
             return True
-        method = "leave_out" if step == "leave-out" else step.removeprefix("trace-")
         try:
-            return method in InfluenceStore(self.path).table()["method"].to_pylist()
+            return method_of_step(step) in InfluenceStore(self.path).table()["method"].to_pylist()
         except ResultsError:
             return True
 

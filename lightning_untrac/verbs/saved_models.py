@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.results.checksums import CHECKSUMS, damaged_files, read_checksums
@@ -13,6 +14,24 @@ def saved_model(folder: Path, name: str) -> str | None:
     """Path of a model that an earlier step saved, or None."""
     path = folder / name
     return str(path) if path.is_dir() else None
+
+
+def use_saved_model(config: Any, output: str, name: str) -> Path | None:
+    """Let the model default to one that an earlier step saved in the output folder.
+
+    Args:
+        config: a verb's configuration; its model's path is filled in.
+        output: the output folder.
+        name: of the saved model's folder in it.
+
+    Returns:
+        The local folder of the model that is used, or None for a model of the hub.
+    """
+    settings = config.model.init_args
+    if settings.get("name_or_path") is None and settings.get("config") is None:
+        settings.name_or_path = saved_model(Path(output), name)
+    path = Path(settings.name_or_path) if settings.get("name_or_path") else None
+    return path if path is not None and path.is_dir() else None
 
 
 def files_digest(folder: Path) -> str:

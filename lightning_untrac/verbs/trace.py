@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from lightning.pytorch.cli import OptimizerCallable
 
@@ -24,7 +24,7 @@ from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase
 from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
-from lightning_untrac.verbs.saved_models import files_digest, saved_model
+from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
 from lightning_untrac.verbs.scoring_work import carry_out_scoring, scoring_intent
 from lightning_untrac.verbs.shards import shard_problems
 
@@ -123,10 +123,12 @@ def _rise_problems(options: TraceOptions) -> list[str]:
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parsed = arguments(argv)
-    raise_if_any(problem for method in methods_of(parsed) for problem in method_problems(method))
-    for method in methods_of(parsed):
-        one = with_method(parsed, method)
-        if method in SCORINGS:
+    each = [with_method(parsed, method) for method in methods_of(parsed) or [""]]
+    raise_if_any(problem for one in each for problem in method_problems(one.options.method))
+    if len(each) > 1:  # what is wrong with the last of them must not surface when the others are finished
+        raise_if_any(dict.fromkeys(problem for one in each for problem in intent(one).problems))
+    for one in each:
+        if one.options.method in SCORINGS:
             asked = intent(one)
             phase = _phase(one, asked)
             carry_out_scoring(one, asked, phase, lambda phase=phase: {"asked": _asked(phase)})
@@ -226,18 +228,3 @@ def _asked(phase: Phase) -> str:
         f"Which of {len(data.corpus_names)} corpora ({', '.join(data.corpus_names)}) make "
         f"{phase.module.name_or_path} produce {len(data.test_set_names)} test sets ({', '.join(data.test_set_names)})?"
     )
-
-
-def use_saved_model(config: Any, output: str, name: str) -> Any:
-    """Let the model default to one that an earlier step saved in the output folder.
-
-    Returns:
-        The local folder of the model that is used, or None for a model of the hub.
-    """
-    from pathlib import Path
-
-    settings = config.model.init_args
-    if settings.get("name_or_path") is None and settings.get("config") is None:
-        settings.name_or_path = saved_model(Path(output), name)
-    path = Path(settings.name_or_path) if settings.get("name_or_path") else None
-    return path if path is not None and path.is_dir() else None

@@ -22,9 +22,8 @@ from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
-from lightning_untrac.verbs.saved_models import files_digest
+from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
 from lightning_untrac.verbs.surroundings import say
-from lightning_untrac.verbs.trace import use_saved_model
 
 
 @dataclass

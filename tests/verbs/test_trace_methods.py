@@ -60,3 +60,19 @@ def test_what_does_not_go_with_a_rise_is_said_at_once(untrac, config, tmp_path):
     assert "give nats per token above 0" in ran.text
     assert "continuation unlearns nothing that could rise" in ran.text
     assert "leave out `examples`" in untrac(*trace, "0.1", "--method", "untrac_inv", "--examples").text
+
+
+def test_what_is_wrong_with_a_later_method_is_said_before_the_first_begins(untrac, config, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_untrac.attribution.scoring.find_spec", lambda name: None)
+    options = ("trace", "--config", config(), "--output", tmp_path / "out", "--steps", "2", "--method")
+    ran = untrac(*options, "untrac,bm25")
+    assert ran.code == 2
+    assert "method bm25: needs the package bm25s" in ran.text
+    assert "steps: bm25 has no episodes" in ran.text
+    assert not (tmp_path / "out" / "influence.parquet").exists()
+
+
+def test_no_method_at_all(untrac, config, tmp_path):
+    ran = untrac("trace", "--config", config(), "--output", tmp_path / "out", "--method", ",")
+    assert ran.code == 2
+    assert "method: '' is unknown; there are untrac" in ran.text
