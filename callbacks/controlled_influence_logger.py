@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 from typing_extensions import override
 
@@ -50,7 +49,7 @@ class ControlledInfluenceLogger(InfluenceLogger):
     def needs_control(self, test_sets: Sequence[str]) -> bool:
         """Whether the control is still to be run; where it is not, its losses are read from the table."""
         if self.store is not None and not self.control:
-            self.control = stored_control(self.store, self.method, self.seed, test_sets)
+            self.control = stored_control(self.store, self.method, self.seed, test_sets, self.readout)
         return not self.control
 
     @override
@@ -85,23 +84,17 @@ class ControlledInfluenceLogger(InfluenceLogger):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        control = [(*key, [values.tolist() for values in losses]) for key, losses in self.control.items()]
+        control = [(*key, losses.as_lists()) for key, losses in self.control.items()]
         return {**super().state_dict(), "control": control}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self.control = {(seed, step): losses_of(lists) for seed, step, lists in state_dict["control"]}
-
-
-def losses_of(lists: Sequence[Sequence[float]]) -> DatasetLosses:
-    """Losses of several datasets from plain lists, in the order of the fields of ``DatasetLosses``."""
-    dtypes = (torch.float64, torch.float64, torch.int64, torch.int64)
-    return DatasetLosses(*(torch.tensor(values, dtype=dtype) for values, dtype in zip(lists, dtypes, strict=True)))
+        self.control = {(seed, step): DatasetLosses.of_lists(lists) for seed, step, lists in state_dict["control"]}
 
 
 def stored_control(
-    store: InfluenceStore, method: str, seed: int, test_sets: Sequence[str]
+    store: InfluenceStore, method: str, seed: int, test_sets: Sequence[str], readout: Readout = "difference"
 ) -> dict[tuple[int, int], DatasetLosses]:
     """The control's losses by (seed, step), from the rows of a finished episode of this seed.
 
@@ -110,6 +103,7 @@ def stored_control(
         method: name in the tables.
         seed: of the episodes.
         test_sets: names of the evaluated datasets, in order.
+        readout: with which the rows were written.
 
     Returns:
         Nothing where no episode is finished, or none was read on all these test sets.
@@ -125,9 +119,26 @@ def stored_control(
         return {}
     fields = ("loss_before", "example_loss_before", "num_tokens", "num_examples")
     return {
-        (seed, step): losses_of([[getattr(rows[name], field) for name in test_sets] for field in fields])
+        (seed, step): DatasetLosses.of_lists(
+            [
+                *([getattr(rows[name], field) for name in test_sets] for field in fields),
+                _stored_parts(rows, test_sets, readout),
+            ]
+        )
         for step, rows in readings.items()
     }
+
+
+def _stored_parts(rows: dict[str, InfluenceRow], test_sets: Sequence[str], readout: Readout) -> list[Any] | None:
+    """The parts of the losses before, as ``DatasetLosses`` has them; zeros stand for those of the other readouts."""
+    found = []
+    for name in test_sets:
+        sums, weights = rows[name].part_losses_before, rows[name].part_weights
+        if sums is None or weights is None:
+            return None
+        nothing = [0.0] * len(sums)
+        found.append([nothing, sums, nothing, weights] if readout == "example" else [sums, nothing, weights, nothing])
+    return found
 
 
 def _is_control(trainer: L.Trainer) -> bool:

@@ -92,8 +92,7 @@ class InfluenceLogger(Callback):
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        losses: DatasetLosses = pl_module.dataset_losses.losses()  # type: ignore[union-attr, operator]
-        losses = DatasetLosses(*(values.cpu() for values in losses))
+        losses: DatasetLosses = pl_module.dataset_losses.losses().cpu()  # type: ignore[union-attr, operator]
         if trainer.sanity_checking:
             if self._measures_baseline:
                 self.baseline = losses
@@ -141,6 +140,7 @@ class InfluenceLogger(Callback):
         if losses_before is None:
             return
         status: Any = getattr(module, "episode_status", "ok")
+        final = bool(trainer.is_last_batch) or getattr(module, "episode_ended", False)
         rows = []
         names = data.evaluation_names
         for index, name in enumerate(names):
@@ -154,7 +154,7 @@ class InfluenceLogger(Callback):
                     test_set=episode.dataset if inverse else name,
                     seed=episode.seed,
                     step=step,
-                    final=bool(trainer.is_last_batch) or getattr(module, "episode_ended", False),
+                    final=final,
                     influence=read_out(*pair, self.readout),
                     unit=READOUTS[self.readout],
                     loss_before=before[0],
@@ -165,6 +165,7 @@ class InfluenceLogger(Callback):
                     num_examples=int(after.num_examples[index]),
                     seconds=time.perf_counter() - self._episode_start,
                     status="nonfinite" if status == "ok" and not math.isfinite(now[0]) else status,
+                    **(_parts(losses_before, after, index, self.readout) if final else {}),
                 )
             )
         self.rows += rows
@@ -190,19 +191,27 @@ class InfluenceLogger(Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        baseline = None if self.baseline is None else [values.tolist() for values in self.baseline]
+        baseline = None if self.baseline is None else self.baseline.as_lists()
         return {"rows": [row.as_dict() for row in self.rows], "baseline": baseline}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        import torch
-
         self.rows = [InfluenceRow(**row) for row in state_dict["rows"]]
         if state_dict["baseline"] is not None:
-            dtypes = (torch.float64, torch.float64, torch.int64, torch.int64)
-            pairs = zip(state_dict["baseline"], dtypes, strict=True)
-            self.baseline = DatasetLosses(*(torch.tensor(values, dtype=dtype) for values, dtype in pairs))
+            self.baseline = DatasetLosses.of_lists(state_dict["baseline"])
 
 
 def _losses(losses: DatasetLosses, index: int) -> tuple[float, float]:
     return float(losses.token_loss[index]), float(losses.example_loss[index])
+
+
+def _parts(before: DatasetLosses, after: DatasetLosses, index: int, readout: Readout) -> dict[str, list[float]]:
+    """What an interval is drawn from: sums of the losses behind an influence, and their weights, by random parts."""
+    if before.parts is None or after.parts is None:
+        return {}
+    sums, weights = (1, 3) if readout == "example" else (0, 2)
+    return {
+        "part_losses_before": before.parts[index, sums].tolist(),
+        "part_losses_after": after.parts[index, sums].tolist(),
+        "part_weights": after.parts[index, weights].tolist(),
+    }

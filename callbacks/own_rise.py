@@ -109,8 +109,14 @@ class OwnRise(Callback):
             return now
         low, high = self._rises
         share = (self.target - low) / (high - low)
-        token_loss, example_loss = (old + share * (new - old) for old, new in zip(before[:2], now[:2], strict=True))
-        return now._replace(token_loss=token_loss, example_loss=example_loss)
+        # Tokens and examples are as many in both, so that their line is level.
+        token_loss, example_loss, parts = (
+            None if old is None or new is None else old + share * (new - old)
+            for old, new in (
+                (getattr(before, name), getattr(now, name)) for name in ("token_loss", "example_loss", "parts")
+            )
+        )
+        return now._replace(token_loss=token_loss, example_loss=example_loss, parts=parts)
 
     @torch.no_grad()
     def _own_loss(self, trainer: L.Trainer, module: Any) -> float:
@@ -121,6 +127,7 @@ class OwnRise(Callback):
         with trainer.precision_plugin.val_step_context():
             for batch in data.sample_dataloader(data.current_episode.dataset, self.max_examples):
                 sums, counts = example_losses(*module(trainer.strategy.batch_to_device(batch)))
-                metric.update(sums, counts, batch["dataset_index"].to(module.device))
+                index = (batch[key].to(module.device) for key in ("dataset_index", "example_index"))
+                metric.update(sums, counts, *index)
         module.model.train(was_training)
         return float(metric.losses().token_loss[0])

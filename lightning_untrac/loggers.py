@@ -127,8 +127,11 @@ class SafeWandbLogger(WandbLogger):
         import pandas as pd
         import wandb
 
-        logged: dict[str, Any] = {
-            key: wandb.Table(dataframe=pd.read_parquet(path)) for key, path in tables.items() if path.is_file()
+        from lightning_untrac.results.schema import PARTS
+
+        frames = {key: pd.read_parquet(path) for key, path in tables.items() if path.is_file()}
+        logged: dict[str, Any] = {  # a cell of 64 numbers is nothing to look at
+            key: wandb.Table(dataframe=frame.drop(columns=PARTS, errors="ignore")) for key, frame in frames.items()
         }
         logged |= {f"plots/{picture.stem}": wandb.Image(str(picture)) for picture in pictures}
         self.experiment.log(logged)

@@ -11,15 +11,18 @@ from lightning_untrac.functional.loss import (
     uniform_guess_loss,
 )
 from lightning_untrac.functional.overlap import bhattacharyya, ngram_frequencies
+from lightning_untrac.functional.parts import NUM_PARTS, part_of
 
 __all__ = [
     "IGNORE_INDEX",
+    "NUM_PARTS",
     "READOUTS",
     "Readout",
     "bhattacharyya",
     "example_losses",
     "mean_token_loss",
     "ngram_frequencies",
+    "part_of",
     "read_out",
     "shift_labels_left",
     "sum_by_dataset",

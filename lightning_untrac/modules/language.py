@@ -241,7 +241,7 @@ class LanguageModule(TokenWeightedTraining):
         """
         assert self.dataset_losses is not None
         loss_sums, num_tokens = example_losses(*self(batch))
-        self.dataset_losses.update(loss_sums, num_tokens, batch["dataset_index"])
+        self.dataset_losses.update(loss_sums, num_tokens, batch["dataset_index"], batch["example_index"])
         return {"loss_sums": loss_sums, "num_tokens": num_tokens}
 
     @override

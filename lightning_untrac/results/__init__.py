@@ -6,7 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_untrac.results.chance import verdicts
     from lightning_untrac.results.comparison import ceiling_name, compare
+    from lightning_untrac.results.interval_plot import plot_intervals
     from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
     from lightning_untrac.results.ordering import in_configured_order
     from lightning_untrac.results.panels import plot_trajectory
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         write_table,
     )
     from lightning_untrac.results.terminal import comparison_table, losses_table, matrix_table
+    from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 
 _HOMES = {
     "comparison": ("ceiling_name", "compare"),
@@ -67,7 +70,10 @@ _HOMES = {
         "read_table",
         "write_table",
     ),
+    "interval_plot": ("plot_intervals",),
     "terminal": ("comparison_table", "losses_table", "matrix_table"),
+    "uncertainty": ("InfluenceIntervals", "influence_intervals"),
+    "chance": ("verdicts",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -81,6 +87,7 @@ __all__ = [
     "RELATIVE",
     "STATUSES",
     "UNITS",
+    "InfluenceIntervals",
     "InfluenceMatrix",
     "InfluenceRow",
     "InfluenceStore",
@@ -93,16 +100,19 @@ __all__ = [
     "comparison_table",
     "equal_tables",
     "in_configured_order",
+    "influence_intervals",
     "influence_matrix",
     "losses_table",
     "matrix_table",
     "methods_of",
+    "plot_intervals",
     "plot_matrix",
     "plot_scatter",
     "plot_trajectory",
     "read_table",
     "report_warnings",
     "save_plots",
+    "verdicts",
     "write_report",
     "write_table",
 ]

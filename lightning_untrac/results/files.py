@@ -98,6 +98,9 @@ def table_checksum(table: pa.Table) -> str:
             digest.update(pc.fill_null(column, False).cast(pa.uint8()).to_numpy().tobytes())
         elif pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
             digest.update(pc.fill_null(column, pa.scalar(0, field.type)).to_numpy().tobytes())
+        elif pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
+            digest.update(pc.fill_null(pc.list_value_length(column), 0).to_numpy().tobytes())
+            digest.update(pc.list_flatten(column).to_numpy().tobytes())
         else:
             digest.update(repr(column.to_pylist()).encode())
     return digest.hexdigest()

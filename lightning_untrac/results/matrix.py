@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lightning_untrac.results.schema import (
     NATS_PER_TOKEN_MEAN_OF_EXAMPLES,
+    PARTS,
     RELATIVE,
     STATUSES,
     InfluenceRow,
@@ -105,10 +106,16 @@ class InfluenceMatrix:
         return name, value
 
 
-def as_records(rows: pa.Table | Iterable[InfluenceRow]) -> list[dict[str, Any]]:
-    """Rows as plain dicts, whatever they came as."""
+def as_records(rows: pa.Table | Iterable[InfluenceRow], parts: bool = False) -> list[dict[str, Any]]:
+    """Rows as plain dicts, whatever they came as.
+
+    Args:
+        rows: A table or rows.
+        parts: Whether to have the losses by parts too, from a table: they are most of its bytes.
+    """
     if hasattr(rows, "to_pylist"):
-        records: list[dict[str, Any]] = rows.to_pylist()
+        wanted = [name for name in rows.column_names if parts or name not in PARTS]
+        records: list[dict[str, Any]] = rows.select(wanted).to_pylist()
         return records
     return [row.as_dict() for row in rows]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,8 @@ from lightning_untrac.results.style import format_number, method_title, perplexi
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lightning_untrac.results.uncertainty import InfluenceIntervals
 
 _ACTIONS: Final = {
     "untrac": "unlearning it raises the loss",
@@ -59,7 +61,10 @@ def headline_method(methods: Sequence[str], reference: str = "leave_out") -> str
 
 
 def answers(
-    matrix: InfluenceMatrix, truth: InfluenceMatrix | None = None, others: Sequence[InfluenceMatrix] = ()
+    matrix: InfluenceMatrix,
+    truth: InfluenceMatrix | None = None,
+    others: Sequence[InfluenceMatrix] = (),
+    intervals: InfluenceIntervals | None = None,
 ) -> list[Sentence]:
     """One sentence or two a test set: which corpus it comes from most, how much, and whether the others agree.
 
@@ -67,6 +72,7 @@ def answers(
         matrix: Influences of the headline method.
         truth: Those of retraining, if it was run.
         others: Those of other methods; where one names another corpus there is no clear answer.
+        intervals: Those of the headline method, if it has any.
 
     Returns:
         M sentences, in the order of the matrix's columns.
@@ -74,6 +80,10 @@ def answers(
     sentences = []
     for column, (test_set, corpus) in enumerate(zip(matrix.test_sets, matrix.strongest(), strict=True)):
         sentence = _answer(matrix, column, test_set, corpus)
+        if intervals is not None and (rivals := intervals.leaders(test_set)[1:]):
+            names = [part for rival in rivals[:4] for part in (", ", Name(rival))][1:]
+            more = f" and {len(rivals) - 4} more" if len(rivals) > 4 else ""
+            sentence = (*sentence, " By chance alone it could be ", *names, f"{more} as well.")
         against: list[str | Name] = []
         for other in others:
             named = other.strongest()[other.test_sets.index(test_set)] if test_set in other.test_sets else ""
@@ -125,7 +135,10 @@ def _lead(matrix: InfluenceMatrix, test_set: str, value: float) -> Sentence:
 
 
 def doubts(
-    matrices: Sequence[InfluenceMatrix], reference: str = "leave_out", comparison: pa.Table | None = None
+    matrices: Sequence[InfluenceMatrix],
+    reference: str = "leave_out",
+    comparison: pa.Table | None = None,
+    intervals: Mapping[str, InfluenceIntervals] | None = None,
 ) -> list[tuple[str, Sentence]]:
     """Everything in the tables that speaks against taking the numbers at face value.
 
@@ -133,22 +146,36 @@ def doubts(
         matrices: One a method.
         reference: The method that counts as truth.
         comparison: Rows of ``COMPARISON_SCHEMA``, if there are any.
+        intervals: By method, of those that have any.
 
     Returns:
         Pairs of level (``"error"``, ``"warning"`` or ``"info"``) and sentence, the worst first.
     """
     found: list[tuple[str, Sentence]] = []
+    intervals = intervals or {}
     for matrix in matrices:
         found += _flagged(matrix)
-        found += _within_noise(matrix)
+        if matrix.method not in intervals:
+            found += _within_noise(matrix)
         if matrix.num_seeds > 1 and (np.nan_to_num(matrix.std) == 0).all():
             what = (
                 f"{method_title(matrix.method)}: the seeds make no difference, because every batch is a whole dataset."
             )
             found.append(("info", (what,)))
-    single = [method_title(m.method) for m in matrices if m.num_seeds == 1]
+    single = [method_title(m.method) for m in matrices if m.num_seeds == 1 and m.method in intervals]
     if single:
-        found.append(("warning", (f"One seed only for {', '.join(single)}: how much chance moves it is not known.",)))
+        found.append(
+            (
+                "warning",
+                (
+                    f"One seed only for {', '.join(single)}: the intervals know what the choice of examples does, and "
+                    "not what the order of batches does.",
+                ),
+            )
+        )
+    without = [method_title(m.method) for m in matrices if m.method not in intervals]
+    if without:
+        found.append(("info", (f"No intervals for {', '.join(without)}: how much chance moves them is not known.",)))
     found += _disagreements(matrices)
     if all(matrix.method != reference for matrix in matrices):
         found.append(("info", ("No retraining was run, so that nothing here is checked against the truth.",)))

@@ -23,6 +23,7 @@ from lightning_untrac.results.style import (
     shorten_all,
     unit_title,
 )
+from lightning_untrac.results.uncertainty import influence_intervals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,9 +129,11 @@ def save_plots(
         reference: The method that the scatter plots hold the others against.
 
     Returns:
-        The files: ``matrix_<method>.png`` for every method, ``trajectory_<method>.png`` where there are readings at
-        two steps or more, and ``scatter_<method>.png`` where there is a reference.
+        The files: ``matrix_<method>.png`` for every method, ``intervals_<method>.png`` where chance can be told,
+        ``trajectory_<method>.png`` where there are readings at two steps or more, and ``scatter_<method>.png`` where
+        there is a reference.
     """
+    from lightning_untrac.results.interval_plot import plot_intervals
     from lightning_untrac.results.panels import has_trajectory, plot_trajectory
     from lightning_untrac.results.scatter import plot_scatter
 
@@ -142,6 +145,8 @@ def save_plots(
     for method in methods:
         matrix = influence_matrix(table, method)
         paths.append(save_figure(plot_matrix(matrix), plots / f"matrix_{file_name(method)}.png"))
+        if (intervals := influence_intervals(table, method)) is not None:
+            paths.append(save_figure(plot_intervals(intervals), plots / f"intervals_{file_name(method)}.png"))
         if has_trajectory(table, method):
             figure = plot_trajectory(table, method)
             paths.append(save_figure(figure, plots / f"trajectory_{file_name(method)}.png"))

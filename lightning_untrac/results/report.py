@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_untrac.results.chance import chance_title, verdicts
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.files import atomic_write_bytes, read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
@@ -18,6 +19,7 @@ from lightning_untrac.results.plots import save_plots
 from lightning_untrac.results.schema import ResultsError
 from lightning_untrac.results.sections import MEANING, comparison_section, examples_section, matrix_section
 from lightning_untrac.results.style import method_title, seconds_title, unit_title
+from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,7 +103,9 @@ def _config_section(folder: Path) -> str:
     return "".join(parts)
 
 
-def _influence_section(matrices: list[InfluenceMatrix], headline: str, plots: Path) -> str:
+def _influence_section(
+    matrices: list[InfluenceMatrix], intervals: dict[str, InfluenceIntervals], headline: str, plots: Path
+) -> str:
     parts = []
     for matrix in sorted(matrices, key=lambda m: m.method != headline):
         title = method_title(matrix.method)
@@ -112,8 +116,21 @@ def _influence_section(matrices: list[InfluenceMatrix], headline: str, plots: Pa
         )
         drawing = picture_html(picture, f"Heat map of the influences by {title}") if picture.exists() else ""
         parts.append(
-            f'<h3>{escape(title)}</h3><p class="muted small">{escape(caption)}</p>{matrix_section(matrix)}'
+            f'<h3>{escape(title)}</h3><p class="muted small">{escape(caption)}</p>'
+            f"{matrix_section(matrix, intervals.get(matrix.method))}"
             f"<details><summary>As a picture</summary>{drawing}</details>"
+        )
+    return "".join(parts)
+
+
+def _chance_section(intervals: dict[str, InfluenceIntervals], headline: str, plots: Path) -> str:
+    parts = []
+    for method in sorted(intervals, key=lambda name: name != headline):
+        items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in verdicts(intervals[method]))
+        title, chance = method_title(method), chance_title(intervals[method])
+        parts.append(
+            f'<h3>{escape(title)}</h3><p class="muted small">{escape(f"95 % intervals from {chance}")}</p>'
+            f"<ul>{items}</ul>{_pictures(plots, 'intervals', [method], 'Influences with intervals')}"
         )
     return "".join(parts)
 
@@ -127,9 +144,10 @@ def _lead(
     matrix: InfluenceMatrix,
     truth: InfluenceMatrix | None,
     others: list[InfluenceMatrix],
+    intervals: InfluenceIntervals | None,
     notes: list[tuple[str, Sentence]],
 ) -> str:
-    items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in answers(matrix, truth, others))
+    items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in answers(matrix, truth, others, intervals))
     grave = sum(level != "info" for level, _ in notes)
     care = f' <a href="#care">{grave} {"warning" if grave == 1 else "warnings"} to read with this.</a>' if grave else ""
     by = f"Read from {escape(method_title(matrix.method))}, {seeds_title(matrix.num_seeds)}.{care}"
@@ -166,12 +184,14 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     matrices = [influence_matrix(table, method) for method in methods]
     by_method = {matrix.method: matrix for matrix in matrices}
     headline = headline_method(methods, reference)
-    notes = _all_notes(remarks, matrices, reference, comparison)
+    intervals = _intervals(table, methods)
+    notes = _all_notes(remarks, matrices, reference, comparison, intervals)
 
     versions = table_html(("package", "version"), sorted((run.get("versions") or {}).items()))
     sections = [
         ("asked", "What was asked", _asked_section(run)),
-        ("influence", "Influence of each corpus", _influence_section(matrices, headline, plots)),
+        ("influence", "Influence of each corpus", _influence_section(matrices, intervals, headline, plots)),
+        ("chance", "What can be told apart", _chance_section(intervals, headline, plots)),
         ("steps", "Over the steps", _pictures(plots, "trajectory", methods, "Influence over steps")),
         (
             "retraining",
@@ -193,6 +213,7 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
             by_method[headline],
             by_method.get(reference),
             [m for m in matrices if m.method not in (headline, reference)],
+            intervals.get(headline),
             notes,
         ),
         sections,
@@ -209,17 +230,31 @@ def report_warnings(folder: str | os.PathLike[str], reference: str = "leave_out"
     """
     folder = Path(folder)
     table = read_table(folder / "influence.parquet")
-    matrices = [influence_matrix(table, method) for method in methods_of(table)]
+    methods = methods_of(table)
     notes = _all_notes(
-        _json(folder / "notes.json", list), matrices, reference, _optional(folder / "comparison.parquet")
+        _json(folder / "notes.json", list),
+        [influence_matrix(table, method) for method in methods],
+        reference,
+        _optional(folder / "comparison.parquet"),
+        _intervals(table, methods),
     )
     return [plain(sentence) for level, sentence in notes if level != "info"]
 
 
+def _intervals(table: pa.Table, methods: list[str]) -> dict[str, InfluenceIntervals]:
+    found = {method: influence_intervals(table, method) for method in methods}
+    return {method: intervals for method, intervals in found.items() if intervals is not None}
+
+
 def _all_notes(
-    remarks: list[Any], matrices: list[InfluenceMatrix], reference: str, comparison: pa.Table | None
+    remarks: list[Any],
+    matrices: list[InfluenceMatrix],
+    reference: str,
+    comparison: pa.Table | None,
+    intervals: dict[str, InfluenceIntervals],
 ) -> list[tuple[str, Sentence]]:
-    notes = [(_level(remark), (_text(remark),)) for remark in remarks] + doubts(matrices, reference, comparison)
+    notes = [(_level(remark), (_text(remark),)) for remark in remarks]
+    notes += doubts(matrices, reference, comparison, intervals)
     return sorted(notes, key=lambda note: _LEVELS.index(note[0]))
 
 

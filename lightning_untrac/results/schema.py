@@ -27,6 +27,9 @@ RELATIVE: Final = "relative"
 #: Units of influences that come from losses. Rivals such as GradDot say their own unit in the ``unit`` column.
 UNITS: Final[tuple[str, ...]] = (NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES, RELATIVE)
 
+PARTS: Final[tuple[str, ...]] = ("part_losses_before", "part_losses_after", "part_weights")
+"""Columns of ``influence.parquet`` that hold a number for each random part of a dataset's examples."""
+
 INFLUENCE_KEYS: Final[tuple[str, ...]] = ("method", "corpus", "test_set", "seed", "step")
 EXAMPLES_KEYS: Final[tuple[str, ...]] = ("method", "corpus", "test_set", "seed", "example")
 
@@ -57,6 +60,10 @@ class InfluenceRow:
         num_examples: Examples under the losses.
         seconds: Wall-clock time of the episode up to this reading.
         status: ``"ok"``, ``"collapsed"`` or ``"nonfinite"``.
+        part_losses_before: Of final readings, the summed losses before of each random part of the dataset's examples
+            (sums of example means with the readout ``example``); ``None`` where there are none.
+        part_losses_after: The same at this step.
+        part_weights: Target tokens (with the readout ``example``: examples) of each part.
 
     Raises:
         ValueError: If the status is unknown, the step is negative, or an influence that is not finite is called ok.
@@ -81,6 +88,9 @@ class InfluenceRow:
     num_examples: int = 0
     seconds: float = 0.0
     status: Status = "ok"
+    part_losses_before: list[float] | None = None
+    part_losses_after: list[float] | None = None
+    part_weights: list[float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse rows that would look fine and are not."""
@@ -109,13 +119,20 @@ _REQUIRED: Final = frozenset(f.name for f in fields(InfluenceRow)) - {
     "loss_after",
     "example_loss_before",
     "example_loss_after",
+    *PARTS,
 }
 
 
 def _schema(columns: Iterable[tuple[str, str, bool]]) -> pa.Schema:
     import pyarrow as pa
 
-    types = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    types = {
+        "string": pa.string(),
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "bool": pa.bool_(),
+        "floats": pa.list_(pa.float64()),
+    }
     return pa.schema([pa.field(name, types[kind], nullable=nullable) for name, kind, nullable in columns])
 
 
@@ -126,7 +143,12 @@ def influence_schema() -> pa.Schema:
     Returns:
         The schema, with the fields of :class:`InfluenceRow` in their order.
     """
-    kinds = {"int": "int", "float": "float", "bool": "bool"}  # annotations are strings here; the rest is text
+    kinds = {
+        "int": "int",
+        "float": "float",
+        "bool": "bool",
+        "list[float]": "floats",
+    }  # annotations are strings here; the rest is text
     return _schema(
         (f.name, kinds.get(str(f.type).split(" ")[0], "string"), f.name not in _REQUIRED) for f in fields(InfluenceRow)
     )

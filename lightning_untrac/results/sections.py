@@ -14,6 +14,8 @@ from lightning_untrac.results.style import MINUS, format_number, method_title, s
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lightning_untrac.results.uncertainty import InfluenceIntervals
+
 _TAGS = {"collapsed": "collapsed", "nonfinite": "not finite", "missing": "not read"}
 _NUM_EXAMPLES = 10
 
@@ -25,7 +27,9 @@ was unlearned). <strong>Positive</strong>: the corpus helps the model to produce
 higher; 0.69 is twice as high; 2.3 is ten times as high.</p>
 <p>Do not trust a number</p><ul>
 <li>whose cell is flagged: a collapsed model is bad at everything, so that its losses say little about one corpus;</li>
-<li>that lies closer to its neighbour than seeds lie to each other, or that comes from one seed;</li>
+<li>that cannot be told apart from its neighbour, or whose interval holds zero: ± is half of a 95 % interval, of
+what another choice of as many examples, and other seeds where there are several, would have changed. The model's own
+training and the choice of its corpora are not part of it;</li>
 <li>across columns: test sets differ in how far their loss can rise, so that only corpora of one column compare;</li>
 <li>as a share: influences of corpora need not add up to anything;</li>
 <li>of a method that does not agree with retraining on a model and data like yours;</li>
@@ -34,11 +38,12 @@ all influences of a column together.</li></ul>
 """
 
 
-def matrix_section(matrix: InfluenceMatrix) -> str:
+def matrix_section(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None = None) -> str:
     """A matrix as a table whose cells are coloured per column.
 
     Args:
         matrix: K corpora x M test sets.
+        intervals: Its intervals, if it has any; half of each stands beside the number.
 
     Returns:
         The markup.
@@ -55,17 +60,17 @@ def matrix_section(matrix: InfluenceMatrix) -> str:
         for j, scale in enumerate(scales):
             value, flag = float(matrix.values[i, j]), str(matrix.flags[i, j])
             best = " best" if corpus == strongest[j] else ""
-            std = float(matrix.std[i, j])
+            half = math.nan if intervals is None else float(intervals.half_widths[i, j])
             if flag != "ok":
                 tag = f'<span class="tag">{escape(_TAGS.get(flag, flag))}</span>'
                 cells.append(f'<td class="flag{best}">{format_number(value)}{tag}</td>')
                 continue
             share = value / scale if scale else 0.0
             colour = f"rgba(var(--{'hot' if share > 0 else 'cold'}), {abs(share) * 0.55:.3f})"
-            spread = f'<span class="tag">\u00b1 {format_number(std, scale, signed=False)}</span>'
+            spread = f'<span class="tag">\u00b1 {format_number(half, scale, signed=False)}</span>'
             cells.append(
                 f'<td class="cell{best}" style="background: {colour}">{format_number(value, scale)}'
-                f"{spread if math.isfinite(std) else ''}</td>"
+                f"{spread if math.isfinite(half) else ''}</td>"
             )
         rows.append(f'<tr><th scope="row">{escape(corpus)}</th>{"".join(cells)}</tr>')
     return (

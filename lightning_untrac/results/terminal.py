@@ -8,12 +8,16 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from lightning_untrac.results.chance import chance_title, verdicts
 from lightning_untrac.results.comparison import MEAN
 from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.narrative import plain
 from lightning_untrac.results.style import format_number, method_title, scale_of, unit_title
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lightning_untrac.results.uncertainty import InfluenceIntervals
 
 _FLAGS = {"collapsed": "collapsed", "nonfinite": "not finite", "missing": "not read"}
 
@@ -22,14 +26,15 @@ def _table(title: str) -> Table:
     return Table(title=Text(title), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
-def matrix_table(matrix: InfluenceMatrix) -> Table:
+def matrix_table(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None = None) -> Table:
     """A matrix for the terminal: corpora as rows, the strongest of each test set in bold with an arrow.
 
     Args:
         matrix: K corpora x M test sets.
+        intervals: Its intervals, if it has any; half of each stands beside the number.
 
     Returns:
-        The table; flagged cells say what is wrong with them.
+        The table; flagged cells say what is wrong with them, and verdicts stand below.
     """
     seeds = "one seed" if matrix.num_seeds == 1 else f"mean of {matrix.num_seeds} seeds"
     table = _table(f"{method_title(matrix.method)}: influence in {unit_title(matrix.unit)} ({seeds})")
@@ -44,6 +49,8 @@ def matrix_table(matrix: InfluenceMatrix) -> Table:
             flag = str(matrix.flags[i, j])
             value = float(matrix.values[i, j])
             text = format_number(value, scale if flag == "ok" else None)
+            if intervals is not None and intervals.known[i, j]:
+                text += f" \u00b1 {format_number(float(intervals.half_widths[i, j]), scale, signed=False)}"
             if flag != "ok":
                 cells.append(Text(f"{text}\n{_FLAGS.get(flag, flag)}", style="yellow"))
             elif corpus == strongest[j]:
@@ -54,6 +61,9 @@ def matrix_table(matrix: InfluenceMatrix) -> Table:
     caption = "\u25b8 strongest of its column. Positive: the corpus helps the model to produce the test set."
     if (~matrix.usable).any():
         caption += " Flagged cells are not to be trusted."
+    if intervals is not None:
+        caption += f"\n\u00b1 half of a 95 % interval from {chance_title(intervals)}. By these intervals:"
+        caption += "".join(f"\n- {plain(sentence)}" for sentence in verdicts(intervals))
     table.caption = Text(caption)
     return table
 

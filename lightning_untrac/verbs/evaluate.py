@@ -113,7 +113,7 @@ def measure(phase: Phase, module: LanguageModule, examples: str | None = None) -
     )
     run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
     assert module.dataset_losses is not None
-    return DatasetLosses(*(values.cpu() for values in module.dataset_losses.losses())), trainer
+    return module.dataset_losses.losses().cpu(), trainer
 
 
 def loss_rows(

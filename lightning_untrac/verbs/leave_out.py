@@ -145,4 +145,4 @@ def _trained_losses(phase: Phase, plan: EpisodePlan, trained_model: str) -> Data
     trainer = phase.build_trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
     run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
     assert module.dataset_losses is not None
-    return DatasetLosses(*(values.cpu() for values in module.dataset_losses.losses()))
+    return module.dataset_losses.losses().cpu()

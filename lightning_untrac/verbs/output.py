@@ -12,7 +12,10 @@ from rich.console import Console
 
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.results import (
+    InfluenceIntervals,
+    InfluenceMatrix,
     InfluenceStore,
+    influence_intervals,
     influence_matrix,
     matrix_table,
     plot_matrix,
@@ -35,11 +38,19 @@ def matrix_of(folder: RunFolder, method: str, corpora: Sequence[str] = (), test_
     )
 
 
+def intervals_of(folder: RunFolder, matrix: InfluenceMatrix) -> InfluenceIntervals | None:
+    """The intervals of a matrix, in its order; None where its method has none."""
+    return influence_intervals(
+        InfluenceStore(folder.path).table(), matrix.method, corpora=matrix.corpora, test_sets=matrix.test_sets
+    )
+
+
 @rank_zero_only
 def show_influences(folder: RunFolder, method: str, corpora: Sequence[str] = (), test_sets: Sequence[str] = ()) -> None:
     """Print the matrix and where it is."""
     console = Console()
-    console.print(matrix_table(matrix_of(folder, method, corpora, test_sets)))
+    matrix = matrix_of(folder, method, corpora, test_sets)
+    console.print(matrix_table(matrix, intervals_of(folder, matrix)))
     console.print(f"table: {folder.path / 'influence.parquet'}", soft_wrap=True, highlight=False)
 
 

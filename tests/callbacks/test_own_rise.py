@@ -128,12 +128,19 @@ def test_readings_before_the_rise_are_as_they_are(unlearn: Any) -> None:
 
 def test_the_interpolation_leaves_counts_alone() -> None:
     def losses(value: float) -> DatasetLosses:
-        return DatasetLosses(torch.tensor([value]), torch.tensor([value]), torch.tensor([7]), torch.tensor([2]))
+        parts = torch.tensor([[[7 * value], [2 * value], [7.0], [2.0]]])
+        return DatasetLosses(torch.tensor([value]), torch.tensor([value]), torch.tensor([7]), torch.tensor([2]), parts)
 
     rise = OwnRise(0.5)
     rise._rises = (0.0, 2.0)
     read = rise.interpolate(losses(1.0), losses(5.0))
-    assert [values.tolist() for values in read] == [[2.0], [2.0], [7], [2]]
+    assert [values.tolist() for values in read] == [
+        [2.0],
+        [2.0],
+        [7],
+        [2],
+        [[[14.0], [4.0], [7.0], [2.0]]],
+    ]
 
 
 @pytest.mark.parametrize("arguments", [{"target": 0.0}, {"target": float("inf")}, {"max_examples": 0}])

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from lightning_untrac.results import InfluenceStore, ResultsError, influence_matrix, plot_matrix, save_plots
+from lightning_untrac.results import (
+    InfluenceStore,
+    ResultsError,
+    influence_intervals,
+    influence_matrix,
+    plot_intervals,
+    plot_matrix,
+    save_plots,
+)
 from lightning_untrac.results.panels import has_trajectory, plot_trajectory
 from lightning_untrac.results.scatter import plot_scatter
 
@@ -14,6 +22,8 @@ def test_files_and_their_bytes(tmp_path, rows):
     InfluenceStore(tmp_path).append(rows)
     paths = save_plots(tmp_path)
     assert sorted(p.name for p in paths) == [
+        "intervals_leave_out.png",
+        "intervals_untrac.png",
         "matrix_leave_out.png",
         "matrix_untrac.png",
         "scatter_untrac.png",
@@ -90,4 +100,18 @@ def test_everything_flagged_or_constant(tmp_path, make_rows):
     corpora = ("a", "b")
     rows = make_rows(corpora=corpora, flagged=[(m, c, "nonfinite") for m in ("untrac", "leave_out") for c in corpora])
     assert len(save_plots(tmp_path / "bad", rows)) == 5
-    assert len(save_plots(tmp_path / "flat", make_rows(scale=0.0))) == 5
+    assert len(save_plots(tmp_path / "flat", make_rows(scale=0.0))) == 7
+
+
+def test_intervals_have_a_panel_a_test_set_with_the_strongest_on_top(make_rows):
+    intervals = influence_intervals(make_rows(seeds=(0, 1, 2)), "untrac")
+    figure = plot_intervals(intervals)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["toxicity", "bias"]
+    for axes, test_set in zip(figure.axes, ("toxicity", "bias"), strict=True):
+        column = intervals.matrix.test_sets.index(test_set)
+        ranked = [intervals.matrix.corpora[i] for i in np.argsort(-intervals.matrix.values[:, column])]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ranked
+        whiskers = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_linewidth() > 2]
+        ends = {tuple(line.get_xdata()) for line in whiskers}
+        assert ends == set(zip(intervals.low[:, column], intervals.high[:, column], strict=True))
+        assert set(texts(figure)) >= set(intervals.letters(test_set).values())

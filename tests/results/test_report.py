@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -94,7 +95,7 @@ def test_report_is_one_file_that_loads_and_runs_nothing(full):
     assert "http" not in style
     anchors = {value for tag, name, value in page.attributes if tag == "section" and name == "id"}
     assert {value[1:] for tag, name, value in page.attributes if tag == "a"} <= anchors
-    assert page.tags.count("img") == 5
+    assert page.tags.count("img") == 7
 
 
 def test_everything_is_in_it_and_escaped(full):
@@ -124,7 +125,9 @@ def test_everything_is_in_it_and_escaped(full):
 
 
 def test_small_report_and_same_bytes_again(tmp_path, make_rows):
-    fill(tmp_path, make_rows(methods=("untrac",), seeds=(0,), steps=(8,)))
+    parts = {name: [1.0, 2.0, 4.0] for name in ("part_losses_before", "part_losses_after", "part_weights")}
+    rows = make_rows(methods=("untrac",), seeds=(0,), steps=(8,))
+    fill(tmp_path, [dataclasses.replace(row, **parts) for row in rows])
     first = write_report(tmp_path).read_bytes()
     assert write_report(tmp_path).read_bytes() == first
     text = "".join(read(tmp_path / "report.html").text)
@@ -160,9 +163,25 @@ def test_answers(rows, make_rows):
     assert headline_method(["leave_out"]) == "leave_out"
 
 
-def test_doubts_name_disagreement_and_noise(make_rows):
-    import dataclasses
+def test_a_method_without_intervals_says_so(tmp_path, make_rows):
+    fill(tmp_path, make_rows(methods=("untrac",), seeds=(0,), steps=(8,)))
+    write_report(tmp_path)
+    text = "".join(read(tmp_path / "report.html").text)
+    assert "No intervals for UnTrac" in text
+    assert "What can be told apart" not in text
 
+
+def test_what_can_be_told_apart_is_said_first_and_has_a_section(tmp_path, make_rows):
+    rows = make_rows(seeds=(0, 1, 2))
+    fill(tmp_path, [dataclasses.replace(r, influence=r.influence + (r.corpus == "news") * 0.4) for r in rows])
+    write_report(tmp_path)
+    text = "".join(read(tmp_path / "report.html").text)
+    assert "By chance alone it could be" in text
+    assert text.index("Influence of each corpus") < text.index("What can be told apart") < text.index("Over the steps")
+    assert "95 % intervals from 3 seeds" in text
+
+
+def test_doubts_name_disagreement_and_noise(make_rows):
     rows = [
         dataclasses.replace(r, influence=5.0 + r.seed) if (r.method, r.corpus) == ("leave_out", "wiki") else r
         for r in make_rows()

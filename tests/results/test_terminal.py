@@ -7,6 +7,7 @@ from lightning_untrac.results import (
     LOSSES_SCHEMA,
     compare,
     comparison_table,
+    influence_intervals,
     influence_matrix,
     losses_table,
     matrix_table,
@@ -28,6 +29,15 @@ def test_matrix_marks_strongest_and_flags(make_rows):
     assert line.count("\u25b8") == 2
     assert text.count("collapsed") == 2
     assert "Flagged cells are not to be trusted" in " ".join(text.split())
+
+
+def test_matrix_says_intervals_and_what_follows_from_them(make_rows):
+    rows = make_rows(seeds=(0, 1, 2))
+    intervals = influence_intervals(rows, "untrac")
+    text = render(matrix_table(intervals.matrix, intervals))
+    assert text.count("\u00b1") == 11  # ten cells and the line that explains it
+    assert "95 % interval from 3 seeds" in " ".join(text.split())
+    assert text.count("- `toxicity`: ") == 1
 
 
 def test_comparison_fits_a_small_terminal_and_says_its_notes(rows):

@@ -1,0 +1,162 @@
+"""How far chance moves influences, and which of several can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+class Variance(NamedTuple):
+    """An estimated variance and its degrees of freedom (of Student's t).
+
+    Attributes:
+        value: the estimate.
+        freedom: degrees of freedom; infinite where it is known exactly.
+    """
+
+    value: float
+    freedom: float
+
+    def __add__(self, other: Variance) -> Variance:  # type: ignore[override]
+        """The variance of a sum of independent parts, with the degrees of freedom of Satterthwaite (1946)."""
+        total = self.value + other.value
+        below = sum(part.value**2 / part.freedom for part in (self, other) if part.value > 0)
+        return Variance(total, total**2 / below if below > 0 else float("inf"))
+
+
+def resampled_covariance(
+    before: Floats, after: Floats, weights: Floats, *, relative: bool = False, num_resamples: int = 2000, seed: int = 0
+) -> tuple[Floats, int]:
+    """Covariance of influences over bootstrap resamples of the parts of a dataset (Efron 1979).
+
+    All influences see the same resamples, so that what moves them together does not count between them. A part stands
+    for its examples; the covariance is times G / (G - 1) for G parts that are not empty, which makes it unbiased.
+
+    Args:
+        before: ``[influences, parts]`` summed losses before.
+        after: the same after.
+        weights: ``[influences, parts]`` target tokens (or examples) under them.
+        relative: the influence is (after - before) / (after + before) rather than the difference per weight.
+        num_resamples: resamples.
+        seed: of the resamples.
+
+    Returns:
+        ``[influences, influences]``, and G, the fewest of any influence.
+
+    Raises:
+        ValueError: with fewer than two parts that are not empty, which say nothing about chance.
+
+    Example:
+        >>> sums, ones = np.array([[1.0, 2.0, 3.0, 4.0]]), np.ones((1, 4))
+        >>> covariance, parts = resampled_covariance(0 * sums, sums, ones, num_resamples=20000)
+        >>> round(covariance.item(), 2), round(np.var([1, 2, 3, 4], ddof=1) / 4, 2), parts
+        (0.42, 0.42, 4)
+    """
+    filled = weights > 0
+    num_parts = int(filled.sum(axis=1).min())
+    if num_parts < 2:
+        raise ValueError(f"an influence has {num_parts} parts with examples; a variance needs at least 2")
+    used = filled.any(axis=0)
+    before, after, weights = before[:, used], after[:, used], weights[:, used]
+    count = before.shape[1]
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=num_resamples)
+    low, high = draws @ before.T, draws @ after.T
+    with np.errstate(all="ignore"):  # a resample may hold no example of an influence; it is left out
+        drawn = (high - low) / (high + low if relative else draws @ weights.T)
+    drawn = drawn[np.isfinite(drawn).all(axis=1)]
+    return np.atleast_2d(np.cov(drawn, rowvar=False)) * num_parts / (num_parts - 1), num_parts
+
+
+class SeedVariances(NamedTuple):
+    """What seeds contribute to means over them.
+
+    Attributes:
+        each: variance of the mean of one row.
+        difference: variance of the difference between the means of two rows.
+    """
+
+    each: Variance
+    difference: Variance
+
+
+def seed_variances(values: Floats) -> SeedVariances:
+    """Variances of means over seeds, with rows that share their seeds' luck: ``x_ks = m_k + b_s + e_ks``.
+
+    Rows are pooled: two seeds of six corpora say more about chance than two numbers. That takes for granted that
+    seeds move all rows about equally much.
+
+    Args:
+        values: ``[rows, seeds]``, at least two seeds.
+
+    Returns:
+        The two variances; the part ``b_s`` that is common to a seed leaves differences alone.
+
+    Example:
+        >>> seed_variances(np.array([[1.0, 2.0], [3.0, 4.0]])).difference.value  # a seed moves both rows alike
+        0.0
+    """
+    rows, seeds = values.shape
+    common = Variance(float(values.mean(axis=0).var(ddof=1)) / seeds, seeds - 1)
+    if rows == 1:
+        return SeedVariances(common, Variance(0.0, float("inf")))
+    rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    freedom = (rows - 1) * (seeds - 1)
+    own = float((rest**2).sum()) / freedom / seeds
+    return SeedVariances(common + Variance(own * (1 - 1 / rows), freedom), Variance(2 * own, freedom))
+
+
+def holm(p_values: Floats) -> Floats:
+    """p-values adjusted so that the chance of any false claim among all of them stays below the level (Holm 1979).
+
+    Args:
+        p_values: one dimension.
+
+    Returns:
+        The same shape, each at least as large as it was.
+
+    Example:
+        >>> holm(np.array([0.04, 0.01, 0.03])).round(2).tolist()
+        [0.06, 0.03, 0.06]
+    """
+    order = np.argsort(p_values)
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    return adjusted
+
+
+def shared_letters(differs: npt.NDArray[np.bool_], order: Sequence[int]) -> list[str]:
+    """Letters such that two things share one exactly if they cannot be told apart (insert and absorb, Piepho 2004).
+
+    Args:
+        differs: ``[n, n]``, symmetric: which pairs can be told apart.
+        order: the things from first to last; earlier ones get earlier letters.
+
+    Returns:
+        n strings of letters.
+
+    Example:
+        >>> apart = np.zeros((3, 3), dtype=bool)
+        >>> apart[0, 2] = apart[2, 0] = True
+        >>> shared_letters(apart, [0, 1, 2])
+        ['a', 'ab', 'b']
+    """
+    groups: list[frozenset[int]] = [frozenset(order)]
+    for one, other in zip(*np.nonzero(np.triu(differs)), strict=True):
+        split = [group for group in groups if one in group and other in group]
+        groups = [group for group in groups if group not in split]
+        groups += [group - {int(left_out)} for group in split for left_out in (one, other)]
+        groups = list(dict.fromkeys(groups))
+        groups = [group for group in groups if not any(group < bigger for bigger in groups)]
+    place = {thing: rank for rank, thing in enumerate(order)}
+    groups.sort(key=lambda group: sorted(place[thing] for thing in group))
+    return ["".join(_letter(i) for i, group in enumerate(groups) if thing in group) for thing in range(len(differs))]
+
+
+def _letter(index: int) -> str:
+    return chr(ord("a") + index) if index < 26 else f"({index})"

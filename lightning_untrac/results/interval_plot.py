@@ -1,0 +1,81 @@
+"""The picture of intervals: what chance leaves of each influence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lightning_untrac.results.chance import chance_title
+from lightning_untrac.results.figures import add_heading, plain_text, seeds_title
+from lightning_untrac.results.panels import panel_grid
+from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, method_title, shorten, shorten_all, unit_title
+from lightning_untrac.results.uncertainty import InfluenceIntervals
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHOWN_AT_MOST = 16
+"""Corpora of a panel; of more, the strongest are shown, and the panel says how many are not."""
+
+
+def plot_intervals(intervals: InfluenceIntervals) -> Figure:
+    """A panel a test set, a line a corpus, the strongest on top: its influence and the 95 % interval.
+
+    Corpora of a panel that share a letter cannot be told apart; those in grey not from zero either.
+
+    Args:
+        intervals: Of one method.
+
+    Returns:
+        The figure.
+    """
+    matrix = intervals.matrix
+    shown = min(SHOWN_AT_MOST, len(matrix.corpora))
+    with plain_text():
+        figure, panels = panel_grid(len(matrix.test_sets))
+        width, height = figure.get_size_inches()
+        rows = len({round(axes.get_subplotspec().rowspan.start) for axes in panels})  # type: ignore[union-attr]
+        figure.set_size_inches(width * 1.1, max(height, rows * (0.7 + 0.25 * shown)))
+        for axes, test_set in zip(panels, matrix.test_sets, strict=True):
+            _panel(axes, intervals, test_set)
+        figure.supxlabel(f"influence ({unit_title(matrix.unit)})", fontsize=10)
+        add_heading(
+            figure,
+            f"{method_title(matrix.method)}: what can be told apart",
+            f"{seeds_title(matrix.num_seeds)}, 95 % intervals from {chance_title(intervals)}  \u00b7  corpora that "
+            "share a letter cannot be told apart, grey ones not from zero (Holm, 5 % of each panel)",
+        )
+    return figure
+
+
+def _panel(axes: Axes, intervals: InfluenceIntervals, test_set: str) -> None:
+    matrix = intervals.matrix
+    column = matrix.test_sets.index(test_set)
+    letters, away = intervals.letters(test_set), set(intervals.away_from_zero(test_set))
+    names = list(letters)[:SHOWN_AT_MOST]
+    short = shorten_all(matrix.corpora, 18)
+    axes.set_title(shorten(test_set, 28), loc="left", fontsize=11, fontweight="bold")
+    if not names:
+        axes.text(0.5, 0.5, "no interval", ha="center", va="center", color=MUTED, transform=axes.transAxes)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
+    rows = [matrix.corpora.index(name) for name in names]
+    low, high = intervals.low[rows, column], intervals.high[rows, column]
+    for place, (name, row) in enumerate(zip(names, rows, strict=True)):
+        colour = PALETTE[0] if name in away else GREY
+        axes.plot([low[place], high[place]], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
+        axes.plot(matrix.values[row, column], place, "o", color=colour, markersize=6, markeredgecolor="white")
+        axes.annotate(
+            letters[name], (1, place), (5, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", fontsize=9, color=INK,
+        )  # fmt: skip
+    axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    axes.set_yticks(np.arange(len(names)), [short[name] for name in names], fontsize=9, color=INK)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.locator_params(axis="x", nbins=5)
+    if len(letters) > len(names):
+        axes.set_title(f"{len(letters) - len(names)} more not shown", loc="right", fontsize=9, color=MUTED)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lightning_untrac.functional.uncertainty import (
+    Variance,
+    holm,
+    resampled_covariance,
+    seed_variances,
+    shared_letters,
+)
+
+
+def test_resampling_examples_finds_the_variance_of_a_ratio() -> None:
+    """Against the delta method: the influence is a ratio of sums, because examples have unlike lengths."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(1, 40, 64).astype(float)
+    before = rng.normal(3, 1, (2, 64)) * tokens
+    after = before + (rng.normal(0.1, 0.3, 64) + rng.normal(0, 0.2, (2, 64))) * tokens
+    covariance, parts = resampled_covariance(before, after, np.stack([tokens, tokens]), num_resamples=20_000)
+    influence = (after - before).sum(1) / tokens.sum()
+    residuals = (after - before) - influence[:, None] * tokens
+    expected = residuals @ residuals.T / tokens.sum() ** 2 * 64 / 63
+    assert parts == 64
+    assert covariance == pytest.approx(expected, rel=0.1)
+
+
+def test_what_is_common_to_two_influences_does_not_count_between_them() -> None:
+    rng = np.random.default_rng(0)
+    common, ones = rng.normal(size=64), np.ones((2, 64))
+    covariance, _ = resampled_covariance(0 * ones, np.stack([common, common + 1]), ones)
+    assert covariance[0, 0] > 0.001
+    assert covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_relative_influence_is_resampled_as_such() -> None:
+    before, after, ones = np.full((1, 8), 2.0), np.full((1, 8), 6.0), np.ones((1, 8))
+    before *= np.arange(1, 9)
+    after *= np.arange(1, 9)
+    covariance, _ = resampled_covariance(before, after, ones, relative=True)
+    assert covariance.item() == pytest.approx(0, abs=1e-12)  # every part has the ratio 4 / 8
+
+
+def test_one_part_says_nothing() -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        resampled_covariance(np.ones((1, 3)), np.ones((1, 3)), np.array([[0.0, 5.0, 0.0]]))
+
+
+def test_variances_over_seeds_are_unbiased() -> None:
+    """Over many draws of a model with known variances: 0.3 common to a seed, 0.5 of each row's own."""
+    rng = np.random.default_rng(0)
+    rows, seeds, draws = 4, 3, 4000
+    each, difference = [], []
+    for _ in range(draws):
+        found = seed_variances(rng.normal(0, 0.3**0.5, seeds) + rng.normal(0, 0.5**0.5, (rows, seeds)))
+        each.append(found.each.value)
+        difference.append(found.difference.value)
+        assert found.difference.freedom == (rows - 1) * (seeds - 1)
+    assert np.mean(each) == pytest.approx(0.8 / seeds, rel=0.05)
+    assert np.mean(difference) == pytest.approx(2 * 0.5 / seeds, rel=0.05)
+
+
+def test_a_single_row_has_the_plain_variance() -> None:
+    found = seed_variances(np.array([[1.0, 2.0, 6.0]])).each
+    assert found == (pytest.approx(np.var([1, 2, 6], ddof=1) / 3), 2)
+
+
+def test_degrees_of_freedom_of_a_sum_are_welchs() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=7), rng.normal(0, 3, size=12)
+    total = Variance(a.var(ddof=1) / 7, 6) + Variance(b.var(ddof=1) / 12, 11)
+    assert total.freedom == pytest.approx(stats.ttest_ind(a, b, equal_var=False).df)
+    assert (Variance(1.0, 5) + Variance(0.0, float("inf"))) == (1.0, pytest.approx(5))
+
+
+def test_holm_by_its_definition() -> None:
+    p = np.array([0.02, 0.001, 0.5, 0.011])
+    # the smallest times 4, the next times 3, ..., none below the one before
+    assert holm(p) == pytest.approx([0.04, 0.004, 0.5, 0.033])
+    assert holm(np.array([0.9, 0.8])).max() <= 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_share_a_letter_exactly_if_they_are_not_told_apart(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    differs = np.triu(rng.random((7, 7)) < 0.4, 1)
+    differs |= differs.T
+    letters = shared_letters(differs, list(rng.permutation(7)))
+    for one, other in itertools.combinations(range(7), 2):
+        assert bool(set(letters[one]) & set(letters[other])) is not bool(differs[one, other])
+    assert all(letters)
