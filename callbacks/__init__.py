@@ -6,6 +6,7 @@ if __name__ != "lightning_untrac.callbacks":
 
 from lightning_untrac.callbacks.collapse_guard import CollapseGuard
 from lightning_untrac.callbacks.controlled_influence_logger import ControlledInfluenceLogger
+from lightning_untrac.callbacks.duration_estimate import DurationEstimate
 from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from lightning_untrac.callbacks.example_recorder import ExampleRecorder
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
@@ -18,6 +19,7 @@ from lightning_untrac.callbacks.weights_must_move import WeightsMustMove
 __all__ = [
     "CollapseGuard",
     "ControlledInfluenceLogger",
+    "DurationEstimate",
     "EpisodeProgress",
     "ExampleRecorder",
     "InfluenceLogger",

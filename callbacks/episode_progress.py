@@ -47,6 +47,11 @@ class EpisodeProgress(ProgressBar):
         if self._enabled and not self._console.is_terminal:
             self._console.print(text, soft_wrap=True, highlight=False)
 
+    def announce(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        if self._enabled:
+            self._console.print(text, soft_wrap=True, highlight=False)
+
     @override
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._say(f"{self.phase}: reading the losses at the start weights")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import lightning.pytorch as L
+from lightning_untrac.callbacks.duration_estimate import TIMED_BATCHES, WARM_UP_BATCHES
 from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from typing_extensions import override
+
+from lightning_untrac.functional.costs import duration
 
 NAMES = {"gradient": "gradient", "squares": "squared gradients", "loss": "loss"}
 
@@ -14,9 +18,26 @@ NAMES = {"gradient": "gradient", "squares": "squared gradients", "loss": "loss"}
 class PassProgress(EpisodeProgress):
     """One bar over all batches of all passes; it names the quantity and the dataset.
 
+    Where every pass computes the same quantity, the first batches tell how long all of them will take.
+
     Args:
         phase: what the bar calls this run, e.g. ``graddot``.
     """
+
+    def __init__(self, phase: str) -> None:
+        super().__init__(phase)
+        self._batches, self._began = 0, 0.0
+
+    @override
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        super().on_train_batch_end(trainer)
+        self._batches += 1
+        if self._batches == WARM_UP_BATCHES:
+            self._began = time.perf_counter()
+        passes = _data(trainer).passes
+        if self._batches == WARM_UP_BATCHES + TIMED_BATCHES and len({one.quantity for one in passes}) == 1:
+            seconds = (time.perf_counter() - self._began) / TIMED_BATCHES * self._total(trainer)
+            self.announce(f"{self.phase}: {len(passes)} passes over datasets in all, about {duration(seconds)}")
 
     @override
     def _describe(self, trainer: L.Trainer) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,9 +13,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
 from lightning_untrac import termination
+from lightning_untrac.attribution.costs import episode_work
 from lightning_untrac.attribution.failures import Failures
 from lightning_untrac.callbacks import (
     CollapseGuard,
+    DurationEstimate,
     EpisodeProgress,
     ExampleRecorder,
     InfluenceLogger,
@@ -28,6 +30,7 @@ from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.episodes import CONTROL, EpisodeKind
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import Readout
+from lightning_untrac.functional.costs import Work
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import InfluenceRow, InfluenceStore
@@ -41,12 +44,14 @@ class Attribution(ABC):
         kind: which episodes it has.
         episode_key: what an episode runs over: a ``corpus`` or a ``test_set``.
         ascends: whether its steps go uphill, so that a collapse has to be watched for.
+        other_direction: method and kind of the one that unlearns what this one reads.
     """
 
     method: ClassVar[str]
     kind: ClassVar[EpisodeKind]
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
     ascends: ClassVar[bool] = True
+    other_direction: ClassVar[tuple[str, EpisodeKind] | None] = None
 
     def prepare(self, module: LanguageModule) -> LanguageModule:
         """Make a module do what the method's steps need.
@@ -114,6 +119,7 @@ class EpisodeRun:
     keep_going: bool = False
     own_rise: float | None = None
     notes: list[str] = field(default_factory=list, init=False)
+    _announced: bool = field(default=False, init=False)
 
     def plan(self, seed: int, done: frozenset[tuple[str, int]] = frozenset()) -> EpisodePlan:
         """The episodes of one seed."""
@@ -178,12 +184,32 @@ class EpisodeRun:
         )
         return trainer, influence
 
+    def _work(self, accumulation: int, replicas: int) -> dict[str, Work]:
+        """What all seeds have to do together, and what the other direction would have to."""
+        attribution, seeds = self.attribution, tuple(int(seed) for seed in self.seeds)
+        finished = InfluenceStore(self.folder).finished_episodes(
+            attribution.method, key=attribution.episode_key, examples=self.per_example
+        )
+        mine = replace(self.plan(seeds[0], frozenset(finished)), seeds=seeds)
+        mine.with_control = attribution.kind == "continuation"
+        spread = RISE_READINGS if self.own_rise is not None and isinstance(self.readings, int) else self.readings
+        amount = {"readings": spread, "fits": len(seeds), "accumulation": accumulation, "replicas": replicas}
+        works = {attribution.method: episode_work(self.data, mine, **amount)}
+        if attribution.other_direction is not None:
+            method, kind = attribution.other_direction
+            works[method] = episode_work(self.data, EpisodePlan(kind, seeds), **amount)
+        return works
+
     def _forget(self, dataset: str, seed: int) -> None:
         InfluenceStore(self.folder).drop_episode(self.attribution.method, self.attribution.episode_key, dataset, seed)
 
     def _callbacks(self, influence: InfluenceLogger) -> list[Callback]:
         # The order matters: the guard decides before the schedule asks for a reading and the logger marks its rows.
-        callbacks: list[Callback] = [EpisodeProgress(self.attribution.method), PreUnlearningWeights(self.store_on)]
+        progress = EpisodeProgress(self.attribution.method)
+        callbacks: list[Callback] = [progress, PreUnlearningWeights(self.store_on)]
+        if not self._announced:
+            self._announced = True
+            callbacks.append(DurationEstimate(progress, self._work, at_most=influence.own_rise is not None))
         if self.attribution.ascends:
             callbacks.append(CollapseGuard(self.collapse_cap))
         spread = isinstance(self.readings, int) and influence.own_rise is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,14 @@ from lightning_untrac.data.sampling import evaluation_batches
 from lightning_untrac.functional.costs import Work
 
 
-def episode_work(data: CorpusDataModule, plan: EpisodePlan, readings: int | Sequence[int], fits: int = 1) -> Work:
+def episode_work(
+    data: CorpusDataModule,
+    plan: EpisodePlan,
+    readings: int | Sequence[int],
+    fits: int = 1,
+    accumulation: int = 1,
+    replicas: int = 1,
+) -> Work:
     """The work of a method with episodes.
 
     Args:
@@ -21,9 +29,11 @@ def episode_work(data: CorpusDataModule, plan: EpisodePlan, readings: int | Sequ
         plan: the episodes; those that are finished do not count.
         readings: see ``ReadingSchedule``.
         fits: how often the losses at the start weights are read.
+        accumulation: micro-batches of an optimizer step.
+        replicas: ranks that share the work.
 
     Returns:
-        Steps of effective batches on one device.
+        Optimizer steps, and the tokens that one rank steps on and reads.
     """
     before = data.plan
     data.plan = plan
@@ -31,17 +41,18 @@ def episode_work(data: CorpusDataModule, plan: EpisodePlan, readings: int | Sequ
         episodes = plan.episodes(data.corpus_names, data.test_set_names)
         steps, tokens, number = 0, 0.0, fits
         for episode in episodes:
-            sampler = data.sampler(episode)
+            sampler = data.sampler(episode, accumulation, 0, replicas)
             lengths = np.concatenate([data.training_examples(name).lengths() for name in episode.trains_on])
             batch = min(sampler.batch_size, len(lengths))
             steps += sampler.num_steps
+            examples = min(sampler.effective_batch_size, len(lengths)) / replicas
             # Rows of a batch are as long as its longest.
-            tokens += sampler.num_steps * batch * _padded(lengths, batch)
+            tokens += sampler.num_steps * examples * _padded(lengths, batch)
             number += len(reading_steps(readings, sampler.num_steps))
         read_tokens, read_batches = reading_size(data)
     finally:
         data.plan = before
-    return Work(len(episodes), steps, tokens, number, read_tokens, read_batches)
+    return Work(len(episodes), steps, tokens, number, read_tokens / replicas, math.ceil(read_batches / replicas))
 
 
 def _padded(lengths: np.ndarray, batch: int) -> float:

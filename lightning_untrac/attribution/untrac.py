@@ -19,3 +19,4 @@ class UnTrac(Attribution):
 
     method: ClassVar[str] = "untrac"
     kind: ClassVar[EpisodeKind] = "each_corpus"
+    other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac_inv", "each_test_set")

@@ -19,3 +19,4 @@ class UnTracInv(Attribution):
     method: ClassVar[str] = "untrac_inv"
     kind: ClassVar[EpisodeKind] = "each_test_set"
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "test_set"
+    other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac", "each_corpus")

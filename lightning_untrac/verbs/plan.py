@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.functional.costs import Speeds, Work, duration, seconds_of, straight_line
 from lightning_untrac.modules import Unlearning
+from lightning_untrac.results import atomic_write_bytes
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase
 from lightning_untrac.verbs.run_folder import RunFolder, peak_memory_mb
@@ -42,6 +44,8 @@ class PlanOptions:
         steps: optimizer steps of an episode of methods that unlearn; their own default where None.
         readings: as for ``trace``.
         max_examples: as for ``trace``.
+        save: also write the estimates to this file, as JSON: a method's ``seconds``, ``episodes``, ``steps`` and
+            ``readings``.
     """
 
     output: str
@@ -50,6 +54,7 @@ class PlanOptions:
     steps: int | None = None
     readings: int | list[int] = 8
     max_examples: int | None = None
+    save: str | None = None
 
 
 @dataclass
@@ -103,7 +108,21 @@ def main(argv: Sequence[str]) -> None:
         if (work := work_of(method, phase, options, trained.get("steps"))) is not None
     ]
     devices = phase.build_trainer(logger=False).world_size
+    if options.save is not None:
+        atomic_write_bytes(options.save, json.dumps(_plain(estimates, devices), indent=1).encode())
     _show(estimates, speeds, devices, device_mb or peak_memory_mb() - before, parsed)
+
+
+def _plain(estimates: Sequence[Estimate], devices: int) -> dict[str, dict[str, float]]:
+    return {
+        one.method: {
+            "seconds": round(one.seconds / devices, 3),
+            "episodes": one.work.episodes,
+            "steps": one.work.steps,
+            "readings": one.work.readings,
+        }
+        for one in estimates
+    }
 
 
 def work_of(method: str, phase: Phase, options: PlanOptions, training_steps: int | None) -> Work | None:
@@ -128,6 +147,7 @@ def work_of(method: str, phase: Phase, options: PlanOptions, training_steps: int
         finally:
             data.batch_size = before
     plan = EpisodePlan(attribution.kind, options.seeds, steps=options.steps)
+    plan.with_control = attribution.kind == "continuation"
     return episode_work(data, plan, options.readings, fits=len(options.seeds))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lightning_untrac.attribution.costs import episode_work, pass_work
@@ -52,8 +54,13 @@ def test_a_line_is_found_again(line):
 
 
 def test_the_command(untrac, config, tmp_path):
-    ran = untrac("plan", "--config", config(), "--output", tmp_path / "out", "--methods", "untrac,untrac_inv,graddot")
+    asked = ("--methods", "untrac,untrac_inv,graddot,continuation", "--save", tmp_path / "plan.json")
+    ran = untrac("plan", "--config", config(), "--output", tmp_path / "out", *asked)
     assert ran.code == 0, ran.text
+    saved = json.loads((tmp_path / "plan.json").read_text())
+    assert saved.keys() == {"untrac", "untrac_inv", "graddot", "continuation"}
+    assert all(one["seconds"] > 0 for one in saved.values())
+    assert saved["continuation"]["episodes"] == saved["untrac"]["episodes"] + 1  # the control
     assert "is the cheaper direction" in ran.text
     assert "graddot" in ran.text
     assert not (tmp_path / "out" / "influence.parquet").exists()
