@@ -26,7 +26,12 @@ def sampler_problems(trainer: Any) -> list[str]:
 
 
 def episode_problems(
-    trainer: Any, plan: EpisodePlan, corpora: Sequence[str], test_sets: Sequence[str], num_episodes: int
+    trainer: Any,
+    plan: EpisodePlan,
+    corpora: Sequence[str],
+    test_sets: Sequence[str],
+    num_episodes: int,
+    needs_retain: bool = False,
 ) -> list[str]:
     """What is wrong with the plan, or with the Trainer's arguments for it, before a fit.
 
@@ -36,8 +41,11 @@ def episode_problems(
         corpora: names of the corpora.
         test_sets: names of the test sets.
         num_episodes: episodes still to run.
+        needs_retain: whether the fitted module's objective needs examples that are to stay.
     """
     found = plan.problems(corpora, test_sets)
+    if needs_retain:
+        found += plan.retain_problems(corpora, test_sets)
     if plan.kind == "one" and len(plan.only) != 1:
         found.append(f"plan: kind 'one' needs exactly one dataset's name in `only`, not {list(plan.only)}")
     if plan.kind == "mixture" or found or trainer.fast_dev_run:

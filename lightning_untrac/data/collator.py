@@ -24,6 +24,9 @@ class LanguageBatch(TypedDict):
         dataset_index: ``[batch]`` int64, which of the evaluated datasets; -1 for filler.
         example_index: ``[batch]`` int64, which of its examples (or blocks); -1 for filler.
         has_targets: whether any label is a target; on the host, so that asking costs no wait for the device.
+        retained: examples that are to stay, where the objective asks for them; a batch of its own.
+        step_targets: target tokens of the whole effective batch that this one is a part of, over all micro-batches and
+            ranks; in batches with retained examples and in those themselves.
     """
 
     input_ids: Tensor
@@ -32,6 +35,8 @@ class LanguageBatch(TypedDict):
     dataset_index: Tensor
     example_index: Tensor
     has_targets: bool
+    retained: NotRequired[LanguageBatch]
+    step_targets: NotRequired[int]
 
 
 @dataclass

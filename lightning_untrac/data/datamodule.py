@@ -13,11 +13,9 @@ from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, Episode, EpisodePlan
 from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples
-from lightning_untrac.data.preparation import (
-    dataset_notes,
-    share_notes,
-)
+from lightning_untrac.data.preparation import dataset_notes, share_notes
 from lightning_untrac.data.prepared import PreparedDataModule
+from lightning_untrac.data.retaining import PairedBatchSampler, PairedCollator, PairedExamples, RetainedOrder
 from lightning_untrac.data.sampling import EpisodeBatchSampler, evaluation_batches
 from lightning_untrac.data.tokenized import PackedBlocks, TokenizedDataset
 from lightning_untrac.data.tokenizers import padding_token
@@ -47,6 +45,10 @@ class CorpusDataModule(PreparedDataModule):
         per_example: read corpora (UnTrac-Inv) example by example even where they are packed for training.
         corpus_eval_examples: read at most this many blocks or examples of each corpus (UnTrac-Inv), drawn once; a few
             hundred are enough for a corpus' mean.
+        self_examples: also read so many examples of each corpus, as test sets named ``self_<corpus>``: of these the
+            right answer is known, and the report says whether it was found. None reads none.
+        retained_per_example: how many retained examples (or blocks) a step has for each one that it unlearns, where the
+            objective asks for retained data: other corpora by their shares, in an order of their own.
         num_workers: processes that assemble batches; 0 is right unless examples are very long.
         cache_folder: where token ids are kept; by default inside the ``datasets`` cache.
         plan: which episodes to serve.
@@ -67,6 +69,8 @@ class CorpusDataModule(PreparedDataModule):
         append_eos: bool = False,
         per_example: bool = False,
         corpus_eval_examples: int | None = None,
+        self_examples: int | None = None,
+        retained_per_example: int = 1,
         num_workers: int = 0,
         cache_folder: str | None = None,
         plan: EpisodePlan | None = None,
@@ -77,6 +81,8 @@ class CorpusDataModule(PreparedDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.block_size, self.max_length, self.append_eos = block_size, max_length, append_eos
         self.per_example, self.corpus_eval_examples = per_example, corpus_eval_examples
+        self.self_examples = self_examples
+        self.retained_per_example = retained_per_example
         self.num_workers = num_workers
         self.cache_folder = cache_folder
         self.plan = plan
@@ -88,10 +94,9 @@ class CorpusDataModule(PreparedDataModule):
         self.prepare(self._attached_model())
         raise_if_any(sampler_problems(self.trainer))
         if stage == "fit" and self.trainer is not None:
-            num_episodes = len(self.episodes())
-            raise_if_any(
-                episode_problems(self.trainer, self.active_plan, self.corpus_names, self.test_set_names, num_episodes)
-            )
+            names, num_episodes = (self.corpus_names, self.test_set_names), len(self.episodes())
+            needs_retain = getattr(self.trainer.lightning_module, "needs_retain", False)
+            raise_if_any(episode_problems(self.trainer, self.active_plan, *names, num_episodes, needs_retain))
 
     def notes(self) -> list[str]:
         """What was left out, cut or repeated, a sentence each, for the report: nothing of it is silent."""
@@ -185,11 +190,35 @@ class CorpusDataModule(PreparedDataModule):
         assert self.trainer is not None
         episode = self.current_episode
         rank, num_replicas = data_parallel_rank(self.trainer)
-        return EpisodeDataLoader(
-            Concatenation([self.training_examples(name) for name in episode.drawn_from or episode.trains_on]),
-            batch_sampler=self.sampler(episode, self.trainer.accumulate_grad_batches, rank, num_replicas),
-            **self.loader_options(),
-        )
+        examples = Concatenation([self.training_examples(name) for name in episode.drawn_from or episode.trains_on])
+        sampler = self.sampler(episode, self.trainer.accumulate_grad_batches, rank, num_replicas)
+        options = self.loader_options()
+        if not getattr(self.trainer.lightning_module, "retains_each_step", False):
+            return EpisodeDataLoader(examples, batch_sampler=sampler, **options)
+        paired = PairedExamples(examples, self._retained(episode))
+        order, seq2seq = self.retained_order(episode), self._known().is_seq2seq
+        batches = PairedBatchSampler(sampler, paired, order, self.retained_per_example, seq2seq)
+        options["collate_fn"] = PairedCollator(options["collate_fn"])
+        return EpisodeDataLoader(paired, batch_sampler=batches, **options)
+
+    def retained_order(self, episode: Episode) -> RetainedOrder:
+        """In which order the examples come that ``episode`` is to keep."""
+        names = self.active_plan.retained(episode.dataset, self.corpus_names)
+        return RetainedOrder([len(self.training_examples(name)) for name in names], self._shares(names), episode.seed)
+
+    def _retained(self, episode: Episode) -> Concatenation:
+        names = self.active_plan.retained(episode.dataset, self.corpus_names)
+        return Concatenation([self.training_examples(name) for name in names])
+
+    def retained_dataloader(self, num_examples: int) -> DataLoader[Any]:
+        """Single examples (or blocks) that the current episode is to keep, the same ones on every rank.
+
+        Args:
+            num_examples: how many, at most all of them.
+        """
+        data, order = self._retained(self.current_episode), self.retained_order(self.current_episode)
+        chosen = order.sample(min(num_examples, len(data)))
+        return DataLoader(data, batch_sampler=[[int(index)] for index in chosen], **self.loader_options())
 
     @property
     def evaluation_names(self) -> list[str]:

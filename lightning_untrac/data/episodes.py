@@ -14,6 +14,9 @@ control with all corpora. ``one``: a single named dataset (unlearning for good).
 WITHOUT_ONE: tuple[EpisodeKind, ...] = ("leave_one_out", "continuation")
 """Kinds whose episodes each go without the corpus that they are named after."""
 
+UNLEARNING: tuple[EpisodeKind, ...] = ("each_corpus", "each_test_set", "one")
+"""Kinds whose episodes each unlearn the dataset that they are named after, so that the others may be retained."""
+
 DEFAULT_PASSES: dict[str, float] = {"each_test_set": 5.0}
 DEFAULT_STEPS: dict[str, int] = {"continuation": 20}
 """Optimizer steps of an episode where neither steps nor passes are given; one pass (or more, above) elsewhere."""
@@ -150,6 +153,36 @@ class EpisodePlan:
         if not test_sets and self.kind in ("each_corpus", "each_test_set", *WITHOUT_ONE):
             found.append("test_sets: none given; name at least one dataset that shows the behaviour")
         return found
+
+    def retained(self, dataset: str, corpora: Sequence[str]) -> tuple[str, ...]:
+        """Names of the corpora that an episode is to keep: all but the one that is unlearned.
+
+        In alphabetical order, so that the order of the configuration makes no difference.
+
+        Args:
+            dataset: the corpus or test set unlearned.
+            corpora: names of the corpora.
+
+        Example:
+            >>> EpisodePlan("one").retained("a", ["c", "a", "b"])
+            ('b', 'c')
+        """
+        return tuple(sorted(name for name in corpora if name != dataset)) if self.kind in UNLEARNING else ()
+
+    def retain_problems(self, corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
+        """Why there is nothing to retain, for an objective that needs it."""
+        if self.kind not in UNLEARNING:
+            return [
+                f"model.unlearning_objective: it needs retained data, and {self.kind} episodes unlearn nothing; leave "
+                "it out"
+            ]
+        alone = [name for name in self.datasets(corpora, test_sets) if not self.retained(name, corpora)]
+        if not alone:
+            return []
+        return [
+            f"corpora: the objective needs retained data, and beside {', '.join(map(repr, alone))} there is no corpus "
+            "to retain; name at least one more, or choose an objective without (GradientAscent, KLToUniform)"
+        ]
 
     def _seed_problems(self) -> list[str]:
         found = []

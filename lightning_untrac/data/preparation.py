@@ -170,3 +170,19 @@ def clear_cache(folder: Path) -> None:
     """Delete the cached token ids in ``folder``, and nothing else that may lie there."""
     for file in folder.glob(f"{CACHE_PREFIX}*.arrow"):
         file.unlink()
+
+
+def data_rows(corpora: Sequence[TokenizedDataset], test_sets: Sequence[TokenizedDataset]) -> list[dict[str, Any]]:
+    """What a report says about each dataset."""
+    return [
+        {
+            "name": dataset.name,
+            "role": role,
+            "num_examples": len(dataset),
+            "num_tokens": dataset.num_targets,
+            "truncated": dataset.num_truncated,
+            "source": dataset.config.path,
+        }
+        for role, datasets in (("corpus", corpora), ("test set", test_sets))
+        for dataset in datasets
+    ]

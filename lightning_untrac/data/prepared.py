@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lightning_untrac.data.preparation import (
 from lightning_untrac.data.tokenization import TokenizationConfig
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.functional.naming import self_name
 
 
 class PreparedDataModule(L.LightningDataModule):
@@ -39,6 +41,8 @@ class PreparedDataModule(L.LightningDataModule):
     append_eos: bool
     per_example: bool
     corpus_eval_examples: int | None
+    retained_per_example: int
+    self_examples: int | None
     cache_folder: str | None
 
     def __init__(self) -> None:
@@ -52,12 +56,36 @@ class PreparedDataModule(L.LightningDataModule):
     def problems(self) -> list[str]:
         """What is wrong before any file is opened."""
         found = config_problems(self.corpora, self.test_sets)
-        for name in ("batch_size", "eval_batch_size", "block_size", "max_length", "corpus_eval_examples"):
+        counts = ("batch_size", "eval_batch_size", "corpus_eval_examples", "retained_per_example", "self_examples")
+        for name in (*counts, "block_size", "max_length"):
             value = getattr(self, name)
             least = {"block_size": 3, "max_length": 2}.get(name, 1)
             if value is not None and value < least:
                 found.append(f"data.{name}: {value} is too small; give at least {least}")
+        if self.self_examples is not None:
+            found += [
+                f"corpora[{index}]: data.self_examples names test sets after the corpora; give this one a `name`"
+                for index, config in enumerate(self.corpora)
+                if config.name is None
+            ]
         return found
+
+    def all_test_sets(self) -> list[DatasetConfig]:
+        """Those that were given, and a part of each corpus where ``self_examples`` asks for it."""
+        if self.self_examples is None:
+            return self.test_sets
+        return [
+            *self.test_sets,
+            *(
+                replace(
+                    config,
+                    name=self_name(str(config.name)),
+                    num_examples=min(self.self_examples, config.num_examples or self.self_examples),
+                    share=None,
+                )
+                for config in self.corpora
+            ),
+        ]
 
     def prepare(self, facts: ModelFacts) -> None:
         """Load and tokenise everything and check that it fits the model; a second call for a like model does nothing.
@@ -83,7 +111,7 @@ class PreparedDataModule(L.LightningDataModule):
         if known is not None:
             problems += length_problems(known, self.max_length, self.block_size if self._packs(known) else None)
         corpora, found = self._prepared(self.corpora, known, packed=known is not None and self._packs(known))
-        test_sets, test_problems = self._prepared(self.test_sets, known, packed=False)
+        test_sets, test_problems = self._prepared(self.all_test_sets(), known, packed=False)
         problems += found + test_problems
         named = {config.name for config in self.corpora} & {config.name for config in self.test_sets}  # told already
         both = (corpora.keys() & test_sets.keys()) - named

@@ -110,13 +110,23 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         yield from islice(self._batches(), start, None)
 
     def _batches(self) -> Iterator[list[int]]:
-        width = self.batch_size * self.num_replicas
-        for step_examples in self._steps():
-            for micro in range(self.accumulation):
-                share = step_examples[micro * width : (micro + 1) * width][self.rank :: self.num_replicas]
-                yield share.tolist() or [FILLER]
+        for step_examples in self.steps():
+            yield from self.cut(step_examples)
 
-    def _steps(self) -> Iterator[np.ndarray]:
+    def cut(self, step_examples: np.ndarray, times: int = 1) -> Iterator[list[int]]:
+        """This rank's share of each micro-batch of a step; filler where it comes out empty.
+
+        Args:
+            step_examples: indices of the whole effective batch.
+            times: how many times as large as this sampler's own effective batch it may be.
+        """
+        width = self.batch_size * self.num_replicas * times
+        for micro in range(self.accumulation):
+            share = step_examples[micro * width : (micro + 1) * width][self.rank :: self.num_replicas]
+            yield share.tolist() or [FILLER]
+
+    def steps(self) -> Iterator[np.ndarray]:
+        """The examples of each optimizer step, over all micro-batches and ranks."""
         done, pass_index = 0, self.pass_index * self._passes
         while done < self.num_steps:
             order = self._one_pass(pass_index)
@@ -137,17 +147,27 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         return generator.choice(others, size=min(len(examples), len(others)), replace=False)
 
     def _one_pass(self, pass_index: int) -> np.ndarray:
-        generator = np.random.default_rng([self.seed, pass_index])
-        total = sum(self.sizes)
-        if self.shares is None:
-            return generator.permutation(total)
-        starts = np.cumsum([0, *self.sizes[:-1]])
-        counts = examples_by_share(self.shares, total)
-        drawn = []
-        for start, size, count in zip(starts, self.sizes, counts, strict=True):
-            repeats = [generator.permutation(size) for _ in range(math.ceil(count / size))]
-            drawn.append(start + np.concatenate([*repeats, np.empty(0, dtype=np.int64)])[:count].astype(np.int64))
-        return generator.permutation(np.concatenate(drawn))
+        return mixture_order(self.sizes, self.shares, np.random.default_rng([self.seed, pass_index]))
+
+
+def mixture_order(sizes: Sequence[int], shares: Sequence[float] | None, generator: np.random.Generator) -> np.ndarray:
+    """One pass over several datasets, as indices into their concatenation.
+
+    Args:
+        sizes: examples of each dataset.
+        shares: relative weight of each; None for its size.
+        generator: draws the order.
+    """
+    total = sum(sizes)
+    if shares is None:
+        return generator.permutation(total)
+    starts = np.cumsum([0, *sizes[:-1]])
+    counts = examples_by_share(shares, total)
+    drawn = []
+    for start, size, count in zip(starts, sizes, counts, strict=True):
+        repeats = [generator.permutation(size) for _ in range(math.ceil(count / size))]
+        drawn.append(start + np.concatenate([*repeats, np.empty(0, dtype=np.int64)])[:count].astype(np.int64))
+    return generator.permutation(np.concatenate(drawn))
 
 
 def examples_by_share(shares: Sequence[float], total: int) -> list[int]:

@@ -38,6 +38,8 @@ class Work:
         reading_tokens: tokens of one reading.
         reading_batches: batches of one reading.
         gradient_tokens: tokens forward and backward without a step.
+        batch_tokens: tokens of the largest batch of them that goes forward and backward at once.
+        weight_copies: what is held beside the weights, in copies of the trainable ones.
     """
 
     episodes: int = 0
@@ -47,6 +49,39 @@ class Work:
     reading_tokens: float = 0.0
     reading_batches: int = 0
     gradient_tokens: float = 0.0
+    batch_tokens: float = 0.0
+    weight_copies: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much memory a model takes.
+
+    Attributes:
+        weights: MiB of all of them.
+        trainable: MiB of those that move.
+        optimizer_copies: state of the optimizer, in copies of the trainable weights.
+        token: MiB of a token of a batch that goes forward and backward.
+    """
+
+    weights: float
+    trainable: float
+    optimizer_copies: float
+    token: float
+
+
+def memory_of(work: Work, sizes: Sizes) -> float:
+    """MiB at the peak, on the device and in main memory together, beside what starting up takes.
+
+    Methods that take steps hold a gradient, the optimizer's state and the pre-unlearning weights.
+
+    Example:
+        >>> memory_of(Work(episodes=1, batch_tokens=1000), Sizes(100.0, 100.0, 2.0, 0.05))
+        550.0
+    """
+    copies = work.weight_copies + (2 + sizes.optimizer_copies if work.episodes else 0)
+    used = work.episodes or work.gradient_tokens
+    return (sizes.weights if used else 0.0) + copies * sizes.trainable + work.batch_tokens * sizes.token
 
 
 def straight_line(sizes: list[float], seconds: list[float]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
@@ -50,6 +51,14 @@ class TokenWeightedTraining(L.LightningModule):
         """What a training step minimises: a scalar, the mean per target token of this micro-batch."""
         raise NotImplementedError(f"{type(self).__name__} defines no `objective(batch)`; it can only evaluate")
 
+    def retained_objective(self, batch: LanguageBatch) -> Tensor:
+        """What is added for the retained examples of a batch: a scalar, the mean per target token of ``batch``."""
+        raise NotImplementedError(f"{type(self).__name__} defines no `retained_objective(batch)`")
+
+    def weights_objective(self) -> Tensor | None:
+        """What is added once a step, of the weights alone: a scalar, or None."""
+        return None
+
     def mean_loss(self, batch: LanguageBatch) -> Tensor:
         """Mean loss per target token of a batch, nats, a differentiable scalar."""
         raise NotImplementedError
@@ -86,20 +95,47 @@ class TokenWeightedTraining(L.LightningModule):
     def training_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
         """One micro-batch.
 
+        The term of the batch itself, that of retained examples and that of the weights each count once in a step. The
+        first is weighted by its tokens here and divided by their sum before the optimizer's step; the others, which end
+        in the same gradients, are weighted so that the same division makes them right.
+
         Returns:
-            ``loss`` for Lightning, and the detached mean ``objective`` for callbacks.
+            ``loss`` for Lightning, and the detached mean ``objective`` for callbacks: the batch's own term, because in
+            the sum a retained term would hide a collapse.
         """
         if self.dropout:
             self._seed_dropout(batch_idx)
-        # A share without any target (filler, or blocks of prompts only) still takes part in the backward pass; an
-        # objective of its own could make a mean of nothing of it, and a NaN is not mended by a weight of 0.
-        objective = self.objective(batch) if batch.get("has_targets", True) else self.mean_loss(batch) * 0
-        self.log("train/objective", objective.detach(), logger=bool(self.trainer.loggers))
+        own, of_weights = self._term(self.objective, batch), self.weights_objective()
+        # A step without any target takes back nothing either, however it is cut.
+        first = own if of_weights is None else own + of_weights * batch.get("has_targets", True)
+        retained = batch.get("retained")
+        kept = None if retained is None else self._term(self.retained_objective, retained)
+        total = first if kept is None else first + kept
+        self._log_terms(total, own=own, retained=kept, weights=of_weights)
+        objective = torch.where(total.isfinite(), own, total).detach()
         if not self._steps_in_parts:
-            return {"loss": objective, "objective": objective.detach()}
+            return {"loss": total, "objective": objective}
         num_tokens = self.num_targets(batch)
         self._window_tokens = num_tokens if self._window_tokens is None else self._window_tokens + num_tokens
-        return {"loss": objective * (num_tokens / TOKENS_PER_UNIT), "objective": objective.detach()}
+        loss = first * (num_tokens / TOKENS_PER_UNIT)
+        if kept is not None:
+            assert retained is not None
+            ratio = max(1, batch["step_targets"]) / max(1, retained["step_targets"])
+            loss = loss + kept * (self.num_targets(retained).double() / TOKENS_PER_UNIT * ratio).to(kept.dtype)
+        return {"loss": loss, "objective": objective}
+
+    def _term(self, objective: Callable[[LanguageBatch], Tensor], batch: LanguageBatch) -> Tensor:
+        # A share without any target (filler, or blocks of prompts only) still takes part in the backward pass; an
+        # objective of its own could make a mean of nothing of it, and a NaN is not mended by a weight of 0.
+        return objective(batch) if batch.get("has_targets", True) else self.mean_loss(batch) * 0
+
+    def _log_terms(self, total: Tensor, **terms: Tensor | None) -> None:
+        to_loggers = bool(self.trainer.loggers)
+        self.log("train/objective", total.detach(), logger=to_loggers)
+        given = {name: term for name, term in terms.items() if term is not None}
+        if len(given) > 1:
+            for name, term in given.items():
+                self.log(f"train/{name}_term", term.detach(), logger=to_loggers)
 
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor
 from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
+from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.objectives import GradientAscent, Objective
+from lightning_untrac.objectives.base import retains_each_step
+
+STATE = "unlearning_objective"
+"""Where a checkpoint holds what the objective keeps."""
+
+NO_RETAINED_DATA = (
+    "model.unlearning_objective: {} needs retained data, which no batch brings; fit with a CorpusDataModule, or put "
+    "into each batch a batch of them as `retained` and, into both, the target tokens of the step as `step_targets`"
+)
 
 
 def paper_adam(parameters: Any) -> torch.optim.Optimizer:
@@ -104,9 +116,106 @@ class Unlearning(LanguageModule):
         self.episode_status = "ok"
         self.episode_ended = False
 
+    # -- what a step minimises -------------------------------------------------------------------------------------
+
+    @property
+    def needs_retain(self) -> bool:
+        """Whether there must be corpora beside the unlearned one; the DataModule asks."""
+        return self.retains_each_step or self.unlearning_objective.needs_retain
+
+    @property
+    def retains_each_step(self) -> bool:
+        """Whether the DataModule puts a batch of retained examples beside each batch."""
+        its_own = type(self).retained_objective is not Unlearning.retained_objective
+        return its_own or retains_each_step(self.unlearning_objective)
+
     @override
     def objective(self, batch: LanguageBatch) -> Tensor:
         return self.unlearning_objective(self, batch)
+
+    @override
+    def retained_objective(self, batch: LanguageBatch) -> Tensor:
+        return self.unlearning_objective.on_retained(self, batch)
+
+    @override
+    def weights_objective(self) -> Tensor | None:
+        return self.unlearning_objective.on_weights(self)
+
+    def strategy_problems(self, strategy: Any) -> list[str]:
+        """Why the objective can't work under a Trainer's strategy."""
+        if not self.unlearning_objective.needs_whole_weights or not isinstance(
+            strategy, FSDPStrategy | ModelParallelStrategy
+        ):
+            return []
+        return [
+            f"trainer.strategy: {self._objective_name} keeps copies of whole weights, and {type(strategy).__name__} "
+            "shards them; use --trainer.strategy auto (one device) or ddp, or an objective that keeps none "
+            "(AscentWithRetainLoss)"
+        ]
+
+    @property
+    def _objective_name(self) -> str:
+        return type(self.unlearning_objective).__name__
+
+    @override
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        raise_if_any(self.strategy_problems(self.trainer.strategy))
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if state := self.unlearning_objective.state_dict():
+            checkpoint[STATE] = state
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if STATE in checkpoint:
+            self.unlearning_objective.load_state_dict(checkpoint[STATE])
+
+    # -- what an objective may ask for -----------------------------------------------------------------------------
+
+    def trainable_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that may move, tied ones once, by their name in the model."""
+        assert self.model is not None
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+    def forward_with(self, weights: dict[str, Tensor], batch: LanguageBatch) -> tuple[Tensor, Tensor]:
+        """Logits and targets with other weights in the trainable parameters' place, without gradient or dropout.
+
+        Args:
+            weights: by the parameters' names in the model.
+            batch: as for ``forward``.
+        """
+        named = {f"model.{name}": tensor for name, tensor in weights.items()}
+        with torch.no_grad(), self._without_dropout():
+            return torch.func.functional_call(self, named, (batch,))
+
+    def loss_gradient(self, batch: LanguageBatch) -> dict[str, Tensor]:
+        """Gradient of the mean loss per token by the parameters that it reaches, without dropout; none is kept."""
+        parameters = self.trainable_parameters()
+        with self._without_dropout(), self.trainer.precision_plugin.train_step_context():
+            loss = self.mean_loss(batch)
+        # Not `backward`, which would set off a strategy's exchange of gradients.
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        return {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
+
+    def retained_examples(self, count: int) -> Iterator[LanguageBatch]:
+        """At most ``count`` examples that the current episode is to keep, one a batch, the same on every rank."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(data, "retained_dataloader"):
+            raise ConfigurationError([NO_RETAINED_DATA.format(self._objective_name)])
+        for batch in data.retained_dataloader(count):
+            yield self.trainer.strategy.batch_to_device(batch)
+
+    @contextmanager
+    def _without_dropout(self) -> Iterator[None]:
+        assert self.model is not None
+        was_training = self.model.training
+        self.model.eval()
+        yield
+        self.model.train(was_training)
+
+    # -- episodes --------------------------------------------------------------------------------------------------
 
     def end_episode(self, status: str = "ok") -> None:
         """Take no further step in this episode, read the losses once more, and go on with the next one.
@@ -121,8 +230,14 @@ class Unlearning(LanguageModule):
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
         self.episode_status, self.episode_ended = "ok", False
+        episode = getattr(getattr(self.trainer, "datamodule", None), "current_episode", None)
+        # A later epoch over the same mixture goes on from moved weights.
+        if (self.current_epoch if episode is None else episode.pass_index) == 0:
+            self.unlearning_objective.prepare(self)
 
     @override
     def on_train_batch_start(self, batch: LanguageBatch, batch_idx: int) -> int | None:
+        if self.retains_each_step and "retained" not in batch:
+            raise ConfigurationError([NO_RETAINED_DATA.format(self._objective_name)])
         # Lightning's documented way to skip the rest of an epoch.
         return -1 if self.episode_ended else None

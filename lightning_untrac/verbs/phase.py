@@ -15,13 +15,14 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_untrac import termination
 from lightning_untrac.attribution import Attribution
-from lightning_untrac.data import CorpusDataModule, EpisodePlan
+from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.episodes import EpisodeKind
+from lightning_untrac.data.preparation import data_rows
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.faults import first_line
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
-from lightning_untrac.modules import LanguageModule
+from lightning_untrac.modules import LanguageModule, Unlearning
 from lightning_untrac.results import InfluenceStore
 from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems, strategy_problems
 from lightning_untrac.verbs.checks import (
@@ -127,16 +128,18 @@ class Phase:
             facts: stands in for a model that an earlier step is yet to make.
         """
         found = model_problems(self.module) if facts is None else []
-        found += optimizer_problems(self.module) + self._trainer_problems()
+        found += optimizer_problems(self.module, later=facts is not None) + self._trainer_problems()
         facts = facts or self.module
         if found and model_problems(facts):
             found += source_problems(self.data)
         else:
             found += data_problems(self.data, facts)
-        if self.data.corpus_names or self.data.test_set_names:
-            found += plan.problems(self.data.corpus_names, self.data.test_set_names)
-        else:
-            found += plan.problems(*([c.name or c.path for c in configs] for configs in self._datasets()))
+        names = [self.data.corpus_names, self.data.test_set_names]
+        if not any(names):
+            names = [[c.name or c.path for c in configs] for configs in self._datasets()]
+        found += plan.problems(*names)
+        if getattr(self.module, "needs_retain", False):
+            found += plan.retain_problems(*names)
         return found
 
     def _datasets(self) -> tuple[list[DatasetConfig], list[DatasetConfig]]:
@@ -162,7 +165,10 @@ class Phase:
         if problems := name_problems(given.get("strategy"), given.get("accelerator")):
             return found + problems
         try:
-            found += strategy_problems(self.build_trainer(logger=False).strategy)
+            strategy = self.build_trainer(logger=False).strategy
+            found += strategy_problems(strategy)
+            if isinstance(self.module, Unlearning):
+                found += self.module.strategy_problems(strategy)
         except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
             found.append(f"trainer: {first_line(error)}")
         return found
@@ -175,7 +181,10 @@ class Phase:
             self.folder.add_notes(
                 "warning", [f"{self.step}: limit_val_batches {limit}: losses are of a part of the data"]
             )
-        self.folder.update_run(data=[*_data_rows(self.data)], **run_fields)
+        self.folder.update_run(
+            data=data_rows([*self.data.tokenized_corpora.values()], [*self.data.tokenized_test_sets.values()]),
+            **run_fields,
+        )
 
     @property
     def is_done(self) -> bool:
@@ -285,16 +294,3 @@ def finish_loggers(trainer: L.Trainer) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, SafeWandbLogger):
             logger.finish()
-
-
-def _data_rows(data: CorpusDataModule) -> Iterable[dict[str, Any]]:
-    for role, datasets in (("corpus", data.tokenized_corpora), ("test set", data.tokenized_test_sets)):
-        for dataset in datasets.values():
-            yield {
-                "name": dataset.name,
-                "role": role,
-                "num_examples": len(dataset),
-                "num_tokens": dataset.num_targets,
-                "truncated": dataset.num_truncated,
-                "source": dataset.config.path,
-            }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lightning_untrac.callbacks import (
     CollapseGuard,
@@ -17,7 +18,7 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Unlearning
-from lightning_untrac.verbs.checkpoints import CHECKPOINT_COPIES, ResumeCheckpoints, last_checkpoint
+from lightning_untrac.verbs.checkpoints import CHECKPOINT_COPIES, OBJECTIVE_COPIES, ResumeCheckpoints, last_checkpoint
 from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
 from lightning_untrac.verbs.parsing import Parsed, parse
@@ -87,7 +88,9 @@ def main(argv: Sequence[str]) -> None:
     if phase.is_done:
         say(f"unlearn: finished already; the model is in {result}")
         return
-    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES if every else 1)
+    objective: Any = phase.module.unlearning_objective
+    kept = OBJECTIVE_COPIES if objective.needs_whole_weights else 0
+    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     phase.data.plan = asked.plan
     phase.start()
     readings = InfluenceLogger(None, method="unlearn")

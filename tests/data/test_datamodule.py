@@ -371,3 +371,24 @@ def test_importing_the_package_imports_no_datasets():
     code = "import sys, lightning_untrac.data; print([m for m in ('datasets', 'pandas', 'wandb') if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_parts_of_the_corpora_can_be_read_as_test_sets(make_data, model_folders):
+    from lightning_untrac import Unlearning
+
+    data = make_data(("birds", "ships"), ("ask-birds",))
+    data.self_examples = 4
+    data.prepare(Unlearning(model_folders("llama")))
+    assert data.test_set_names == ["ask-birds", "self_birds", "self_ships"]
+    for name in ("birds", "ships"):
+        part, whole = data.tokenized_test_sets[f"self_{name}"], data.tokenized_corpora[name]
+        assert len(part) == 4
+        texts = {tuple(whole[index]["input_ids"]) for index in range(len(whole))}
+        assert {tuple(part[index]["input_ids"]) for index in range(4)} <= texts
+
+
+def test_a_corpus_without_a_name_has_no_part(make_data):
+    data = make_data(("birds",), ("ask-birds",))
+    data.corpora[0].name, data.corpora[0].split_by = None, "kind"
+    data.self_examples = 4
+    assert any("give this one a `name`" in problem for problem in data.problems())

@@ -1,0 +1,442 @@
+"""Objectives that hold on to something, against plain torch, and what must change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from lightning_untrac import EpisodePlan, Unlearning
+from lightning_untrac.errors import ConfigurationError, UnlearningError
+from lightning_untrac.objectives import (
+    AscentWithKL,
+    AscentWithRetainLoss,
+    FisherAnchoredAscent,
+    GradientAscent,
+    Objective,
+)
+
+MAKERS = {
+    "retain loss": lambda weight: AscentWithRetainLoss(weight),
+    "kl": lambda weight: AscentWithKL(weight),
+    "fisher": lambda weight: FisherAnchoredAscent(weight, fisher_examples=8),
+}
+every_objective = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+LR = 0.5
+
+
+def sgd(parameters: Any, lr: float = LR) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=lr)
+
+
+def flat(model: Any) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad]).clone()
+
+
+class Watch(Callback):
+    """Keeps the batches, and the weights before the first and after each optimizer step, of every episode."""
+
+    def __init__(self) -> None:
+        self.batches: list[Any] = []
+        self.weights: list[torch.Tensor] = []
+        self.terms: list[dict[str, float]] = []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:
+            self.weights.append(flat(pl_module.model))
+        self.batches.append(batch)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        if pl_module._window_tokens is None:
+            self.weights.append(flat(pl_module.model))
+        self.terms.append({k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("train/")})
+
+
+@pytest.fixture
+def steps(trace: Any, make_data: Any, model_folders: Any) -> Any:
+    """Trace some steps of each corpus and return what :class:`Watch` has seen, the influences and the module.
+
+    A GPT-2, because the Llama of transformers computes its norms in float32 whatever the weights are.
+    """
+
+    def run(
+        objective: Any, size: int = 4, accumulation: int = 1, count: int | None = 2, lr: float = LR,
+        corpora: Any = ("birds", "ships", "bread"), dtype: str = "float64", data: Any = None, **options: Any,
+    ) -> Any:  # fmt: skip
+        watch = Watch()
+        final, _, module = trace(
+            data=make_data(corpora, batch_size=size, **(data or {})),
+            module=Unlearning(
+                model_folders("gpt2", dtype),
+                dtype=dtype,
+                unlearning_objective=objective,
+                optimizer=lambda p: sgd(p, lr),
+                **options,
+            ),
+            steps=count,
+            callbacks=(watch,),
+            accumulate_grad_batches=accumulation,
+        )
+        return watch, final, module
+
+    return run
+
+
+def loss_sum(model: Any, batch: Any) -> tuple[Any, int]:
+    """Sum of token losses over single examples without padding, and their number: no part of the package."""
+    total, count = torch.zeros((), dtype=torch.float64), 0
+    for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+        length = int((labels != -100).sum())
+        logits = model(input_ids=ids[None, :length]).logits[0]
+        total = total + torch.nn.functional.cross_entropy(logits[:-1], labels[1:length], reduction="sum")
+        count += length - 1
+    return total, count
+
+
+def fresh(model_folders: Any, weights: torch.Tensor) -> Any:
+    """A plain transformers model with given weights."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(model_folders("gpt2", "float64"), dtype=torch.float64).eval()
+    torch.nn.utils.vector_to_parameters(weights, [p for p in model.parameters() if p.requires_grad])
+    return model
+
+
+def gradient(value: torch.Tensor, model: Any) -> torch.Tensor:
+    grads = torch.autograd.grad(value, [p for p in model.parameters() if p.requires_grad])
+    return torch.cat([g.flatten() for g in grads])
+
+
+# -- what a step is ----------------------------------------------------------------------------------------------------
+
+
+def test_gradient_difference_is_the_difference_of_two_gradients_by_hand(steps: Any, model_folders: Any) -> None:
+    watch, *_ = steps(AscentWithRetainLoss(0.7), size=5, count=1)
+    before, after = watch.weights[:2]
+    batch = watch.batches[0]
+    model = fresh(model_folders, before)
+    (forget, forgotten), (retain, retained) = loss_sum(model, batch), loss_sum(model, batch["retained"])
+    assert forgotten != retained
+    expected = gradient(-forget / forgotten + 0.7 * retain / retained, model)
+    assert expected.norm() > 0.1
+    torch.testing.assert_close((before - after) / LR, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(("size", "accumulation"), [(4, 1), (1, 4)])
+@every_objective
+def test_a_weight_of_zero_is_plain_ascent_to_the_last_bit(make: Any, size: int, accumulation: int, steps: Any) -> None:
+    plain, scores, _ = steps(GradientAscent(), size, accumulation, dtype="float32", count=3)
+    zero, same, _ = steps(make(0.0), size, accumulation, dtype="float32", count=3)
+    assert len(plain.weights) == 12
+    assert all(torch.equal(a, b) for a, b in zip(plain.weights, zero.weights, strict=True))
+    assert scores == same
+    other, differs, _ = steps(make(5.0), size, accumulation, dtype="float32", count=3)
+    assert not torch.equal(other.weights[3], plain.weights[3])
+    assert differs != scores
+
+
+def test_the_divergence_is_that_of_the_trained_model_by_hand(steps: Any, model_folders: Any) -> None:
+    watch, *_ = steps(AscentWithKL(2.0))
+    start, before, after = watch.weights[:3]
+    batch = watch.batches[1]
+    model, reference = fresh(model_folders, before), fresh(model_folders, start)
+    divergence, places = torch.zeros((), dtype=torch.float64), 0
+    for ids, labels in zip(batch["retained"]["input_ids"], batch["retained"]["labels"], strict=True):
+        length = int((labels != -100).sum())
+        p, q = (m(input_ids=ids[None, :length]).logits[0, :-1].softmax(-1) for m in (reference, model))
+        divergence, places = divergence + (p.detach() * (p.detach() / q).log()).sum(), places + length - 1
+    forget, forgotten = loss_sum(model, batch)
+    pull = gradient(2.0 * divergence / places, model)
+    assert pull.norm() > 1e-3
+    expected = gradient(-forget / forgotten, model) + pull
+    torch.testing.assert_close((before - after) / LR, expected, rtol=1e-7, atol=1e-9)
+    assert watch.terms[1]["train/retained_term"] == pytest.approx(2.0 * divergence.item() / places, rel=1e-6)
+
+
+@every_objective
+def test_at_the_trained_weights_only_the_retained_loss_pulls(make: Any, steps: Any) -> None:
+    plain, *_ = steps(GradientAscent(), count=1)
+    held, *_ = steps(make(3.0), count=1)
+    step, with_term = (watch.weights[1] - watch.weights[0] for watch in (plain, held))
+    if isinstance(make(3.0), AscentWithRetainLoss):
+        assert (step - with_term).abs().max() > 1e-3
+    else:
+        torch.testing.assert_close(with_term, step, rtol=0, atol=1e-14)
+        other = {"train/retained_term", "train/weights_term"} & held.terms[0].keys()
+        assert [held.terms[0][name] for name in other] == [0.0]
+
+
+def test_the_fisher_anchor_is_the_mean_of_squared_gradients_by_hand(
+    steps: Any, model_folders: Any, make_data: Any
+) -> None:
+    objective = FisherAnchoredAscent(strength=30.0, fisher_examples=5)
+    watch, _, module = steps(objective, count=2, corpora=("birds", "ships"))
+    # Of the last episode, in which ships was unlearned: five of birds' twelve examples.
+    start, before, after = watch.weights[3:6]
+    batch, kept = watch.batches[-1], make_data(("birds", "ships"))
+    kept.prepare(module)
+    sample = sorted(objective_sample(kept, 5))
+    model, fisher = fresh(model_folders, start), torch.zeros_like(start)
+    for index in sample:
+        ids = torch.tensor(kept.tokenized_corpora["birds"][index]["input_ids"].tolist())
+        loss = torch.nn.functional.cross_entropy(model(input_ids=ids[None]).logits[0, :-1], ids[1:])
+        fisher += gradient(loss, model).square() / len(sample)
+    model = fresh(model_folders, before)
+    forget, forgotten = loss_sum(model, batch)
+    pull = 30.0 * fisher * (before - start)
+    assert pull.norm() > 1e-3
+    torch.testing.assert_close((before - after) / LR, gradient(-forget / forgotten, model) + pull, rtol=1e-7, atol=1e-9)
+    assert watch.terms[-1]["train/weights_term"] == pytest.approx(
+        float(15.0 * (fisher * (before - start).square()).sum()), rel=1e-6
+    )
+
+
+def objective_sample(data: Any, count: int) -> list[int]:
+    """The examples that the second episode's Fisher matrix is estimated from, of its only retained corpus."""
+    data.plan = EpisodePlan("each_corpus")
+    (episode,) = (e for e in data.episodes() if e.dataset == "ships")
+    return [int(index) for index in data.retained_order(episode).sample(count)]
+
+
+@pytest.mark.parametrize(
+    "objective", [AscentWithRetainLoss(2.0), AscentWithKL(20.0), FisherAnchoredAscent(100.0)], ids=MAKERS.keys()
+)
+def test_holding_on_does_less_harm_to_the_retained_corpora(objective: Any, steps: Any, model_folders: Any) -> None:
+    """What it is for: as many steps of ascent on birds, and the loss of ships rises less."""
+    rises = []
+    for one in (GradientAscent(), objective):
+        watch, *_ = steps(one, count=10, corpora=("birds", "ships"), lr=0.05)
+        (ships, count), (after, _) = (
+            (
+                sum(part)
+                for part in zip(*(loss_sum(fresh(model_folders, w), b) for b in watch.batches[10:13]), strict=True)
+            )
+            for w in (watch.weights[0], watch.weights[10])
+        )
+        rises.append(((after - ships) / count).item())
+    assert rises[0] > 0.3
+    assert rises[1] < 0.9 * rises[0]
+
+
+# -- however it is cut -------------------------------------------------------------------------------------------------
+
+
+class EntropyOfBoth(Objective):
+    """A user's own, with means over nothing where a share has no target."""
+
+    def __call__(self, module: Any, batch: Any) -> torch.Tensor:
+        logits, targets = module.forward(batch)
+        return -torch.distributions.Categorical(logits=logits[targets != -100]).entropy().mean()
+
+    def on_retained(self, module: Any, batch: Any) -> torch.Tensor:
+        return 2 * self(module, batch) + module.mean_loss(batch)
+
+
+@pytest.mark.parametrize(("size", "accumulation"), [(4, 2), (2, 4), (1, 8)])
+@pytest.mark.parametrize(
+    "make",
+    [*(lambda m=m: m(2.0) for m in MAKERS.values()), EntropyOfBoth],
+    ids=[*MAKERS, "user's own"],
+)
+def test_the_same_effective_batch_gives_the_same_updates(make: Any, size: int, accumulation: int, steps: Any) -> None:
+    options = {"count": None, "data": {"retained_per_example": 2}}  # one pass: 12, 9 and 10 examples in steps of 8
+    whole, scores, _ = steps(make(), 8, 1, **options)
+    cut, same, _ = steps(make(), size, accumulation, **options)
+    assert len(whole.weights) == len(cut.weights) == 9
+    for a, b in zip(whole.weights, cut.weights, strict=True):
+        torch.testing.assert_close(b, a, rtol=0, atol=1e-12)
+    assert same == pytest.approx(scores, abs=1e-10)
+    assert any(not batch["has_targets"] for batch in cut.batches)
+    sizes = {(b["step_targets"], b["retained"]["step_targets"]) for b in whole.batches if "retained" in b}
+    assert all(f * 2 != r for f, r in sizes)  # or equal weights by example would do as well
+
+
+# -- whatever ran before -----------------------------------------------------------------------------------------------
+
+
+@every_objective
+def test_the_order_of_the_corpora_changes_nothing(make: Any, steps: Any) -> None:
+    _, scores, _ = steps(make(2.0), dtype="float32")
+    _, same, _ = steps(make(2.0), dtype="float32", corpora=("bread", "birds", "ships"))
+    assert scores == same
+
+
+@every_objective
+def test_dropout_is_off_in_what_is_held_to(make: Any, trace: Any, make_data: Any, tiny_configs: Any) -> None:
+    config = tiny_configs["gpt2"] | {"resid_pdrop": 0.3, "embd_pdrop": 0.3, "attn_pdrop": 0.3}
+    options = {"config": config, "tokenizer": "byte", "dropout": True, "optimizer": sgd}
+    runs = []
+    for corpora in (("birds", "ships", "bread"), ("bread", "ships", "birds")):
+        module = Unlearning(**options, unlearning_objective=make(1.0))
+        runs.append(trace(data=make_data(corpora, batch_size=4), module=module, steps=2)[0])
+        assert module.model.training
+    assert runs[0] == runs[1]
+
+
+class Save(Callback):
+    """Writes a checkpoint after some batches."""
+
+    def __init__(self, path: Any, batches: int) -> None:
+        self.path, self.batches = path, batches
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx + 1 == self.batches:
+            trainer.save_checkpoint(self.path)
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+@every_objective
+def test_a_resumed_run_ends_in_the_same_weights(
+    make: Any, accumulation: int, make_data: Any, model_folders: Any, tmp_path: Any
+) -> None:
+    def fit(callbacks: Any = (), **options: Any) -> torch.Tensor:
+        data = make_data(batch_size=2)
+        data.plan = EpisodePlan("one", only=("birds",), steps=6)
+        module = Unlearning(model_folders(), unlearning_objective=make(2.0), optimizer=sgd)
+        trainer = L.Trainer(
+            max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+            num_sanity_val_steps=0, limit_val_batches=0, enable_checkpointing=False,
+            accumulate_grad_batches=accumulation, callbacks=list(callbacks),
+        )  # fmt: skip
+        trainer.fit(module, datamodule=data, **options)
+        assert trainer.global_step == 6
+        return flat(module.model)
+
+    whole = fit([Save(tmp_path / "middle.ckpt", 4 * accumulation)])
+    resumed = fit(ckpt_path=tmp_path / "middle.ckpt", weights_only=True)
+    assert torch.equal(whole, resumed)
+
+
+# -- models and strategies ---------------------------------------------------------------------------------------------
+
+
+@every_objective
+def test_seq2seq_and_lora(make: Any, trace: Any, pair_files: Any, cache_folder: str, steps: Any) -> None:
+    from lightning_untrac import CorpusDataModule, DatasetConfig
+
+    configs = [
+        DatasetConfig(str(pair_files[n]), n, prompt="prompt", target="target") for n in ("birds", "ships", "ask-birds")
+    ]
+    data = CorpusDataModule(configs[:2], configs[2:], batch_size=4, cache_folder=cache_folder)
+    watch = Watch()
+    options = {"module_options": {"unlearning_objective": make(1.0)}, "callbacks": (watch,)}
+    final, _, module = trace(data=data, architecture="t5", optimizer=sgd, accumulate_grad_batches=2, **options)
+    assert all(abs(influence) > 0 for influence in final.values())
+    for one, other in zip(watch.batches[::2], watch.batches[1::2], strict=True):
+        for kind in (lambda b: b, lambda b: b["retained"]) if "retained" in one else ():
+            counted = sum(int(module.num_targets(kind(part))) for part in (one, other))
+            assert kind(one)["step_targets"] == kind(other)["step_targets"] == counted
+    lora = {"r": 2, "target_modules": ["c_attn"], "fan_in_fan_out": True}
+    objective = make(1.0)
+    watch, final, module = steps(objective, lora=lora, dtype="float32", count=3)
+    assert all(abs(influence) > 0 for influence in final.values())
+    kept = [tensor for part in objective.state_dict().values() for tensor in part.values()]
+    assert sum(tensor.numel() for tensor in kept) <= 2 * flat(module.model).numel()  # of the adapters alone
+    if isinstance(objective, AscentWithKL):
+        assert watch.terms[0]["train/retained_term"] == 0.0
+        assert watch.terms[2]["train/retained_term"] > 0.0
+
+
+@every_objective
+def test_test_sets_are_unlearned_beside_all_corpora(make: Any, make_data: Any, trace: Any) -> None:
+    final, rows, _ = trace(
+        "each_test_set", data=make_data(("birds",), batch_size=4), module_options={"unlearning_objective": make(1.0)}
+    )
+    assert {row.status for row in rows} == {"ok"}
+    assert final.keys() == {("birds", "ask-birds"), ("birds", "ask-ships")}
+
+
+@every_objective
+def test_nothing_to_retain_is_said_before_the_first_step(make: Any, trace: Any, make_data: Any) -> None:
+    with pytest.raises(ConfigurationError, match="beside 'birds' there is no corpus to retain"):
+        trace(data=make_data(("birds",)), module_options={"unlearning_objective": make(1.0)})
+
+
+@pytest.mark.parametrize("make", [MAKERS["kl"], MAKERS["fisher"]])
+def test_sharded_weights_are_refused(make: Any, make_data: Any, model_folders: Any) -> None:
+    from lightning.pytorch.strategies import DDPStrategy
+
+    from lightning_untrac.strategies import fsdp2_strategy
+
+    module = Unlearning(model_folders(), unlearning_objective=make(1.0))
+    (problem,) = module.strategy_problems(fsdp2_strategy(2))
+    assert "keeps copies of whole weights, and ModelParallelStrategy shards them; use --trainer.strategy" in problem
+    assert module.strategy_problems(DDPStrategy()) == []
+    assert Unlearning(model_folders(), unlearning_objective=MAKERS["retain loss"](1.0)).strategy_problems(
+        fsdp2_strategy(2)
+    ) == []  # fmt: skip
+
+
+def test_batches_of_other_loaders_must_bring_what_is_retained(
+    make_data: Any, model_folders: Any, tmp_path: Any
+) -> None:
+    data = make_data(batch_size=4)
+    for objective in (AscentWithRetainLoss(), FisherAnchoredAscent(1.0)):
+        module = Unlearning(model_folders(), unlearning_objective=objective, optimizer=sgd)
+        data.prepare(module)
+        trainer = L.Trainer(
+            max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+            num_sanity_val_steps=0, limit_val_batches=0, enable_checkpointing=False,
+        )  # fmt: skip
+        with pytest.raises(ConfigurationError, match="needs retained data, which no batch brings; fit with a Corpus"):
+            trainer.fit(module, data.sample_dataloader("birds", 4), data.sample_dataloader("birds", 4))
+
+
+def test_a_phase_of_the_users_own_may_retain_too(make_data: Any, model_folders: Any, trace: Any) -> None:
+    class Mine(Unlearning):
+        def retained_objective(self, batch: Any) -> torch.Tensor:
+            return 0.7 * self.mean_loss(batch)
+
+    mine = Mine(model_folders(), optimizer=sgd)
+    theirs = Unlearning(model_folders(), optimizer=sgd, unlearning_objective=AscentWithRetainLoss(0.7))
+    assert mine.needs_retain
+    runs = [trace(data=make_data(batch_size=2), module=m, accumulate_grad_batches=2)[0] for m in (mine, theirs)]
+    assert runs[0] == runs[1]
+
+
+def test_a_collapse_is_not_hidden_by_the_retained_term(make_data: Any, trace: Any) -> None:
+    from lightning_untrac import CollapseGuard
+
+    class Balanced(Objective):
+        def __call__(self, module: Any, batch: Any) -> torch.Tensor:
+            return -20 + 0 * module.mean_loss(batch)
+
+        def on_retained(self, module: Any, batch: Any) -> torch.Tensor:
+            return 20 + module.mean_loss(batch)
+
+    _, rows, _ = trace(
+        data=make_data(batch_size=4), module_options={"unlearning_objective": Balanced()}, callbacks=(CollapseGuard(),)
+    )
+    assert {row.status for row in rows if row.final} == {"collapsed"}
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
+@every_objective
+def test_a_weight_that_makes_no_sense_is_refused(make: Any, weight: float) -> None:
+    with pytest.raises(ValueError, match="give a finite number of at least 0"):
+        make(weight)
+
+
+def test_fisher_needs_examples_and_a_model_that_has_gradients(trace: Any, make_data: Any) -> None:
+    with pytest.raises(ValueError, match="give at least 1 example"):
+        FisherAnchoredAscent(1.0, fisher_examples=0)
+
+    class Silent(Unlearning):
+        def mean_loss(self, batch: Any) -> torch.Tensor:
+            return super().mean_loss(batch) * 0
+
+    objective = FisherAnchoredAscent(1.0)
+    module = Silent(config={"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 1, "n_positions": 64},
+                    tokenizer="byte", unlearning_objective=objective)  # fmt: skip
+    with pytest.raises(UnlearningError, match=r"has the largest element 0\.0, expected above 0"):
+        trace(data=make_data(batch_size=4), module=module)
+
+
+def test_an_objective_that_was_never_prepared_says_so(model_folders: Any) -> None:
+    module = Unlearning(model_folders(), unlearning_objective=FisherAnchoredAscent(1.0))
+    module.configure_model()
+    with pytest.raises(RuntimeError, match="call prepare"):
+        module.weights_objective()

@@ -1,0 +1,91 @@
+"""Retained data from the command line: what is refused, and a run for good that goes on from its checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lightning_untrac.cli import main
+from lightning_untrac.results import InfluenceStore
+
+
+@pytest.fixture
+def config(tmp_path: Path, text_files: dict[str, Path], cache_folder: str, model_folders: Any) -> Any:
+    """A configuration file with some corpora."""
+
+    def write(corpora: tuple[str, ...] = ("birds", "ships", "bread")) -> Path:
+        def named(names: tuple[str, ...]) -> list[dict[str, str]]:
+            return [{"name": name, "path": str(text_files[name])} for name in names]
+
+        data = {"corpora": named(corpora), "test_sets": named(("ask-birds",)), "cache_folder": cache_folder}
+        optimizer = {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}}
+        model = {"name_or_path": model_folders(), "optimizer": optimizer}
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            yaml.safe_dump({"model": model, "data": {**data, "batch_size": 2}, "trainer": {"accelerator": "cpu"}})
+        )
+        return path
+
+    return write
+
+
+def untrac(*arguments: Any) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+OBJECTIVES = [
+    ["AscentWithRetainLoss"],
+    ["AscentWithKL"],
+    ["FisherAnchoredAscent", "--model.unlearning_objective.strength", "100"],
+]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=[words[0] for words in OBJECTIVES])
+def test_a_run_for_good_goes_on_from_its_checkpoint_to_the_same_weights(
+    objective: list[str], config: Any, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    command = ["unlearn", "--config", config(), "--output", output, "--forget", "birds", "--steps", 5, "--readings", 1]
+    command += ["--model.unlearning_objective", *objective, "--checkpoint_every", 2]
+    assert untrac(*command) == 0
+    folder = output / "unlearned-birds"
+    weights = (folder / "model.safetensors").read_bytes()
+    (output / ".untrac" / "unlearn-birds.done.json").unlink()
+    shutil.rmtree(folder)
+    checkpoints = output / "checkpoints" / "unlearn-birds"
+    assert {path.name for path in checkpoints.iterdir()} == {"step=2.ckpt", "step=4.ckpt"}
+    (checkpoints / "step=4.ckpt").unlink()
+    assert untrac(*command) == 0
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=[words[0] for words in OBJECTIVES])
+def test_a_single_corpus_has_nothing_beside_it(objective: list[str], config: Any, tmp_path: Path, capfd: Any) -> None:
+    command = ["--config", config(("birds",)), "--steps", 1, "--model.unlearning_objective", *objective]
+    assert untrac("trace", *command, "--output", tmp_path / "out", "--method", "untrac") == 2
+    assert "beside 'birds' there is no corpus to retain; name at least one more" in capfd.readouterr().err
+    assert untrac("trace", *command, "--output", tmp_path / "inv", "--method", "untrac_inv") == 0
+    rows = InfluenceStore(tmp_path / "inv").rows()
+    assert {(row.corpus, row.test_set, row.status) for row in rows} == {("birds", "ask-birds", "ok")}
+
+
+def test_what_is_retained_is_a_part_of_what_was_asked(config: Any, tmp_path: Path, capfd: Any) -> None:
+    command = ["trace", "--method", "untrac", "--config", config(), "--steps", 1, "--output", tmp_path / "out"]
+    command += ["--model.unlearning_objective", "AscentWithRetainLoss"]
+    assert untrac(*command) == 0
+    assert untrac(*command) == 0
+    assert "finished already" in capfd.readouterr().out
+    assert untrac(*command, "--data.retained_per_example", 2) == 2
+    assert "data.retained_per_example" in capfd.readouterr().err
+    assert untrac(*command, "--model.unlearning_objective.retain_weight", 2) == 2
+    assert "retain_weight" in capfd.readouterr().err
+
+
+def test_an_anchor_without_a_strength_is_asked_for_one(config: Any, tmp_path: Path, capfd: Any) -> None:
+    command = ["trace", "--method", "untrac", "--config", config(), "--steps", 1, "--output", tmp_path / "out"]
+    assert untrac(*command, "--model.unlearning_objective", "FisherAnchoredAscent") == 2
+    assert "strength" in capfd.readouterr().err

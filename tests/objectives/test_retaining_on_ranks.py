@@ -1,0 +1,97 @@
+"""Two ranks take the same steps as one process, also where a rank's share of either stream is empty, and none waits."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any
+
+import processes
+import pytest
+import yaml
+
+from lightning_untrac.results import InfluenceStore
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="ranks are started by a fork server"),
+]
+
+OBJECTIVES = {
+    "AscentWithRetainLoss": {"retain_weight": 1.5},
+    "AscentWithKL": {"retain_weight": 20.0},
+    "FisherAnchoredAscent": {"strength": 100.0, "fisher_examples": 6},
+}
+FSDP1 = '{"class_path": "on_ranks.FSDPOnCPU"}'
+STEPS = ("--method", "untrac", "--passes", 1, "--readings", 2)
+
+
+@pytest.fixture
+def config(tmp_path: Any, text_files: Any, cache_folder: str, model_folders: Any) -> Any:
+    """A configuration: corpora of 12, 9 and 10 examples, so that in steps of two ranks with two each some are empty."""
+
+    def write(objective: str) -> Any:
+        chosen = {"class_path": objective, "init_args": OBJECTIVES[objective]}
+        content = {
+            "model": {
+                "name_or_path": model_folders("llama"),
+                "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}},
+                "unlearning_objective": chosen,
+            },
+            "data": {
+                "corpora": [{"name": n, "path": str(text_files[n])} for n in ("birds", "ships", "bread")],
+                "test_sets": [{"name": n, "path": str(text_files[n])} for n in ("ask-birds", "ask-ships")],
+                "retained_per_example": 2,
+                "cache_folder": cache_folder,
+            },
+            "trainer": {"accelerator": "cpu"},
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+def two_ranks(*arguments: Any, log: Any) -> list[Any]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ranks = processes.start_ranks(2, *arguments, "--trainer.devices", 2, log=log, port=port, OMP_NUM_THREADS="1")
+    for rank in ranks:
+        rank.wait()
+    return ranks
+
+
+def influences(folder: Any) -> dict[Any, float]:
+    return {(row.corpus, row.test_set, row.step): row.influence for row in InfluenceStore(folder).rows()}
+
+
+@pytest.mark.parametrize(
+    ("objective", "strategy"),
+    [*((name, "ddp") for name in OBJECTIVES), ("AscentWithRetainLoss", "fsdp2"), ("AscentWithRetainLoss", FSDP1)],
+)
+def test_two_ranks_take_the_steps_of_one_process(objective: str, strategy: str, config: Any, tmp_path: Any) -> None:
+    command = ("trace", "--config", config(objective), *STEPS)
+    one = processes.start(*command, "--data.batch_size", 4, "--output", tmp_path / "one", log=tmp_path / "one.log")
+    assert one.wait() == 0, one.text
+    ranks = two_ranks(
+        *command, "--data.batch_size", 2, "--trainer.strategy", strategy, "--output", tmp_path / "two",
+        log=tmp_path / "log",
+    )  # fmt: skip
+    assert [rank.process.exitcode for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)
+    expected, found = influences(tmp_path / "one"), influences(tmp_path / "two")
+    assert found.keys() == expected.keys()
+    assert max(map(abs, expected.values())) > 1e-2
+    for key, influence in expected.items():
+        assert found[key] == pytest.approx(influence, abs=5e-6), key
+
+
+def test_sharded_weights_end_both_ranks_with_advice(config: Any, tmp_path: Any) -> None:
+    ranks = two_ranks(
+        "trace", "--config", config("AscentWithKL"), *STEPS, "--data.batch_size", 2, "--trainer.strategy", "fsdp2",
+        "--output", tmp_path / "two", log=tmp_path / "log",
+    )  # fmt: skip
+    assert [rank.process.exitcode for rank in ranks] == [2, 2], "\n\n".join(rank.text for rank in ranks)
+    assert "AscentWithKL keeps copies of whole weights" in ranks[0].text
+    assert "Traceback" not in ranks[0].text
