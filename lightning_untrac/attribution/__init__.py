@@ -19,6 +19,7 @@ from lightning_untrac.attribution.lissa import LiSSA
 from lightning_untrac.attribution.scoring import Scoring
 from lightning_untrac.attribution.token_overlap import TokenOverlap
 from lightning_untrac.attribution.tracin import TracIn
+from lightning_untrac.attribution.trak import TRAK
 from lightning_untrac.attribution.untrac import UnTrac
 from lightning_untrac.attribution.untrac_inv import UnTracInv
 
@@ -29,7 +30,7 @@ SCORINGS: dict[str, type[Scoring]] = {
     cls.method: cls
     for cls in (
         *(GradDot, GradCos, CentredGradDot, AdamGradDot, TracIn, Fisher, FisherShare, FisherInv),
-        *(BM25, TokenOverlap, Embedding, EKFAC, KFAC, Arnoldi, LiSSA, DataInf),
+        *(BM25, TokenOverlap, Embedding, EKFAC, KFAC, Arnoldi, LiSSA, DataInf, TRAK),
     )
 }
 """Methods of ``untrac trace`` that score at the trained weights, by their name in the tables."""

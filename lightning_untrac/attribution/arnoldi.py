@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from typing_extensions import override
@@ -34,6 +34,8 @@ class Arnoldi(HessianInfluence):
     method: ClassVar[str] = "arnoldi"
     unit: ClassVar[str] = "G.H⁻¹.G'"
     gradient_passes: ClassVar[float] = 13.0
+    gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"
+    other_copies: ClassVar[float] = 25.0
 
     def __init__(self, iterations: int = 25, num_eigenvectors: int = 10) -> None:
         self.iterations, self.num_eigenvectors = iterations, num_eigenvectors

@@ -21,11 +21,11 @@ from lightning_untrac.callbacks import (
     EpisodeProgress,
     ExampleRecorder,
     InfluenceLogger,
-    OwnRise,
     PreUnlearningWeights,
+    ReadAtStrength,
     ReadingSchedule,
 )
-from lightning_untrac.callbacks.own_rise import RISE_READINGS
+from lightning_untrac.callbacks.read_at_strength import STRENGTH_READINGS
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.episodes import CONTROL, EpisodeKind
 from lightning_untrac.errors import UnlearningError
@@ -95,7 +95,8 @@ class EpisodeRun:
         per_example: also write ``examples.parquet``.
         baseline: losses before, where the episodes start from other weights than those that are asked about.
         chosen: see ``EpisodePlan``.
-        own_rise: see ``OwnRise``; then a number of readings is not evenly spread but dense at the start.
+        read_at: makes what ends episodes at a strength, see ``ReadAtStrength``; then a number of readings is not evenly
+            spread but dense at the start.
         keep_going: whether the other episodes go on after one has failed (on one device), instead of ending there.
         notes: sentences about the episodes that were run now.
     """
@@ -117,7 +118,7 @@ class EpisodeRun:
     baseline: DatasetLosses | None = None
     chosen: frozenset[tuple[str, int]] | None = None
     keep_going: bool = False
-    own_rise: float | None = None
+    read_at: Callable[[], ReadAtStrength] | None = None
     notes: list[str] = field(default_factory=list, init=False)
     _announced: bool = field(default=False, init=False)
 
@@ -147,8 +148,7 @@ class EpisodeRun:
                 with failures.recorded(self._forget):
                     trainer.fit(self.attribution.prepare(self.build_module()), datamodule=self.data)
                 rows += influence.rows
-                if (rise := influence.own_rise) is not None:
-                    self.notes += [rise.note(*episode) for episode in rise.unreached]
+                self.notes += influence.notes()
                 _raise_if_the_control_failed(failures)
                 if influence.rows or not failures.failed_now:
                     after_fit(trainer)
@@ -170,8 +170,8 @@ class EpisodeRun:
         influence = self.attribution.influence_logger(
             seed, folder=self.folder, readout=self.readout, baseline=self.baseline
         )
-        if self.own_rise is not None:
-            influence.own_rise = OwnRise(self.own_rise)
+        if self.read_at is not None:
+            influence.read_at = self.read_at()
         plan.with_control = influence.needs_control(self.data.test_set_names)
         self.data.plan = plan
         episodes = plan.episodes(self.data.corpus_names, self.data.test_set_names)
@@ -192,12 +192,12 @@ class EpisodeRun:
         )
         mine = replace(self.plan(seeds[0], frozenset(finished)), seeds=seeds)
         mine.with_control = attribution.kind == "continuation"
-        spread = RISE_READINGS if self.own_rise is not None and isinstance(self.readings, int) else self.readings
-        amount = {"readings": spread, "fits": len(seeds), "accumulation": accumulation, "replicas": replicas}
-        works = {attribution.method: episode_work(self.data, mine, **amount)}
+        spread = STRENGTH_READINGS if self.read_at is not None and isinstance(self.readings, int) else self.readings
+        shared = {"fits": len(seeds), "accumulation": accumulation, "replicas": replicas}
+        works = {attribution.method: episode_work(self.data, mine, spread, **shared)}
         if attribution.other_direction is not None:
             method, kind = attribution.other_direction
-            works[method] = episode_work(self.data, EpisodePlan(kind, seeds), **amount)
+            works[method] = episode_work(self.data, EpisodePlan(kind, seeds), spread, **shared)
         return works
 
     def _forget(self, dataset: str, seed: int) -> None:
@@ -209,13 +209,13 @@ class EpisodeRun:
         callbacks: list[Callback] = [progress, PreUnlearningWeights(self.store_on)]
         if not self._announced:
             self._announced = True
-            callbacks.append(DurationEstimate(progress, self._work, at_most=influence.own_rise is not None))
+            callbacks.append(DurationEstimate(progress, self._work, at_most=influence.read_at is not None))
         if self.attribution.ascends:
             callbacks.append(CollapseGuard(self.collapse_cap))
-        spread = isinstance(self.readings, int) and influence.own_rise is not None
-        callbacks.append(ReadingSchedule(RISE_READINGS if spread else self.readings))
-        if influence.own_rise is not None:
-            callbacks.append(influence.own_rise)
+        spread = isinstance(self.readings, int) and influence.read_at is not None
+        callbacks.append(ReadingSchedule(STRENGTH_READINGS if spread else self.readings))
+        if influence.read_at is not None:
+            callbacks.append(influence.read_at)
         if self.per_example:
             # Before the influences, whose final rows say that the episode is finished.
             callbacks.append(ExampleRecorder(self.folder, self.attribution.method))

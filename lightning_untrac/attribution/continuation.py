@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -14,13 +15,33 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.modules import LanguageModule, Unlearning
 from lightning_untrac.objectives import Descent
 
+REFERENCE_RATE, REFERENCE_WIDTH = 1e-3, 64
+"""The learning rate that was found good, and the width of the models on which it was (docs/methods.md)."""
 
-def continuation_adam(parameters: Any) -> torch.optim.Optimizer:
-    """Adam with a constant learning rate of 1e-3 and fresh state: what :class:`Continuation` goes on with by default.
+
+def continuation_adam(parameters: Any, lr: float = REFERENCE_RATE) -> torch.optim.Optimizer:
+    """Adam with a constant learning rate and fresh state: what :class:`Continuation` goes on with by default.
 
     Fused, as ``paper_adam`` is, because it is faster and rounds the same.
+
+    Args:
+        parameters: of the model.
+        lr: by default the one of models that are 64 wide; :class:`Continuation` gives that of the model's own width.
     """
-    return torch.optim.Adam(parameters, lr=1e-3, fused=True)
+    return torch.optim.Adam(parameters, lr=lr, fused=True)
+
+
+def rate_of_width(hidden_size: int) -> float:
+    """The learning rate for a model of some width: inversely proportional, from 1e-3 at 64.
+
+    So Adam's rate for matrices is scaled in maximal update parametrisation (Yang et al. 2022, table 3). That it serves
+    here is our reading; it was measured at the widths in docs/methods.md and nowhere else.
+
+    Example:
+        >>> rate_of_width(64), round(rate_of_width(768), 6)
+        (0.001, 8.3e-05)
+    """
+    return REFERENCE_RATE * REFERENCE_WIDTH / hidden_size
 
 
 class Continuation(Attribution):
@@ -33,7 +54,8 @@ class Continuation(Attribution):
     place of Z, and how large Z is.
 
     Its cost is one more episode a seed than there are corpora, each of a few steps; it needs the corpora that the
-    model was trained on, in their shares, and no loss can collapse.
+    model was trained on, in their shares, and no loss can collapse. Where the user names no optimizer it is
+    :func:`continuation_adam` at :func:`rate_of_width`.
     """
 
     method: ClassVar[str] = "continuation"
@@ -42,6 +64,9 @@ class Continuation(Attribution):
 
     @override
     def prepare(self, module: LanguageModule) -> LanguageModule:
+        if module.optimizer is continuation_adam:
+            width = int(module.model_config.get_text_config().hidden_size)
+            module.optimizer = partial(continuation_adam, lr=rate_of_width(width))
         if isinstance(module, Unlearning):
             if type(module).objective is not Unlearning.objective:
                 raise ConfigurationError(

@@ -39,7 +39,7 @@ def episode_work(
     data.plan = plan
     try:
         episodes = plan.episodes(data.corpus_names, data.test_set_names)
-        steps, tokens, number = 0, 0.0, fits
+        steps, tokens, number, largest = 0, 0.0, fits, 0.0
         for episode in episodes:
             sampler = data.sampler(episode, accumulation, 0, replicas)
             lengths = np.concatenate([data.training_examples(name).lengths() for name in episode.trains_on])
@@ -48,11 +48,20 @@ def episode_work(
             examples = min(sampler.effective_batch_size, len(lengths)) / replicas
             # Rows of a batch are as long as its longest.
             tokens += sampler.num_steps * examples * _padded(lengths, batch)
+            largest = max(largest, batch * float(lengths.max()))
             number += len(reading_steps(readings, sampler.num_steps))
         read_tokens, read_batches = reading_size(data)
     finally:
         data.plan = before
-    return Work(len(episodes), steps, tokens, number, read_tokens / replicas, math.ceil(read_batches / replicas))
+    return Work(
+        len(episodes),
+        steps,
+        tokens,
+        number,
+        read_tokens / replicas,
+        math.ceil(read_batches / replicas),
+        batch_tokens=largest,
+    )
 
 
 def _padded(lengths: np.ndarray, batch: int) -> float:
@@ -76,12 +85,13 @@ def pass_work(data: CorpusDataModule, max_examples: int | None = None) -> Work:
         data: the datasets, prepared.
         max_examples: of each dataset; all of them where None.
     """
-    total = 0.0
+    total, largest = 0.0, 0.0
     for name in [*data.corpus_names, *data.test_set_names]:
         lengths = data.training_examples(name).lengths()
         part = 1.0 if max_examples is None else min(1.0, max_examples / len(lengths))
         total += part * float(lengths.sum())
-    return Work(gradient_tokens=total)
+        largest = max(largest, min(data.eval_batch_size, len(lengths)) * float(lengths.max()))
+    return Work(gradient_tokens=total, batch_tokens=largest)
 
 
 def times(work: Work, factor: float) -> Work:

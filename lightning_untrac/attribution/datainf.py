@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ class DataInf(Scoring):
     method: ClassVar[str] = "datainf"
     unit: ClassVar[str] = "G.F⁻¹.G'"
     gradient_passes: ClassVar[float] = 1.2
+    gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"
+    other_copies: ClassVar[float] = 1.0
     random: ClassVar[bool] = True
 
     @override

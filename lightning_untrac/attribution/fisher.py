@@ -37,6 +37,7 @@ class Fisher(Scoring):
     method: ClassVar[str] = "fisher"
     unit: ClassVar[str] = "nats/token"
     gradient_passes: ClassVar[float] = 2.5
+    other_copies: ClassVar[float] = 4.0
     damping: ClassVar[float] = 0.1
     target: ClassVar[float] = 0.01
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class GradDot(Scoring):
     method: ClassVar[str] = "graddot"
     unit: ClassVar[str] = "gradient product"
     gradient_passes: ClassVar[float] = 1.0
+    gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "test sets"
+    other_copies: ClassVar[float] = 2.0
 
     def scores(self, run: ScoringRun) -> np.ndarray:
         """See the base class."""

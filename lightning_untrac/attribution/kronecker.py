@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -44,12 +45,14 @@ class KroneckerInfluence(Scoring):
     extra: ClassVar[str | None] = "influence"
     random: ClassVar[bool] = True
     gradient_passes: ClassVar[float] = 2.5
+    gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"
+    other_copies: ClassVar[float] = 2.0
 
     @override
-    def problems(self) -> list[str]:
+    def problems(self, training: Path | None = None) -> list[str]:
         return [
             f"{problem}; it brings torchvision, which has to come from the same index as torch"
-            for problem in super().problems()
+            for problem in super().problems(training)
         ]
 
     @override

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from typing_extensions import override
@@ -37,6 +37,8 @@ class LiSSA(HessianInfluence):
     method: ClassVar[str] = "lissa"
     unit: ClassVar[str] = "G.H⁻¹.G'"
     gradient_passes: ClassVar[float] = 19.0
+    gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"
+    other_copies: ClassVar[float] = 3.0
 
     def __init__(self, iterations: int = 10, damping: float = 0.01) -> None:
         self.iterations, self.damping = iterations, damping

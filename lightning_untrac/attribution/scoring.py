@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import lightning.pytorch as L
 import numpy as np
@@ -52,6 +52,8 @@ class Scoring(ABC):
         random: whether its scores depend on the seed.
         gradient_passes: what ``untrac plan`` reckons with: about so many times a forward and backward pass over all
             corpora and test sets (its time on the quickstart over GradDot's).
+        gradients_kept: of which datasets it holds a gradient each.
+        other_copies: what else it holds, in copies of the trainable weights.
     """
 
     method: ClassVar[str]
@@ -60,15 +62,28 @@ class Scoring(ABC):
     extra: ClassVar[str | None] = None
     random: ClassVar[bool] = False
     gradient_passes: ClassVar[float] = 0.0
+    gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "none"
+    other_copies: ClassVar[float] = 0.0
 
-    def problems(self) -> list[str]:
-        """What is missing, before anything is loaded."""
+    def problems(self, training: Path | None = None) -> list[str]:
+        """What is missing, before anything is loaded.
+
+        Args:
+            training: output folder of the training that made the model, for methods that need more of it than the
+                model; None where an earlier step is yet to train it.
+        """
         if self.package is None or find_spec(self.package) is not None:
             return []
         return [
             f"method {self.method}: needs the package {self.package}: pip install 'lightning-untrac[{self.extra}]' "
             "-c constraints.txt"
         ]
+
+    @classmethod
+    def weight_copies(cls, num_corpora: int, num_test_sets: int) -> float:
+        """What it holds beside the weights, on the device and in main memory, in copies of the trainable weights."""
+        gradients = {"none": 0, "test sets": num_test_sets, "all": num_corpora + num_test_sets}
+        return gradients[cls.gradients_kept] + cls.other_copies
 
     @abstractmethod
     def scores(self, run: ScoringRun) -> np.ndarray:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from lightning_untrac.attribution.gradient_products import gradient_products
 from lightning_untrac.attribution.scoring import Scoring, ScoringRun
 from lightning_untrac.attribution.training_record import training_folder
-from lightning_untrac.callbacks.keep_models import KeptModel, kept_models
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.callbacks.keep_models import kept_models
+from lightning_untrac.errors import raise_if_any
 from lightning_untrac.results.checksums import damaged_files
 
 
@@ -32,32 +34,37 @@ class TracIn(Scoring):
     method: ClassVar[str] = "tracin"
     unit: ClassVar[str] = "gradient product x learning rate"
     gradient_passes: ClassVar[float] = 5.0
+    gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "test sets"
+    other_copies: ClassVar[float] = 2.0
 
+    @override
+    def problems(self, training: Path | None = None) -> list[str]:
+        found = super().problems(training)
+        if training is None:
+            return found
+        kept = kept_models(training / "models")
+        if not kept:
+            found.append(
+                f"method {self.method}: needs models kept during training, and {training / 'models'} has none; train "
+                "with `untrac pretrain --keep_models_at [100,200,...]` (in optimizer steps; in a folder that holds a "
+                "trained model add --overwrite), then trace again"
+            )
+        damaged = [f"{one.folder}: {damage}" for one in kept for damage in damaged_files(one.folder)]
+        return found + [f"method {self.method}: {one}; train again, or delete it" for one in damaged]
+
+    @override
     def scores(self, run: ScoringRun) -> np.ndarray:
         """See the base class.
 
         Raises:
             ConfigurationError: if no model was kept, or one is damaged.
         """
+        training = training_folder(run.build_module().name_or_path, run.folder)
+        raise_if_any(self.problems(training))
         total = np.zeros((len(run.data.corpus_names), len(run.data.test_set_names)))
-        for kept in self._kept(run):
+        for kept in kept_models(training / "models"):
             phase = run.build_module()
             phase.name_or_path = str(kept.folder)
             found = gradient_products(run, f"{self.method}, step {kept.step}", phase)
             total += kept.learning_rate * found.products.numpy()
         return total
-
-    def _kept(self, run: ScoringRun) -> list[KeptModel]:
-        folder = training_folder(run, run.build_module()) / "models"
-        found = kept_models(folder)
-        if not found:
-            raise ConfigurationError(
-                [
-                    f"method {self.method}: needs models kept during training, and {folder} has none; train with "
-                    "`untrac pretrain --keep_models_at [100,200,...]` (in optimizer steps; in a folder that holds a "
-                    "trained model add --overwrite), then trace again"
-                ]
-            )
-        if damaged := [f"{kept.folder}: {damage}" for kept in found for damage in damaged_files(kept.folder)]:
-            raise ConfigurationError([f"method {self.method}: {one}; train again, or delete it" for one in damaged])
-        return found

@@ -16,6 +16,7 @@ from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.faults import first_line
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.modules.preconditioned import NoCheckpointError
 
 
 def model_problems(module: LanguageModule) -> list[str]:
@@ -51,13 +52,20 @@ def _raised(call: Callable[[], Any]) -> list[str]:
     return []
 
 
-def optimizer_problems(module: LanguageModule) -> list[str]:
-    """Whether the optimizer and the schedule can be made: a negative learning rate, say, is found here."""
+def optimizer_problems(module: LanguageModule, later: bool = False) -> list[str]:
+    """Whether the optimizer and the schedule can be made: a negative learning rate, say, is found here.
+
+    Args:
+        module: whose optimizer it is.
+        later: whether an earlier step is yet to make the checkpoint that an optimizer may begin from.
+    """
     if type(module).configure_optimizers is not LanguageModule.configure_optimizers:
         return []
     try:
         # Two-dimensional, because some optimizers take matrices only.
         optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(2, 2))])
+    except NoCheckpointError as error:
+        return [] if later else [f"model.optimizer: {first_line(error)}"]
     except (ValueError, TypeError) as error:
         return [f"model.optimizer: {first_line(error)}"]
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.attribution import SCORINGS
 from lightning_untrac.attribution.scoring import Scoring, ScoringRun, score_rows
+from lightning_untrac.attribution.training_record import training_folder
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.results import InfluenceStore
 from lightning_untrac.verbs.episode_work import publish_matrix
@@ -25,11 +27,21 @@ def scoring_intent(parsed: Parsed) -> Intent:
     problems = list(scoring().problems())
     problems += [
         f"{name}: {options.method} has no episodes; leave it out, or trace with other methods by themselves"
-        for name in ("steps", "passes", "examples", "shard", "ray", "read_at_own_rise")
+        for name in ("steps", "passes", "examples", "shard", "ray", "read_at_own_rise", "read_at_kl")
         if getattr(options, name)
     ]
     # The plan of UnTrac has the same needs: corpora, test sets and seeds.
     return Intent(f"trace-{options.method}", EpisodePlan("each_corpus", options.seeds), problems)
+
+
+def missing_of_training(parsed: Parsed) -> list[str]:
+    """What a method needs of the model's training and does not find; asked for once the model is there.
+
+    Args:
+        parsed: the verb's arguments.
+    """
+    training = training_folder(parsed.config.model.init_args.get("name_or_path"), Path(parsed.options.output))
+    return SCORINGS[parsed.options.method]().problems(training)
 
 
 def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) -> None:
@@ -50,7 +62,7 @@ def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) 
         say(f"trace ({options.method}): finished already")
         show_influences(phase.folder, options.method)
         return
-    phase.check(asked.plan, asked.problems)
+    phase.check(asked.plan, [*asked.problems, *missing_of_training(parsed)])
     phase.data.plan = asked.plan
     phase.start(**fields())
     run = ScoringRun(

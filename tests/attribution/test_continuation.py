@@ -10,10 +10,13 @@ import lightning.pytorch as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ProgressBar
+from lightning_untrac.callbacks import ControlledInfluenceLogger
 
 from lightning_untrac import LanguageModule, Pretraining, Unlearning
 from lightning_untrac.attribution import Continuation, EpisodeRun
+from lightning_untrac.attribution.continuation import continuation_adam, rate_of_width
 from lightning_untrac.errors import ConfigurationError, UnlearningError
+from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.results import InfluenceStore, equal_tables
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
@@ -185,6 +188,28 @@ def test_other_readings_than_the_control_had_are_refused(go_on: Any) -> None:
     go_on(readings=1, chosen=frozenset({("birds", 0)}))
     with pytest.raises(UnlearningError, match="same steps and readings"):
         go_on(readings=3)
+
+
+def test_the_default_rate_follows_the_width(go_on: Any, make_data: Any, model_folders: Any) -> None:
+    module = Unlearning(model_folders("llama"), optimizer=continuation_adam)
+    width = module.model_config.hidden_size
+    assert rate_of_width(2 * width) == rate_of_width(width) / 2
+    by_default = go_on(optimizer=continuation_adam, folder="default")
+    spelled_out = go_on(optimizer=lambda p: torch.optim.Adam(p, lr=0.064 / width, fused=True), folder="spelled out")
+    assert by_default == spelled_out
+
+
+def test_a_control_that_got_worse_is_said() -> None:
+    def losses(*values: float) -> DatasetLosses:
+        return DatasetLosses(*(torch.tensor(values, dtype=torch.float64) for _ in range(4)))
+
+    logger = ControlledInfluenceLogger()
+    logger.baseline = losses(2.0, 3.0)
+    logger.control = {(0, 2): losses(9.0, 9.0), (0, 4): losses(2.2, 3.05)}
+    assert logger.notes() == []  # one test set got worse, the other hardly
+    logger.control[0, 4] = losses(2.2, 3.15)
+    (note,) = logger.notes()
+    assert "by 0.15 nats per token or more: the learning rate is too high" in note
 
 
 def test_phases_that_train_and_those_that_do_not(go_on: Any) -> None:

@@ -85,9 +85,13 @@ def test_one_kept_model(configs: Any, tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(configs: Any, trained: Path, tmp_path: Path, model_folders: Any, capsys: Any) -> None:
     words = ["trace", "--config", configs["trace"], "--model.name_or_path", model_folders("gpt2"), "--output"]
-    for method, said in (("tracin", "--keep_models_at"), ("adam_graddot", "needs a checkpoint of training")):
-        assert main([*words, str(tmp_path / method), "--method", method]) == 2
-        assert said in " ".join(capsys.readouterr().err.split())
+    wrong = ["--data.corpora", "[]"]
+    for method, said in (("tracin", "--keep_models_at"), ("adam_graddot", "there is no checkpoint of training")):
+        assert main([*words, str(tmp_path / method), "--method", method, *wrong]) == 2
+        found = " ".join(capsys.readouterr().err.split())
+        assert said in found
+        assert "corpora: " in found  # with everything else that is wrong
+        assert not list((tmp_path / method).glob("**/*claim*")), "nothing may be claimed by what can't run"
     assert pretrain(configs, tmp_path / "run", "--keep_models_at", "[-1,2,9]") == 2
     assert "[-1, 9] are no steps of this training; give steps from 0 to 4" in capsys.readouterr().err
 
