@@ -11,24 +11,23 @@ on where it stopped. ``recipes/attribution_benchmark.yaml`` is the same for the 
 Settings: ``builtin`` (the quickstart's six corpora), ``two_by_two`` (the UnTrac paper's design), ``real_equal`` and
 ``real_unequal`` (text that is installed on this machine, see ``real_text.py``). Models: ``llama`` (0.1M parameters),
 ``gpt2`` (0.1M) and ``llama_large`` (0.8M). ``--learning-rate 4`` pretrains with four times the usual learning rate.
+``--plan`` asks ``untrac plan`` first and holds what it says against what the methods then take.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
+from attribution_report import report
 from real_text import CORPORA, write_corpora
-from scipy.stats import pearsonr, spearmanr
 
 STEPS, BATCH_SIZE, LEARNING_RATE = 400, 16, 6e-3
 WORLD = ("encyclopedia", "news", "forum", "fiction", "chat", "code")
@@ -97,7 +96,13 @@ class Case:
         rate = "" if self.learning_rate == 1 else f"-lr{self.learning_rate:g}"
         return self.folder / f"{self.setting}-{self.model}{rate}-seed{self.seed}"
 
-    def run(self, methods: list[str]) -> None:
+    @property
+    def kind(self) -> str:
+        """What it has in common with the other seeds."""
+        rate = "" if self.learning_rate == 1 else f", learning rate x{self.learning_rate:g}"
+        return f"{self.setting}, {self.model}{rate}"
+
+    def run(self, methods: list[str], plan: bool = False) -> None:
         """Train, retrain and trace; what is finished is passed over."""
         rate = LEARNING_RATE * self.learning_rate
         data = data_config(self.setting, self.folder / self.setting)
@@ -115,12 +120,14 @@ class Case:
         scratch = {**training["model"], "config": model_config(self.model), "tokenizer": "byte", "init_seed": self.seed}
         self._verb("pretrain", {**training, "model": scratch}, "--steps", STEPS, "--seed", self.seed)
         seeds = f"[{self.seed}]"
+        tracing = {"data": data, "trainer": {"accelerator": "cpu"}}
+        if plan:
+            self._verb("plan", tracing, "--save", self.output.with_suffix(".plan.json"), "--methods", ",".join(methods))
         self._verb("leave-out", training, "--seeds", seeds)
         for method in methods:
             # UnTrac as in the quickstart: batches of 64. Everything else by default.
             batch = ["--data.batch_size", 64, "--steps", 4] if method == "untrac" and "block_size" in data else []
-            self._verb("trace", {"data": data, "trainer": {"accelerator": "cpu"}}, "--method", method, "--seeds", seeds,
-                       *batch, allowed=True)  # fmt: skip
+            self._verb("trace", tracing, "--method", method, "--seeds", seeds, *batch, allowed=True)
 
     def _verb(self, verb: str, config: dict[str, Any], *options: Any, allowed: bool = False) -> None:
         self.output.parent.mkdir(parents=True, exist_ok=True)
@@ -136,136 +143,6 @@ class Case:
         print(f"{label}: {time.perf_counter() - start:.0f} s {last}", flush=True)
 
 
-@dataclass
-class Agreement:
-    """How well a method agrees with retraining on one test set of one case."""
-
-    setting: str
-    model: str
-    learning_rate: float
-    seed: int
-    method: str
-    test_set: str
-    pearson: float
-    spearman: float
-    top_1: bool
-    seconds: float
-    peak_memory_mb: float
-
-
-def agreements(case: Case) -> list[Agreement]:
-    """Read a case's tables."""
-    from lightning_untrac.results import InfluenceStore, influence_matrix, methods_of
-
-    table = InfluenceStore(case.output).table()
-    costs = {cost["step"]: cost for cost in json.loads((case.output / "run.json").read_text()).get("costs", [])}
-    truth = influence_matrix(table, "leave_out")
-    found = []
-    for method in methods_of(table):
-        if method == "leave_out":
-            continue
-        step = f"trace-{method}"
-        matrix = influence_matrix(table, method, corpora=list(truth.corpora), test_sets=list(truth.test_sets))
-        for column, test_set in enumerate(truth.test_sets):
-            ours, theirs = matrix.values[:, column], truth.values[:, column]
-            varies = np.ptp(ours) > 0 and np.isfinite(ours).all()
-            found.append(
-                Agreement(
-                    case.setting,
-                    case.model,
-                    case.learning_rate,
-                    case.seed,
-                    method,
-                    test_set,
-                    float(pearsonr(ours, theirs)[0]) if varies else 0.0,
-                    float(spearmanr(ours, theirs)[0]) if varies else 0.0,
-                    bool(ours.argmax() == theirs.argmax()) if varies else False,
-                    costs.get(step, {}).get("seconds", float("nan")),
-                    costs.get(step, {}).get("peak_memory_mb", float("nan")),
-                )
-            )
-    return found
-
-
-def ceiling(cases: list[Case]) -> float:
-    """Mean Pearson between the truths of different models: what no method that knows one of them could beat by much."""
-    from lightning_untrac.results import InfluenceStore, influence_matrix
-
-    truths = [influence_matrix(InfluenceStore(case.output).table(), "leave_out") for case in cases]
-    found = [
-        pearsonr(one.values[:, column], other.values[:, column])[0]
-        for index, one in enumerate(truths)
-        for other in truths[:index]
-        for column in range(one.values.shape[1])
-    ]
-    return float(np.mean(found)) if found else float("nan")
-
-
-def interval(values: np.ndarray, groups: np.ndarray, resamples: int = 2000) -> tuple[float, float]:
-    """95 % bootstrap interval of a mean; seeds are drawn, each with all its test sets."""
-    rng = np.random.default_rng(0)
-    names = np.unique(groups)
-    means = [values[groups == name].mean() for name in names]
-    drawn = rng.choice(means, size=(resamples, len(means))).mean(axis=1)
-    return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
-
-
-def report(found: list[Agreement], folder: Path) -> None:
-    """Print a table for each setting and draw quality against cost."""
-    (folder / "agreements.json").write_text(json.dumps([asdict(one) for one in found], indent=1))
-    kinds = sorted({(one.setting, one.model, one.learning_rate) for one in found})
-    for setting, model, rate in kinds:
-        of_kind = [one for one in found if (one.setting, one.model, one.learning_rate) == (setting, model, rate)]
-        seeds = sorted({one.seed for one in of_kind})
-        print(f"\n### {setting}, {model}, learning rate x{rate:g}, {len(seeds)} model(s)\n")
-        print("| method | Pearson [95 % CI] | Spearman | top 1 | seconds | peak MiB |\n|---|---|---|---|---|---|")
-        lines = []
-        for method in sorted({one.method for one in of_kind}):
-            mine = [one for one in of_kind if one.method == method]
-            pearson = np.array([one.pearson for one in mine])
-            low, high = interval(pearson, np.array([one.seed for one in mine]))
-            bounds = f" [{low:.2f}, {high:.2f}]" if len(seeds) > 1 else ""
-            spearman, top = np.mean([one.spearman for one in mine]), np.mean([one.top_1 for one in mine])
-            seconds = np.mean([one.seconds for one in mine])
-            memory = np.mean([one.peak_memory_mb for one in mine])
-            lines.append(
-                (pearson.mean(), f"| {method} | {pearson.mean():.2f}{bounds} | {spearman:.2f} | {top:.2f} | "
-                                 f"{seconds:.1f} | {memory:.0f} |")
-            )  # fmt: skip
-        print("\n".join(line for _, line in sorted(lines, reverse=True)))
-    draw(found, kinds, folder / "quality_and_cost.png")
-
-
-def draw(found: list[Agreement], kinds: list[tuple[str, str, float]], path: Path) -> None:
-    """Quality against cost, a panel a setting; the line joins the methods that nothing cheaper beats."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(kinds), figsize=(3.6 * len(kinds) + 2, 4), squeeze=False, sharey=True)
-    methods = sorted({one.method for one in found})
-    styles = {name: (f"C{index % 10}", "osD^vP*X"[index // 2 % 8]) for index, name in enumerate(methods)}
-    for axis, (setting, model, rate) in zip(axes[0], kinds, strict=True):
-        points: dict[str, list[tuple[float, float]]] = {}
-        for one in found:
-            if (one.setting, one.model, one.learning_rate) == (setting, model, rate):
-                points.setdefault(one.method, []).append((one.seconds, one.pearson))
-        means = sorted((np.mean([s for s, _ in v]), np.mean([p for _, p in v]), name) for name, v in points.items())
-        front: list[tuple[float, float]] = []
-        for seconds, pearson, name in means:
-            front += [(seconds, pearson)] if not front or pearson > front[-1][1] else []
-            colour, marker = styles[name]
-            axis.plot(seconds, pearson, marker, color=colour, label=name, markersize=7)
-        axis.plot(*zip(*front, strict=True), color="0.3", linewidth=1, zorder=0)
-        axis.set(xscale="log", xlabel="seconds", title=f"{setting}, {model}" + (f", lr x{rate:g}" if rate != 1 else ""))
-        axis.grid(color="0.92")
-    axes[0][0].set_ylabel("mean Pearson with retraining")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    ordered = sorted(zip(labels, handles, strict=True))
-    figure.legend([handle for _, handle in ordered], [label for label, _ in ordered], loc="center right", fontsize=8)
-    figure.tight_layout(rect=(0, 0, 1 - 1.6 / (3.6 * len(kinds) + 2), 1))
-    figure.savefig(path, dpi=120)
-    print(f"\npicture: {path}")
-
-
 def main() -> None:
     """Run what was asked for and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -275,25 +152,21 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--methods", default=METHODS)
     parser.add_argument("--learning-rate", type=float, default=1.0, help="times the usual one")
+    parser.add_argument("--plan", action="store_true", help="ask `untrac plan` first, and compare")
     parser.add_argument("--report", action="store_true", help="only report what is there")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = []
     cases: list[Case] = []
     for setting in given.settings.split(","):
         for model in given.models.split(","):
             for seed in map(int, given.seeds.split(",")):
                 case = Case(setting, model, seed, given.learning_rate, given.folder)
                 if not given.report:
-                    case.run(given.methods.split(","))
+                    case.run(given.methods.split(","), given.plan)
                 if (case.output / "influence.parquet").exists():
-                    found += agreements(case)
                     cases.append(case)
-    if found:
-        report(found, given.folder)
-        for setting, model in dict.fromkeys((case.setting, case.model) for case in cases):
-            alike = [case for case in cases if (case.setting, case.model) == (setting, model)]
-            print(f"{setting}, {model}: the truths of {len(alike)} models agree to {ceiling(alike):.2f}")
+    if cases:
+        report({case.kind: [c.output for c in cases if c.kind == case.kind] for case in cases}, given.folder)
 
 
 if __name__ == "__main__":

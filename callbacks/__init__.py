@@ -10,8 +10,10 @@ from lightning_untrac.callbacks.duration_estimate import DurationEstimate
 from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from lightning_untrac.callbacks.example_recorder import ExampleRecorder
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
+from lightning_untrac.callbacks.kl_radius import KLRadius
 from lightning_untrac.callbacks.own_rise import OwnRise
 from lightning_untrac.callbacks.pre_unlearning_weights import PreUnlearningWeights
+from lightning_untrac.callbacks.read_at_strength import ReadAtStrength
 from lightning_untrac.callbacks.reading_schedule import ReadingSchedule
 from lightning_untrac.callbacks.save_pretrained import SavePretrained
 from lightning_untrac.callbacks.weights_must_move import WeightsMustMove
@@ -23,8 +25,10 @@ __all__ = [
     "EpisodeProgress",
     "ExampleRecorder",
     "InfluenceLogger",
+    "KLRadius",
     "OwnRise",
     "PreUnlearningWeights",
+    "ReadAtStrength",
     "ReadingSchedule",
     "SavePretrained",
     "WeightsMustMove",

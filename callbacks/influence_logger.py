@@ -11,7 +11,7 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning_untrac.callbacks.own_rise import OwnRise
+from lightning_untrac.callbacks.read_at_strength import ReadAtStrength
 from typing_extensions import override
 
 from lightning_untrac.data.episodes import Episode
@@ -40,7 +40,7 @@ class InfluenceLogger(Callback):
         readout: how an influence is read from two losses; all of them can be had from the stored losses later.
         baseline: losses at the trained weights, for retraining, where the fit starts from other weights; read by the
             sanity check where None.
-        own_rise: reads between two readings, where the fit has such a callback before this one.
+        read_at: reads between two readings, where the fit has such a callback before this one.
 
     Attributes:
         rows: every row of this fit.
@@ -53,11 +53,11 @@ class InfluenceLogger(Callback):
         method: str = "untrac",
         readout: Readout = "difference",
         baseline: DatasetLosses | None = None,
-        own_rise: OwnRise | None = None,
+        read_at: ReadAtStrength | None = None,
     ) -> None:
         self.store = InfluenceStore(folder) if folder is not None else None
         self.method, self.readout = method, readout
-        self.baseline, self.own_rise = baseline, own_rise
+        self.baseline, self.read_at = baseline, read_at
         self._measures_baseline = baseline is None
         self.rows: list[InfluenceRow] = []
         self._episode_start = time.perf_counter()
@@ -97,8 +97,8 @@ class InfluenceLogger(Callback):
             if self._measures_baseline:
                 self.baseline = losses
         elif trainer.state.fn == TrainerFn.FITTING:
-            if self.own_rise is not None and self.baseline is not None:
-                losses = self.own_rise.interpolate(self.baseline, losses)
+            if self.read_at is not None and self.baseline is not None:
+                losses = self.read_at.interpolate(self.baseline, losses)
             self._read(trainer, pl_module, losses)
 
     @override
@@ -125,6 +125,10 @@ class InfluenceLogger(Callback):
     def losses_before(self, episode: Episode, step: int) -> DatasetLosses | None:
         """What a reading is held against; None before there is anything."""
         return self.baseline
+
+    def notes(self) -> list[str]:
+        """What a reader of the influences should know about the fit, a sentence each."""
+        return [] if self.read_at is None else self.read_at.notes()
 
     @staticmethod
     def optimizer_step(trainer: L.Trainer) -> int:

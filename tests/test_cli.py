@@ -48,7 +48,7 @@ def test_help_of_run_names_the_recipes(capsys):
 
 def test_print_config_is_a_config(capsys, tmp_path):
     with pytest.raises(SystemExit) as stopped:
-        main(["trace", "--output", "x", "--steps", "7", "--print_config"])
+        main(["trace", "--method", "untrac", "--output", "x", "--steps", "7", "--print_config"])
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
     assert "steps: 7" in printed

@@ -52,7 +52,7 @@ def logged(trace_config, tmp_path_factory, model_folders):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("WANDB_API_KEY", raising=False)
         common = ["--config", str(trace_config), "--output", str(output)]
-        assert main(["trace", *common, "--readings", "3", "--seeds", "[0,1]"]) == 0
+        assert main(["trace", "--method", "untrac", *common, "--readings", "3", "--seeds", "[0,1]"]) == 0
         assert main(["leave-out", *common, "--trained_model", model_folders("llama")]) == 0
         assert main(["compare", "--output", str(output), "--num_resamples", "20", "--wandb.project", "test"]) == 0
     return output, wandb_offline.offline_runs(output)
@@ -122,7 +122,22 @@ def test_result_files_are_an_artifact(logged):
 
 def test_without_a_key_it_is_offline_and_says_how_to_sync(trace_config, tmp_path, capsys):
     assert wandb_mode("auto") == "offline"
-    assert main(["trace", "--config", str(trace_config), "--output", str(tmp_path / "out"), "--steps", "1"]) == 0
+    assert (
+        main(
+            [
+                "trace",
+                "--method",
+                "untrac",
+                "--config",
+                str(trace_config),
+                "--output",
+                str(tmp_path / "out"),
+                "--steps",
+                "1",
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     folder = said.partition("wandb sync ")[2].split("\n")[0]
     assert list(Path(folder).glob("run-*.wandb"))
@@ -149,7 +164,7 @@ def test_a_failure_costs_nothing_but_a_warning(monkeypatch, trace_config, tmp_pa
     from wandb.sdk.wandb_run import Run
 
     plain = tmp_path / "plain"
-    common = ["trace", "--config", str(trace_config), "--steps", "2", "--output"]
+    common = ["trace", "--method", "untrac", "--config", str(trace_config), "--steps", "2", "--output"]
     assert main([*common, str(plain), "--wandb.mode", "disabled"]) == 0
     with monkeypatch.context() as patch:
         patch.setattr(wandb if broken in ("init", "login") else Run, broken, _fails)

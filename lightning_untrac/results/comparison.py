@@ -10,6 +10,7 @@ import numpy as np
 
 from lightning_untrac.results.matrix import InfluenceMatrix, Readout, influence_matrix, methods_of
 from lightning_untrac.results.schema import InfluenceRow, ResultsError, comparison_schema
+from lightning_untrac.results.self_check import without_self_sets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -145,9 +146,10 @@ def compare(
 ) -> pa.Table:
     """Correlate every method with a reference over corpora, for each test set and on average.
 
-    Influences are averaged over seeds first. Cells that are flagged in either method are left out. Where the reference
-    has two or more seeds, rows named ``"leave_out (other seeds)"`` say how well it agrees with itself, seed against
-    seed: no method can be expected to do much better.
+    Influences are averaged over seeds first. Parts of the corpora (``data.self_examples``) are not compared: who finds
+    a corpus in itself says little about the rest. Cells that are flagged in either method are left out. Where the
+    reference has two or more seeds, rows named ``"leave_out (other seeds)"`` say how well it agrees with itself, seed
+    against seed: no method can be expected to do much better.
 
     Args:
         table: Readings of the methods and of the reference.
@@ -172,14 +174,14 @@ def compare(
         raise ResultsError(
             f"The reference {reference!r} is not in the table, which has: {', '.join(known) or 'nothing'}.{how}"
         )
-    truth = influence_matrix(table, reference, readout=readout)
+    truth = without_self_sets(influence_matrix(table, reference, readout=readout))
     chosen = [m for m in known if m != reference] if methods is None else list(methods)
     if not chosen and truth.num_seeds < 2:
         raise ResultsError(f"The table has only {reference!r}: there is nothing to compare. Run `untrac trace` first.")
 
     rows: list[dict[str, Any]] = []
     for method in chosen:
-        mine = influence_matrix(table, method, readout=_readout_for(table, method, readout))
+        mine = without_self_sets(influence_matrix(table, method, readout=_readout_for(table, method, readout)))
         corpora = [c for c in truth.corpora if c in mine.corpora]
         test_sets = [t for t in truth.test_sets if t in mine.test_sets]
         if len(corpora) < 2 or not test_sets:

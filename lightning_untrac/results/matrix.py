@@ -114,8 +114,9 @@ def as_records(rows: pa.Table | Iterable[InfluenceRow], parts: bool = False) -> 
         parts: Whether to have the losses by parts too, from a table: they are most of its bytes.
     """
     if hasattr(rows, "to_pylist"):
-        wanted = [name for name in rows.column_names if parts or name not in PARTS]
-        records: list[dict[str, Any]] = rows.select(wanted).to_pylist()
+        table: Any = rows
+        wanted = [name for name in table.column_names if parts or name not in PARTS]
+        records: list[dict[str, Any]] = table.select(wanted).to_pylist()
         return records
     return [row.as_dict() for row in rows]
 

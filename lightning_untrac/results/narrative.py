@@ -11,6 +11,7 @@ import numpy as np
 
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.schema import NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES
+from lightning_untrac.results.self_check import self_check, self_check_sentence
 from lightning_untrac.results.style import format_number, method_title, perplexity_change, unit_title
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ def plain(sentence: Sentence) -> str:
 
 
 def headline_method(methods: Sequence[str], reference: str = "leave_out") -> str:
-    """The method whose matrix the answer is read from: UnTrac, UnTrac-Inv, any other, and the reference last.
+    """The method whose matrix the answer is read from: that which agreed best with retraining, and the reference last.
+
+    Leave-out continuation, then UnTrac, UnTrac-Inv, any other.
 
     >>> headline_method(["leave_out", "graddot", "untrac_inv"])
     'untrac_inv'
     """
-    for method in ("untrac", "untrac_inv", *(m for m in methods if m != reference)):
+    for method in ("continuation", "untrac", "untrac_inv", *(m for m in methods if m != reference)):
         if method in methods:
             return method
     return methods[0]
@@ -157,6 +160,9 @@ def doubts(
         found += _flagged(matrix)
         if matrix.method not in intervals:
             found += _within_noise(matrix)
+        if (check := self_check(matrix)) is not None:
+            level = "info" if check.passed else "warning"
+            found.append((level, (self_check_sentence(check, method_title(matrix.method)),)))
         if matrix.num_seeds > 1 and (np.nan_to_num(matrix.std) == 0).all():
             what = (
                 f"{method_title(matrix.method)}: the seeds make no difference, because every batch is a whole dataset."

@@ -18,6 +18,7 @@ from lightning_untrac.results.page import escape, page_html, picture_html, sente
 from lightning_untrac.results.plots import save_plots
 from lightning_untrac.results.schema import ResultsError
 from lightning_untrac.results.sections import MEANING, comparison_section, examples_section, matrix_section
+from lightning_untrac.results.self_check import without_self_sets
 from lightning_untrac.results.style import method_title, seconds_title, unit_title
 from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 
@@ -210,7 +211,7 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     page = page_html(
         str(run.get("title") or f"Influences in {folder.resolve().name}"),
         _lead(
-            by_method[headline],
+            without_self_sets(by_method[headline]),
             by_method.get(reference),
             [m for m in matrices if m.method not in (headline, reference)],
             intervals.get(headline),
@@ -253,7 +254,7 @@ def _all_notes(
     comparison: pa.Table | None,
     intervals: dict[str, InfluenceIntervals],
 ) -> list[tuple[str, Sentence]]:
-    notes = [(_level(remark), (_text(remark),)) for remark in remarks]
+    notes: list[tuple[str, Sentence]] = [(_level(remark), (_text(remark),)) for remark in remarks]
     notes += doubts(matrices, reference, comparison, intervals)
     return sorted(notes, key=lambda note: _LEVELS.index(note[0]))
 

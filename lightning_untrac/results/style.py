@@ -33,6 +33,7 @@ _TITLES: Final = {
     "arnoldi": "Arnoldi",
     "lissa": "LiSSA",
     "datainf": "DataInf",
+    "trak": "TRAK",
     "continuation": "Leave-out continuation",
     "bm25": "BM25",
     "token_overlap": "Token overlap",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from lightning_untrac.results.uncertainty import InfluenceIntervals
 
+_CELL_WIDTH = 19
+"""Columns of a number with its interval."""
+
 _FLAGS = {"collapsed": "collapsed", "nonfinite": "not finite", "missing": "not read"}
 
 
@@ -26,16 +29,21 @@ def _table(title: str) -> Table:
     return Table(title=Text(title), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
-def matrix_table(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None = None) -> Table:
+def matrix_table(
+    matrix: InfluenceMatrix, intervals: InfluenceIntervals | None = None, width: int | None = None
+) -> Table:
     """A matrix for the terminal: corpora as rows, the strongest of each test set in bold with an arrow.
 
     Args:
         matrix: K corpora x M test sets.
-        intervals: Its intervals, if it has any; half of each stands beside the number.
+        intervals: Its intervals, if it has any; half of each stands beside the number, where there is room.
+        width: Of the terminal, in columns; None where there is room for everything.
 
     Returns:
         The table; flagged cells say what is wrong with them, and verdicts stand below.
     """
+    longest = max(map(len, matrix.corpora))
+    room = width is None or longest + _CELL_WIDTH * len(matrix.test_sets) <= width
     seeds = "one seed" if matrix.num_seeds == 1 else f"mean of {matrix.num_seeds} seeds"
     table = _table(f"{method_title(matrix.method)}: influence in {unit_title(matrix.unit)} ({seeds})")
     table.add_column("corpus", overflow="fold")
@@ -49,7 +57,7 @@ def matrix_table(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None =
             flag = str(matrix.flags[i, j])
             value = float(matrix.values[i, j])
             text = format_number(value, scale if flag == "ok" else None)
-            if intervals is not None and intervals.known[i, j]:
+            if room and intervals is not None and intervals.known[i, j]:
                 text += f" \u00b1 {format_number(float(intervals.half_widths[i, j]), scale, signed=False)}"
             if flag != "ok":
                 cells.append(Text(f"{text}\n{_FLAGS.get(flag, flag)}", style="yellow"))
@@ -62,7 +70,8 @@ def matrix_table(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None =
     if (~matrix.usable).any():
         caption += " Flagged cells are not to be trusted."
     if intervals is not None:
-        caption += f"\n\u00b1 half of a 95 % interval from {chance_title(intervals)}. By these intervals:"
+        caption += "\n\u00b1 half of a" if room else "\nBy a"
+        caption += f" 95 % interval from {chance_title(intervals)}{'. By these intervals' if room else ''}:"
         caption += "".join(f"\n- {plain(sentence)}" for sentence in verdicts(intervals))
     table.caption = Text(caption)
     return table

@@ -20,6 +20,8 @@ from lightning_untrac.results import (
     matrix_table,
     plot_matrix,
 )
+from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
+from lightning_untrac.results.style import method_title
 from lightning_untrac.verbs.run_folder import RunFolder
 
 
@@ -50,7 +52,10 @@ def show_influences(folder: RunFolder, method: str, corpora: Sequence[str] = (),
     """Print the matrix and where it is."""
     console = Console()
     matrix = matrix_of(folder, method, corpora, test_sets)
-    console.print(matrix_table(matrix, intervals_of(folder, matrix)))
+    asked = without_self_sets(matrix)
+    console.print(matrix_table(asked, intervals_of(folder, asked), console.width))
+    if (check := self_check(matrix)) is not None:
+        console.print(self_check_sentence(check, method_title(method)), style="" if check.passed else "yellow")
     console.print(f"table: {folder.path / 'influence.parquet'}", soft_wrap=True, highlight=False)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lightning_untrac.attribution import METHODS, SCORINGS, LeaveOut
 from lightning_untrac.attribution.costs import episode_work, pass_work, times
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.loading import Concatenation
-from lightning_untrac.functional.costs import Speeds, Work, duration, seconds_of, straight_line
+from lightning_untrac.functional.costs import Sizes, Speeds, Work, duration, memory_of, seconds_of, straight_line
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.results import atomic_write_bytes
 from lightning_untrac.verbs.parsing import Parsed, parse
@@ -44,8 +44,8 @@ class PlanOptions:
         steps: optimizer steps of an episode of methods that unlearn; their own default where None.
         readings: as for ``trace``.
         max_examples: as for ``trace``.
-        save: also write the estimates to this file, as JSON: a method's ``seconds``, ``episodes``, ``steps`` and
-            ``readings``.
+        save: also write the estimates to this file, as JSON: each method's ``seconds``, ``memory_mb``, ``episodes``,
+            ``steps`` and ``readings``.
     """
 
     output: str
@@ -64,11 +64,13 @@ class Estimate:
     Attributes:
         method: its name.
         seconds: without starting up.
+        memory_mb: MiB beside what starting up takes.
         work: what there is to do.
     """
 
     method: str
     seconds: float
+    memory_mb: float
     work: Work
 
 
@@ -99,24 +101,24 @@ def main(argv: Sequence[str]) -> None:
     use_saved_model(parsed.config, options.output, "model")
     phase = Phase(parsed, STEP, kind="each_corpus")
     phase.check(asked.plan, asked.problems)
-    before = peak_memory_mb()
-    speeds, device_mb = measure(phase)
+    speeds, sizes = measure(phase)
     trained: dict[str, Any] = RunFolder(options.output).read_json("pretrain.json", {})
     estimates = [
-        Estimate(method, seconds_of(work, speeds), work)
+        Estimate(method, seconds_of(work, speeds), memory_of(work, sizes), work)
         for method in _asked(options.methods)
         if (work := work_of(method, phase, options, trained.get("steps"))) is not None
     ]
     devices = phase.build_trainer(logger=False).world_size
     if options.save is not None:
         atomic_write_bytes(options.save, json.dumps(_plain(estimates, devices), indent=1).encode())
-    _show(estimates, speeds, devices, device_mb or peak_memory_mb() - before, parsed)
+    _show(estimates, speeds, devices, parsed)
 
 
 def _plain(estimates: Sequence[Estimate], devices: int) -> dict[str, dict[str, float]]:
     return {
         one.method: {
             "seconds": round(one.seconds / devices, 3),
+            "memory_mb": round(one.memory_mb, 1),
             "episodes": one.work.episodes,
             "steps": one.work.steps,
             "readings": one.work.readings,
@@ -136,7 +138,11 @@ def work_of(method: str, phase: Phase, options: PlanOptions, training_steps: int
     """
     data = phase.data
     if method in SCORINGS:
-        return times(pass_work(data, options.max_examples), SCORINGS[method].gradient_passes)
+        scoring = SCORINGS[method]
+        if not scoring.gradient_passes:
+            return Work()
+        copies = scoring.weight_copies(len(data.corpus_names), len(data.test_set_names))
+        return replace(times(pass_work(data, options.max_examples), scoring.gradient_passes), weight_copies=copies)
     attribution = METHODS.get(method, LeaveOut)
     if method == LeaveOut.method:
         if training_steps is None:
@@ -148,7 +154,10 @@ def work_of(method: str, phase: Phase, options: PlanOptions, training_steps: int
             data.batch_size = before
     plan = EpisodePlan(attribution.kind, options.seeds, steps=options.steps)
     plan.with_control = attribution.kind == "continuation"
-    return episode_work(data, plan, options.readings, fits=len(options.seeds))
+    work = episode_work(data, plan, options.readings, fits=len(options.seeds))
+    if attribution.ascends and getattr(phase.module, "retains_each_step", False):
+        return replace(work, step_tokens=work.step_tokens * (1 + data.retained_per_example))
+    return work
 
 
 def _training_batch_size(output: str) -> int | None:
@@ -162,14 +171,14 @@ def _training_batch_size(output: str) -> int | None:
     return size * accumulated if size else None
 
 
-def measure(phase: Phase) -> tuple[Speeds, float | None]:
-    """Time a few steps and readings of two sizes on one device, and the copy of the weights.
+def measure(phase: Phase) -> tuple[Speeds, Sizes]:
+    """Time a few steps and readings of two sizes on one device, and the copy of the weights; and weigh them.
 
     Args:
         phase: whose model, data, optimizer and precision are measured; its weights are not kept.
 
     Returns:
-        The speeds, and the peak memory of the device in MiB (None on a CPU, where the process' own tells).
+        The speeds, and the memory of what was run.
     """
     module, data = phase.build_module(), phase.data
     trainer = phase.build_trainer(logger=False)
@@ -179,6 +188,8 @@ def measure(phase: Phase) -> tuple[Speeds, float | None]:
     module.to(device)
     module.eval()
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    weights, trainable = _mb(module.parameters()), _mb(parameters)
+    before = _peak_mb(device)
     optimizer: Any = module.optimizer(parameters)
 
     def step(batch: Any) -> None:
@@ -207,12 +218,24 @@ def measure(phase: Phase) -> tuple[Speeds, float | None]:
             if number >= WARM_UP:
                 backward.append(pair[0])
                 reading.append(pair[1])
+    peak = _peak_mb(device)  # without the optimizer's state, which the first update makes
     _timed(update, device)
     fixed, per_token = straight_line(*map(list, zip(*backward, strict=True)))
     updating = min(_timed(update, device) for _ in range(REPEATS))
     per_batch, per_read_token = straight_line(*map(list, zip(*reading, strict=True)))
-    peak = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
-    return Speeds(fixed + updating, per_token, per_batch, per_read_token, _timed(copy, device)), peak
+    state = _mb(value for moments in optimizer.state.values() for value in moments.values() if torch.is_tensor(value))
+    speeds = Speeds(fixed + updating, per_token, per_batch, per_read_token, _timed(copy, device))
+    activations = max(0.0, peak - before - trainable)
+    return speeds, Sizes(weights, trainable, state / trainable, activations / max(tokens for tokens, _ in backward))
+
+
+def _mb(tensors: Iterable[torch.Tensor]) -> float:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 2**20
+
+
+def _peak_mb(device: torch.device) -> float:
+    """Of the device, or of the process on a CPU."""
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_memory_mb()
 
 
 def _batches(phase: Phase, size: int, device: torch.device) -> Iterator[Any]:
@@ -243,21 +266,21 @@ def cheaper_direction(estimates: Sequence[Estimate]) -> str:
     return f"{first} is the cheaper direction: {duration(known[first])} against {duration(known[second])}"
 
 
-def _show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, memory_mb: float, parsed: Parsed) -> None:
+def _show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, parsed: Parsed) -> None:
     console = Console()
     table = Table(title="What each method would take", title_justify="left")
-    for name in ("method", "time", "episodes", "steps", "readings"):
+    for name in ("method", "time", "memory", "episodes", "steps", "readings"):
         table.add_column(name, justify="left" if name == "method" else "right")
     for estimate in sorted(estimates, key=lambda estimate: estimate.seconds):
         work = estimate.work
         counts = [str(number or "") for number in (work.episodes, work.steps, work.readings)]
-        table.add_row(estimate.method, duration(estimate.seconds / devices), *counts)
+        memory = f"{estimate.memory_mb:,.0f} MiB"
+        table.add_row(estimate.method, duration(estimate.seconds / devices), memory, *counts)
     console.print(table)
     shared = f", shared out over {devices} devices" if devices > 1 else ""
     console.print(
         f"measured: {1e3 * speeds.step:.1f} ms an optimizer step and {1e6 * speeds.step_token:.1f} us a token of it, "
-        f"{1e6 * speeds.reading_token:.1f} us a token read{shared}; about {memory_mb:.0f} MiB at batches of "
-        f"{min(parsed.config.data.eval_batch_size, 16)}; starting up is not counted",
+        f"{1e6 * speeds.reading_token:.1f} us a token read{shared}; starting up is not counted",
         soft_wrap=True,
         highlight=False,
     )

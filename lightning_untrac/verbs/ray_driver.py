@@ -231,6 +231,7 @@ class _Episodes:
 
     def _keep(self, result: EpisodeResult) -> None:
         self.rows += result.rows
+        self.work.run.notes += result.notes
         self.work.peak_memory_mb = max(self.work.peak_memory_mb, result.peak_memory_mb)
         if self.work.phase.fast_dev_run:
             return

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,11 +73,13 @@ class EpisodeResult:
         rows: readings of the episode.
         examples: scores of single examples, where asked for.
         peak_memory_mb: of the worker, in MiB.
+        notes: sentences about the episode.
     """
 
     rows: list[InfluenceRow]
     examples: pa.Table | None
     peak_memory_mb: float
+    notes: list[str] = field(default_factory=list)
 
 
 class EpisodeFault(Exception):  # noqa: N818 - it carries an error
@@ -137,7 +139,7 @@ def _run(task: EpisodeTask) -> EpisodeResult:
         )
         rows = run_trainer(lambda: run.run(after_fit=finish_loggers))
         examples = InfluenceStore(run.folder).examples() if run.per_example else None
-        return EpisodeResult(rows, examples, peak_memory_mb())
+        return EpisodeResult(rows, examples, peak_memory_mb(), run.notes)
 
 
 def _differences(task: EpisodeTask, phase: Phase) -> list[str]:

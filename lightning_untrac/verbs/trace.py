@@ -1,17 +1,19 @@
-"""``untrac trace``: find out which corpora a behaviour comes from, by unlearning."""
+"""``untrac trace``: find out which corpora a behaviour comes from."""
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from lightning.pytorch.cli import OptimizerCallable
 
 from lightning_untrac.attribution import METHODS, SCORINGS, Continuation, EpisodeRun
 from lightning_untrac.attribution.continuation import continuation_adam
+from lightning_untrac.callbacks import KLRadius, OwnRise, ReadAtStrength
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional import Readout, uniform_guess_loss
@@ -31,13 +33,14 @@ from lightning_untrac.verbs.shards import shard_problems
 
 @dataclass
 class TraceOptions:
-    """Unlearn each corpus (untrac) or each test set (untrac_inv) from the trained weights and read the losses.
+    """Find out which corpora a behaviour comes from: by further training without each, by unlearning, or by rivals.
 
     Attributes:
         output: folder for the tables and plots; its ``model/`` is traced unless ``model.name_or_path`` is given.
-        method: ``untrac`` unlearns each corpus and reads every test set; ``untrac_inv`` unlearns each test set and
-            reads every corpus; ``continuation`` goes on training without each corpus and with all of them; rivals
-            score the corpora at the trained weights. Several, separated by commas, run one after another.
+        method: ``continuation`` goes on training without each corpus and with all of them, and agreed best with
+            retraining (docs/methods.md); ``untrac`` unlearns each corpus and reads every test set; ``untrac_inv``
+            unlearns each test set and reads every corpus; rivals score the corpora at the trained weights. Several,
+            separated by commas, run one after another.
         seeds: seeds of the data order; every episode is run once a seed, and tables show their mean.
         steps: optimizer steps of an episode; None for ``passes``.
         passes: passes over the unlearned dataset; by default the paper's 1 (untrac) or 5 (untrac_inv);
@@ -49,6 +52,8 @@ class TraceOptions:
             e.g. 0.02, and read the influences there: as strong for every corpus, and nearly the same for every learning
             rate. ``steps`` or ``passes`` are then the most that it takes, and a number of ``readings`` is not evenly
             spread but dense at the start.
+        read_at_kl: the same where the model's predictions on the corpora have moved by so many nats per token
+            (KL divergence from the trained model), e.g. 0.01: a trust region.
         readout: how an influence is read from the losses before and after.
         store_on: where the pre-unlearning weights are kept: ``cpu`` or ``device``.
         max_examples: rivals read at most this many examples or blocks of each dataset; all of them where None.
@@ -62,13 +67,14 @@ class TraceOptions:
     """
 
     output: str
-    method: str = "untrac"
+    method: str = Continuation.method
     seeds: list[int] = field(default_factory=lambda: [0])
     steps: int | None = None
     passes: float | None = None
     readings: int | list[int] = 8
     collapse_cap: float | None = None
     read_at_own_rise: float | None = None
+    read_at_kl: float | None = None
     readout: Readout = "difference"
     store_on: Literal["cpu", "device"] = "cpu"
     max_examples: int | None = None
@@ -101,22 +107,37 @@ def intent(parsed: Parsed) -> Intent:
     plan = EpisodePlan(METHODS[options.method].kind, options.seeds, steps=options.steps, passes=options.passes)
     problems = episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
     if options.method == Continuation.method and parsed.config.model.init_args.get("unlearning_objective") is not None:
-        problems.append("model.unlearning_objective: continuation trains and unlearns nothing; leave it out")
+        problems.append(
+            "model.unlearning_objective: continuation unlearns nothing; give --method untrac, or leave it out"
+        )
     if options.examples and options.method != "untrac_inv":
         problems.append("examples: only --method untrac_inv reads single examples of the corpora")
-    return Intent(f"trace-{options.method}", plan, problems + _rise_problems(options))
+    return Intent(f"trace-{options.method}", plan, problems + _strength_problems(options))
 
 
-def _rise_problems(options: TraceOptions) -> list[str]:
-    if options.read_at_own_rise is None:
-        return []
+READ_AT: dict[str, type[ReadAtStrength]] = {"read_at_own_rise": OwnRise, "read_at_kl": KLRadius}
+"""Options that end an episode at a strength, and what measures it."""
+
+
+def _read_at(options: TraceOptions) -> Callable[[], ReadAtStrength] | None:
+    for name, measure in READ_AT.items():
+        if (target := getattr(options, name)) is not None:
+            return partial(measure, target)
+    return None
+
+
+def _strength_problems(options: TraceOptions) -> list[str]:
+    given = {name: getattr(options, name) for name in READ_AT if getattr(options, name) is not None}
     found = []
-    if not 0 < options.read_at_own_rise < math.inf:
-        found.append(f"read_at_own_rise: {options.read_at_own_rise}; give nats per token above 0, e.g. 0.02")
-    if not METHODS[options.method].ascends:
-        found.append(f"read_at_own_rise: {options.method} unlearns nothing that could rise; leave it out")
-    if options.examples:
-        found.append("read_at_own_rise: single examples are read at whole steps only; leave out `examples`, or this")
+    if len(given) > 1:
+        found.append(f"{' and '.join(given)}: an episode can end at one strength only; give one of them")
+    for name, target in given.items():
+        if not 0 < target < math.inf:
+            found.append(f"{name}: {target}; give nats per token above 0, e.g. {READ_AT[name].example}")
+        if not METHODS[options.method].ascends:
+            found.append(f"{name}: {options.method} unlearns nothing; leave it out, or give --method untrac")
+        if options.examples:
+            found.append(f"{name}: single examples are read at whole steps only; leave out `examples`, or this")
     return found
 
 
@@ -184,7 +205,7 @@ def work(parsed: Parsed) -> EpisodeWork:
         store_on=options.store_on,
         per_example=options.examples,
         keep_going=options.keep_going,
-        own_rise=options.read_at_own_rise,
+        read_at=_read_at(options),
     )
     return EpisodeWork(
         "trace",

@@ -71,7 +71,15 @@ def test_ranks_record_the_examples_that_they_measure(
     (tmp_path / "trace.yaml").write_text(json.dumps(config))
     tables = []
     for devices in (1, 2):
-        command = [sys.executable, "-m", "lightning_untrac", "trace", f"--config={tmp_path / 'trace.yaml'}"]
+        command = [
+            sys.executable,
+            "-m",
+            "lightning_untrac",
+            "trace",
+            "--method",
+            "untrac",
+            f"--config={tmp_path / 'trace.yaml'}",
+        ]
         command += [f"--output={tmp_path / str(devices)}", "--method=untrac_inv", "--steps=2", "--examples=true"]
         # The same effective batches: 4 examples of one device are 2 of each of two.
         command += [f"--data.batch_size={4 // devices}", f"--trainer.devices={devices}"]

@@ -20,7 +20,7 @@ def unlearn(make_data: Any, model_folders: Any) -> Any:
         module = Unlearning(model_folders(), optimizer=lambda p: torch.optim.Adam(p, lr=lr))
         data.prepare(module)
         rise = OwnRise(target)
-        influence = InfluenceLogger(own_rise=rise)
+        influence = InfluenceLogger(read_at=rise)
         callbacks = [PreUnlearningWeights(), ReadingSchedule(readings), rise, influence]
         trainer = L.Trainer(
             max_epochs=len(data.plan.episodes(data.corpus_names, data.test_set_names)),
@@ -132,7 +132,7 @@ def test_the_interpolation_leaves_counts_alone() -> None:
         return DatasetLosses(torch.tensor([value]), torch.tensor([value]), torch.tensor([7]), torch.tensor([2]), parts)
 
     rise = OwnRise(0.5)
-    rise._rises = (0.0, 2.0)
+    rise._strengths = (0.0, 2.0)
     read = rise.interpolate(losses(1.0), losses(5.0))
     assert [values.tolist() for values in read] == [
         [2.0],

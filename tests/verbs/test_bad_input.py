@@ -20,7 +20,7 @@ def refused(ran, *parts):
 @pytest.fixture
 def trace(untrac, config, tmp_path):
     def run(*flags, **parts):
-        return untrac("trace", "--config", config(**parts), "--output", tmp_path / "out", *flags)
+        return untrac("trace", "--method", "untrac", "--config", config(**parts), "--output", tmp_path / "out", *flags)
 
     return run
 
@@ -157,9 +157,12 @@ def test_output_folders_that_cannot_be_used(untrac, config, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     path = config()
-    refused(untrac("trace", "--config", path, "--output", tmp_path / "file"), "cannot be written")
-    refused(untrac("trace", "--config", path, "--output", tmp_path / "mine"), "holds other files (thesis.tex")
-    refused(untrac("trace", "--config", path), "output: not given")
+    refused(untrac("trace", "--method", "untrac", "--config", path, "--output", tmp_path / "file"), "cannot be written")
+    refused(
+        untrac("trace", "--method", "untrac", "--config", path, "--output", tmp_path / "mine"),
+        "holds other files (thesis.tex",
+    )
+    refused(untrac("trace", "--method", "untrac", "--config", path), "output: not given")
     refused(untrac("compare", "--output", tmp_path / "none"), "holds no results")
     refused(untrac("report", "--output", tmp_path / "none"), "holds no results")
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 STEPS = [
     {"pretrain": {"steps": 40, "checkpoint_every": 8}},
-    {"trace": {"steps": 15, "readings": 3}},
+    {"trace": {"method": "untrac", "steps": 15, "readings": 3}},
     {"trace": {"method": "untrac_inv", "steps": 3, "examples": True}},
     {"leave-out": {"steps": 10}},
 ]
@@ -258,7 +258,19 @@ def test_a_signal_in_training_saves_a_checkpoint(config, recipe_content, tmp_pat
 
 def test_a_signal_in_a_trace(config, tmp_path):
     output = tmp_path / "out"
-    trace = ("trace", "--config", config(), "--steps", "60", "--readings", "3", "--output", output)
+    trace = (
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        config(),
+        "--steps",
+        "60",
+        "--readings",
+        "3",
+        "--output",
+        output,
+    )
     command = start(*trace, log=tmp_path / "log")
     command.wait_for("episode 2 of 3")
     command.signal(signal.SIGTERM)
@@ -345,7 +357,19 @@ def test_a_sharded_checkpoint(tmp_path):
 
 def test_the_process_of_wandb_dies(config, tmp_path):
     output = tmp_path / "out"
-    trace = ("trace", "--config", config(), "--steps", "500", "--wandb.mode", "offline", "--output", output)
+    trace = (
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        config(),
+        "--steps",
+        "500",
+        "--wandb.mode",
+        "offline",
+        "--output",
+        output,
+    )
     command = start(*trace, log=tmp_path / "log")
     command.wait_for("episode 1 of 3")
     killed = 0

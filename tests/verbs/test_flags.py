@@ -42,7 +42,7 @@ def command(config, recipe_content, tmp_path, finished_run):
             trained = ["--trained_model", str(finished_run / "model"), "--steps", "2"]
             return ["leave-out", "--config", config(model=start), *trained], output
         extra = {
-            "trace": ["--steps", "2"],
+            "trace": ["--steps", "2", "--method", "untrac"],
             "trace-inv": ["--steps", "2", "--method", "untrac_inv", "--examples"],
             "unlearn": ["--steps", "2", "--forget", "birds"],
             "evaluate": ["--examples"],
@@ -83,7 +83,7 @@ def test_the_csv_logger_has_the_curves(untrac, command):
 def test_a_resolved_configuration_reruns_the_step(untrac, command, tmp_path):
     arguments, output = command("trace")
     assert untrac(*arguments, "--output", output).code == 0
-    ran = untrac("trace", "--config", output / "trace-untrac.yaml")
+    ran = untrac("trace", "--method", "untrac", "--config", output / "trace-untrac.yaml")
     assert ran.code == 0, ran.text
     assert "finished already" in ran.text
 

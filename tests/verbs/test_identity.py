@@ -25,7 +25,7 @@ def test_a_callback_that_may_change_what_comes_out_is_another_experiment():
 
 
 def test_callbacks_in_a_folder_with_results(untrac, config, tmp_path):
-    trace = ("trace", "--config", config(), *TRACE, tmp_path / "out")
+    trace = ("trace", "--method", "untrac", "--config", config(), *TRACE, tmp_path / "out")
     assert untrac(*trace).code == 0
     more = ("--seeds", "[0,1]", "--trainer.callbacks")
     refused = untrac(*trace, *more, SLOWER)
@@ -37,10 +37,10 @@ def test_callbacks_in_a_folder_with_results(untrac, config, tmp_path):
 
 def test_a_claim_without_a_reading_is_nobodys(untrac, config, tmp_path):
     output = tmp_path / "out"
-    assert untrac("trace", "--config", config(), *TRACE, output).code == 0
+    assert untrac("trace", "--method", "untrac", "--config", config(), *TRACE, output).code == 0
     (output / "influence.parquet").unlink()
     (output / ".influence.parquet.previous").unlink(missing_ok=True)
-    ran = untrac("trace", "--config", config(), "--steps", "3", "--output", output)
+    ran = untrac("trace", "--method", "untrac", "--config", config(), "--steps", "3", "--output", output)
     assert ran.code == 0, ran.text
 
 
@@ -90,7 +90,7 @@ def test_a_variable_of_a_scheduler_makes_no_rank(untrac, config, tmp_path, monke
     from lightning.pytorch.utilities import rank_zero_only
 
     monkeypatch.setattr(rank_zero_only, "rank", 1)  # what Lightning reads from SLURM_PROCID=1 when it is imported
-    ran = untrac("trace", "--config", config(), *TRACE, tmp_path / "out")
+    ran = untrac("trace", "--method", "untrac", "--config", config(), *TRACE, tmp_path / "out")
     assert ran.code == 0
     assert "strongest of its column" in ran.text
     assert (tmp_path / "out" / ".untrac" / "trace-untrac.done.json").is_file()
@@ -99,7 +99,7 @@ def test_a_variable_of_a_scheduler_makes_no_rank(untrac, config, tmp_path, monke
 def test_influences_of_weights_that_came_back_wrong_are_not_kept(untrac, config, tmp_path, monkeypatch):
     from lightning_untrac.callbacks import PreUnlearningWeights
 
-    trace = ("trace", "--config", config(), *TRACE, tmp_path / "out")
+    trace = ("trace", "--method", "untrac", "--config", config(), *TRACE, tmp_path / "out")
     ended = PreUnlearningWeights.on_train_end
 
     def with_another_checksum(self, trainer, module):

@@ -49,7 +49,7 @@ def tables_equal(one, other):
 
 
 def test_ctrl_c_in_a_trace(untrac, config, tmp_path):
-    trace = ("trace", "--config", config(), "--steps", "300", "--readings", "3", "--output")
+    trace = ("trace", "--method", "untrac", "--config", config(), "--steps", "300", "--readings", "3", "--output")
     said, code = stop_at(start(*trace, tmp_path / "cut"), "episode 2 of 3", signal.SIGINT)
     assert code == 130, said
     assert "Traceback" not in said
@@ -65,7 +65,7 @@ def test_ctrl_c_in_a_trace(untrac, config, tmp_path):
 def test_kill_in_a_recipe(untrac, recipe, tmp_path):
     steps = [
         {"pretrain": {"steps": 200, "checkpoint_every": 20}},
-        {"trace": {"steps": 300, "readings": 3}},
+        {"trace": {"method": "untrac", "steps": 300, "readings": 3}},
         {"trace": {"method": "untrac_inv", "steps": 3, "examples": True}},
     ]
     path, folder = recipe(steps=steps), tmp_path / "out"

@@ -66,14 +66,26 @@ def test_adapters_are_trained_saved_and_traced(untrac, config, tmp_path):
     assert ran.code == 0, ran.text
     assert (output / "model" / "adapter_model.safetensors").is_file()
     assert not (output / "model" / "model.safetensors").exists()
-    ran = untrac("trace", "--config", config(model={}), "--output", output, "--steps", "2")
+    ran = untrac("trace", "--method", "untrac", "--config", config(model={}), "--output", output, "--steps", "2")
     assert ran.code == 0, ran.text
     assert any(row.influence != 0 for row in InfluenceStore(output).rows())
 
 
 @pytest.mark.parametrize(("lora", "said"), [("{r: 2, target_modules: [zz]}", "zz"), ("{rank: 2}", "rank")])
 def test_adapters_that_cannot_be_made(untrac, config, tmp_path, lora, said):
-    ran = untrac("trace", "--config", config(), "--output", tmp_path / "out", "--steps", "2", "--model.lora", lora)
+    ran = untrac(
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        config(),
+        "--output",
+        tmp_path / "out",
+        "--steps",
+        "2",
+        "--model.lora",
+        lora,
+    )
     assert ran.code == 2, ran.text
     assert "model.lora" in ran.text
     assert said in ran.text

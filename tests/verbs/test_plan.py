@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from lightning_untrac.attribution import SCORINGS
 from lightning_untrac.attribution.costs import episode_work, pass_work
 from lightning_untrac.data import EpisodePlan
-from lightning_untrac.functional.costs import Speeds, Work, seconds_of, straight_line
+from lightning_untrac.functional.costs import Sizes, Speeds, Work, memory_of, seconds_of, straight_line
 
 
 def test_work_of_episodes_counts_what_a_trace_does(make_data, model_folders):
@@ -37,6 +38,20 @@ def test_a_done_episode_costs_nothing(make_data, model_folders):
     assert (whole.episodes, part.episodes) == (3, 2)
     assert part.step_tokens < whole.step_tokens
     assert pass_work(data, 1).gradient_tokens < pass_work(data).gradient_tokens
+
+
+def test_memory_is_weights_and_what_is_kept_of_them():
+    sizes = Sizes(weights=100.0, trainable=10.0, optimizer_copies=2.0, token=0.5)
+    assert memory_of(Work(), sizes) == 0  # text alone needs no model
+    assert memory_of(Work(gradient_tokens=1e6, batch_tokens=8.0, weight_copies=5.0), sizes) == 100 + 50 + 4
+    # the gradient, the pre-unlearning weights, and Adam's two moments
+    assert memory_of(Work(episodes=3, batch_tokens=8.0), sizes) == 100 + 40 + 4
+
+
+def test_gradient_methods_say_what_they_keep():
+    assert SCORINGS["graddot"].weight_copies(6, 3) == 5
+    assert SCORINGS["ekfac"].weight_copies(6, 3) == 11
+    assert SCORINGS["token_overlap"].weight_copies(6, 3) == 0
 
 
 def test_seconds_are_linear_in_the_work():

@@ -74,7 +74,7 @@ def assert_same_readings(one, other):
 TOGETHER, EACH = ("--data.batch_size", 6), ("--data.batch_size", 3)
 LEARNING = {"optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}}}
 VERBS = {
-    "untrac": ("trace", "--steps", 5, "--readings", 2),
+    "untrac": ("trace", "--method", "untrac", "--steps", 5, "--readings", 2),
     "untrac_inv": ("trace", "--method", "untrac_inv", "--steps", 3),
     "leave_out": ("leave-out", "--steps", 3, "--seeds", "[0,1]"),
 }
@@ -129,7 +129,7 @@ def test_every_example_once_and_a_part_of_the_weights(trained, tmp_path, strateg
     witness = {"class_path": "on_ranks.Witness", "init_args": {"folder": str(tmp_path)}}
     options = ("--model.name_or_path", one / "model", "--output", tmp_path / "out", *EACH, "--passes", 1)
     on_two_ranks(
-        "trace", "--config", files["trace"], *options, "--trainer.strategy", strategy,
+        "trace", "--method", "untrac", "--config", files["trace"], *options, "--trainer.strategy", strategy,
         "--trainer.callbacks", json.dumps([witness]), log=tmp_path / "log",
     )  # fmt: skip
     held = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
@@ -152,7 +152,7 @@ def test_every_example_once_and_a_part_of_the_weights(trained, tmp_path, strateg
 def test_a_rank_that_is_killed_ends_the_other_and_the_command_goes_on(trained, tmp_path, strategy, lost):
     one, files = trained
     options = ("--model.name_or_path", one / "model", "--steps", 40, "--readings", 2, *EACH)
-    command = ("trace", "--config", files["trace"], *options)
+    command = ("trace", "--method", "untrac", "--config", files["trace"], *options)
     two = (*command, "--trainer.strategy", strategy, "--output", tmp_path / "two")
     ranks = processes.start_ranks(
         2, *two, "--trainer.devices", 2, log=tmp_path / "log", port=free_port(), OMP_NUM_THREADS="1"
@@ -173,7 +173,16 @@ def test_a_rank_that_is_killed_ends_the_other_and_the_command_goes_on(trained, t
 
 def test_strategies_that_are_refused(trained, tmp_path, untrac):
     one, files = trained
-    options = ("trace", "--config", files["trace"], "--model.name_or_path", one / "model", "--trainer.strategy")
+    options = (
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        files["trace"],
+        "--model.name_or_path",
+        one / "model",
+        "--trainer.strategy",
+    )
     spawned = untrac(*options, "ddp_spawn", "--output", tmp_path / "spawn")
     assert spawned.code == 2
     assert "starts its ranks by fork or spawn" in spawned.text

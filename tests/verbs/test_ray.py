@@ -55,7 +55,7 @@ def a_busy_worker(seconds=60):
 
 def test_a_killed_worker_and_the_unsharded_table(untrac, config, cluster, tmp_path):
     path = config()
-    trace = ["trace", "--config", path, *LONG, "--seeds", "[0,1]", "--output"]
+    trace = ["trace", "--method", "untrac", "--config", path, *LONG, "--seeds", "[0,1]", "--output"]
     command = start(*trace, tmp_path / "ray", "--ray", log=tmp_path / "log", **cluster)
     # Workers import for seconds before their first episode; later ones are in the middle of it soon.
     command.wait_for("finished, episode 2 of 6")
@@ -85,7 +85,7 @@ def test_a_killed_command_goes_on(untrac, config, cluster, tmp_path):
 
 
 def test_a_signal_ends_the_command_cleanly(config, cluster, tmp_path):
-    trace = ["trace", "--config", config(), *LONG, "--output", tmp_path / "out", "--ray"]
+    trace = ["trace", "--method", "untrac", "--config", config(), *LONG, "--output", tmp_path / "out", "--ray"]
     command = start(*trace, log=tmp_path / "log", **cluster)
     command.wait_for("finished, episode 1 of 3")
     command.signal(signal.SIGTERM)
@@ -119,7 +119,18 @@ def test_a_failed_episode_ends_no_other(untrac, config, model_folders, cluster, 
     (tmp_path / "failing_phase.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
     model = {"class_path": "failing_phase.Fails", "init_args": {"name_or_path": model_folders("llama")}}
-    ran = untrac("trace", "--config", config(model=model), "--output", tmp_path / "out", "--steps", "2", "--ray")
+    ran = untrac(
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        config(model=model),
+        "--output",
+        tmp_path / "out",
+        "--steps",
+        "2",
+        "--ray",
+    )
     sys.modules.pop("failing_phase", None)
     assert ran.code == 2, ran.text
     assert "1 episode failed:\n  - ships (seed 0): ZeroDivisionError: ships sink\n" in ran.text
@@ -129,7 +140,17 @@ def test_a_failed_episode_ends_no_other(untrac, config, model_folders, cluster, 
 
 
 def test_no_machine_is_large_enough(untrac, config, cluster, tmp_path):
-    ran = untrac("trace", "--config", config(), "--output", tmp_path / "out", "--ray.cpus_per_episode", "64")
+    ran = untrac(
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        config(),
+        "--output",
+        tmp_path / "out",
+        "--ray.cpus_per_episode",
+        "64",
+    )
     assert ran.code == 2
     assert "an episode asks for 64 CPUs and 0 GPUs" in ran.text
 
@@ -147,7 +168,7 @@ def test_no_machine_is_large_enough(untrac, config, cluster, tmp_path):
     ],
 )
 def test_bad_options(untrac, config, tmp_path, flags, said):
-    ran = untrac("trace", "--config", config(), "--output", tmp_path / "out", *flags)
+    ran = untrac("trace", "--method", "untrac", "--config", config(), "--output", tmp_path / "out", *flags)
     assert ran.code == 2
     assert said in ran.text
     assert not (tmp_path / "out" / "influence.parquet").exists()
@@ -155,7 +176,9 @@ def test_bad_options(untrac, config, tmp_path, flags, said):
 
 def test_ray_that_is_not_installed(untrac, config, tmp_path, monkeypatch):
     monkeypatch.setattr("lightning_untrac.verbs.ray_options.find_spec", lambda name: None)
-    ran = untrac("trace", "--config", config(), "--output", tmp_path / "out", "--ray", "--steps", "0")
+    ran = untrac(
+        "trace", "--method", "untrac", "--config", config(), "--output", tmp_path / "out", "--ray", "--steps", "0"
+    )
     assert ran.code == 2
     assert "pip install 'lightning-untrac[ray]' -c constraints.txt" in ran.text
     assert "steps: 0" in ran.text

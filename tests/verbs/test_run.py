@@ -44,8 +44,8 @@ def test_every_step_is_checked_before_the_first(untrac, recipe, settings, tmp_pa
     data = {"corpora": [{"name": "gone", "path": str(tmp_path / "gone.jsonl")}]}
     steps = [
         {"pretrain": {"steps": 4}},
-        {"trace": {"stps": 3}},
-        {"trace": {"readings": 0, "data": data}},
+        {"trace": {"method": "untrac", "stps": 3}},
+        {"trace": {"method": "untrac", "readings": 0, "data": data}},
         {"leave-out": {"trainer": {"strategy": "zz"}}},
         {"compare": {"refrence": "x"}},
     ]
@@ -114,7 +114,7 @@ def test_another_model_in_the_folder_is_noticed(untrac, config, tmp_path, model_
     path = config(model={})
     (output / ".untrac").mkdir(parents=True)
     shutil.copytree(model_folders("llama"), output / "model")
-    trace = ("trace", "--config", path, "--output", output, "--steps", "1")
+    trace = ("trace", "--method", "untrac", "--config", path, "--output", output, "--steps", "1")
     assert untrac(*trace).code == 0
     weights = load_file(output / "model" / "model.safetensors")
     save_file({k: v + 1 for k, v in weights.items()}, output / "model" / "model.safetensors", metadata={"format": "pt"})
@@ -142,7 +142,7 @@ def test_flags_and_merging():
 
 
 def test_more_seeds_join_the_finished_ones(untrac, config, tmp_path):
-    trace = ("trace", "--config", config(), "--steps", "2", "--readings", "1")
+    trace = ("trace", "--method", "untrac", "--config", config(), "--steps", "2", "--readings", "1")
     assert untrac(*trace, "--output", tmp_path / "grown", "--seeds", "[0]").code == 0
     ran = untrac(*trace, "--output", tmp_path / "grown", "--seeds", "[0,1]")
     assert ran.code == 0, ran.text
@@ -155,7 +155,7 @@ def test_texts_that_changed_under_an_unfinished_step_are_noticed(untrac, config,
     path = tmp_path / "corpus.jsonl"
     path.write_text('{"text": "one two three"}\n{"text": "four five six"}\n')
     data = {**settings["data"], "corpora": [{"name": "mine", "path": str(path)}]}
-    trace = ("trace", "--config", config(data=data), "--output", tmp_path / "out", "--steps", "2")
+    trace = ("trace", "--method", "untrac", "--config", config(data=data), "--output", tmp_path / "out", "--steps", "2")
     assert untrac(*trace, "--seeds", "[0]").code == 0
     path.write_text('{"text": "one two three"}\n{"text": "seven eight nine"}\n')
     assert "finished already" in untrac(*trace, "--seeds", "[0]").text
@@ -180,7 +180,7 @@ def test_training_writes_down_its_steps_and_passes(finished_run):
 
 
 def test_another_effective_batch_is_another_experiment(untrac, config, tmp_path):
-    trace = ("trace", "--output", tmp_path / "out", "--steps", "2", "--readings", "1")
+    trace = ("trace", "--method", "untrac", "--output", tmp_path / "out", "--steps", "2", "--readings", "1")
     assert untrac(*trace, "--config", config()).code == 0
     assert (
         "finished already"
@@ -200,7 +200,7 @@ def test_a_tokenizer_of_another_size_is_refused(untrac, config, model_folders, t
     tokenizer.add_tokens(["<new>"])
     tokenizer.save_pretrained(own)
     model = {"name_or_path": str(own), "tokenizer": "byte"}
-    ran = untrac("trace", "--output", tmp_path / "out", "--config", config(model=model))
+    ran = untrac("trace", "--method", "untrac", "--output", tmp_path / "out", "--config", config(model=model))
     assert ran.code == 2
     assert "model.tokenizer: 'byte' has 384 tokens" in ran.text
 
@@ -237,7 +237,19 @@ def test_a_loss_above_a_uniform_guess_is_said(untrac, config, tmp_path):
     content = yaml.safe_load(path.read_text())
     content["model"]["optimizer"] = optimizer
     path.write_text(yaml.safe_dump(content))
-    ran = untrac("trace", "--config", path, "--output", tmp_path / "out", "--steps", "8", "--collapse_cap", "100")
+    ran = untrac(
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        path,
+        "--output",
+        tmp_path / "out",
+        "--steps",
+        "8",
+        "--collapse_cap",
+        "100",
+    )
     assert ran.code == 0, ran.text
     notes = json.loads((tmp_path / "out" / "notes.json").read_text())
     assert any("above that of a uniform guess (6.0 nats per token)" in note["text"] for note in notes)

@@ -25,7 +25,7 @@ def shard(untrac, config, tmp_path):
     """Run shards of a small trace (or of another command) in ``out``."""
     path = config()
 
-    def run(*names, command=("trace", *TRACE), more=()):
+    def run(*names, command=("trace", "--method", "untrac", *TRACE), more=()):
         for name in names:
             ran = untrac(
                 command[0], "--config", path, "--output", tmp_path / "out", *command[1:], "--shard", name, *more
@@ -71,13 +71,15 @@ def test_the_whole_counts_as_finished(untrac, shard, tmp_path):
     assert run["costs"][0]["peak_memory_mb"] == max(cost["peak_memory_mb"] for cost in costs)
     assert {data["name"] for data in run["data"]} >= {"birds", "ask-ships"}
     assert "Which of 3 corpora" in run["asked"]
-    again = untrac("trace", "--config", shard.config, "--output", tmp_path / "out", *TRACE)
+    again = untrac("trace", "--method", "untrac", "--config", shard.config, "--output", tmp_path / "out", *TRACE)
     assert "finished already" in again.text
     assert "finished already" in shard("1/2").text
     assert untrac("merge", "--output", tmp_path / "out").code == 0
     assert equal_tables(table, InfluenceStore(tmp_path / "out").table())
     assert untrac("report", "--output", tmp_path / "out").code == 0
-    refused = untrac("trace", "--config", shard.config, "--output", tmp_path / "out", *TRACE, "--steps", "3")
+    refused = untrac(
+        "trace", "--method", "untrac", "--config", shard.config, "--output", tmp_path / "out", *TRACE, "--steps", "3"
+    )
     assert "steps: 2 there, 3 now" in refused.text
 
 
@@ -97,7 +99,7 @@ def test_leave_out_in_shards(untrac, config, finished_run, run_copy, tmp_path):
 
 
 def test_more_shards_than_episodes(untrac, shard, tmp_path):
-    command = ("trace", "--steps", "2")
+    command = ("trace", "--method", "untrac", "--steps", "2")
     shard("1/4", "2/4", "3/4", command=command)
     assert "none is left for this shard" in shard("4/4", command=command).text
     ran = untrac("merge", "--output", tmp_path / "out")
@@ -107,7 +109,18 @@ def test_more_shards_than_episodes(untrac, shard, tmp_path):
 
 @pytest.mark.parametrize("value", ["0/4", "5/4", "x", "2-4", "1/0", "/", "1/2/3", "-1/4", "1.0/2"])
 def test_shards_that_are_none(untrac, config, tmp_path, value):
-    ran = untrac("trace", "--config", config(), "--output", tmp_path / "out", f"--shard={value}", "--steps", "0")
+    ran = untrac(
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        config(),
+        "--output",
+        tmp_path / "out",
+        f"--shard={value}",
+        "--steps",
+        "0",
+    )
     assert ran.code == 2
     assert f"shard: {value!r}" in ran.text
     assert "steps: 0" in ran.text  # with all other problems
@@ -115,7 +128,7 @@ def test_shards_that_are_none(untrac, config, tmp_path, value):
 
 
 def test_merge_names_everything_that_is_wrong(untrac, shard, tmp_path):
-    shard("1/4", "3/4", command=("trace", "--steps", "2"))
+    shard("1/4", "3/4", command=("trace", "--method", "untrac", "--steps", "2"))
     folder = tmp_path / "out" / "shards" / "trace-untrac"
     (folder / "3-of-4" / ".untrac" / "trace-untrac.done.json").unlink()
     (folder / "3-of-4" / "influence.parquet").unlink()
@@ -128,28 +141,37 @@ def test_merge_names_everything_that_is_wrong(untrac, shard, tmp_path):
 
 
 def test_shards_of_other_settings_are_not_joined(untrac, shard, tmp_path):
-    shard("1/2", command=("trace", "--steps", "2"))
-    shard("2/2", command=("trace", "--steps", "3", "--seeds", "[0,1]"))
+    shard("1/2", command=("trace", "--method", "untrac", "--steps", "2"))
+    shard("2/2", command=("trace", "--method", "untrac", "--steps", "3", "--seeds", "[0,1]"))
     ran = untrac("merge", "--output", tmp_path / "out")
     assert ran.code == 2
     assert "seeds.1: None and 1; steps: 2 and 3" in ran.text
 
 
 def test_shards_of_other_numbers_are_not_joined(untrac, shard, tmp_path):
-    shard("1/2", "1/3", command=("trace", "--steps", "2"))
+    shard("1/2", "1/3", command=("trace", "--method", "untrac", "--steps", "2"))
     ran = untrac("merge", "--output", tmp_path / "out")
     assert ran.code == 2
     assert "there are shards of 2 and of 3" in ran.text
 
 
 def test_rows_of_another_configuration_stay(untrac, shard, tmp_path):
-    shard("1/1", command=("trace", "--steps", "2"))
-    untrac("trace", "--config", shard.config, "--output", tmp_path / "elsewhere", "--steps", "3")
+    shard("1/1", command=("trace", "--method", "untrac", "--steps", "2"))
+    untrac("trace", "--method", "untrac", "--config", shard.config, "--output", tmp_path / "elsewhere", "--steps", "3")
     refused = untrac("merge", "--output", tmp_path / "elsewhere", "--shards", tmp_path / "out")
     assert refused.code == 2
     assert "steps: 3 there, 2 now" in refused.text
     refused = untrac(
-        "trace", "--config", shard.config, "--output", tmp_path / "elsewhere", "--steps", "2", "--shard=1/2"
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        shard.config,
+        "--output",
+        tmp_path / "elsewhere",
+        "--steps",
+        "2",
+        "--shard=1/2",
     )
     assert "steps: 3 there, 2 now" in refused.text
     ran = untrac("merge", "--output", tmp_path / "elsewhere", "--shards", tmp_path / "out", "--overwrite")
@@ -170,7 +192,18 @@ def test_shards_from_two_machines(untrac, shard, tmp_path):
 
 
 def test_shards_of_a_model_that_was_trained_anew(untrac, config, finished_run, run_copy):
-    trace = ["trace", "--config", config(model={}), "--output", run_copy, "--steps", "1", "--overwrite"]
+    trace = [
+        "trace",
+        "--method",
+        "untrac",
+        "--config",
+        config(model={}),
+        "--output",
+        run_copy,
+        "--steps",
+        "1",
+        "--overwrite",
+    ]
     assert untrac(*trace, "--shard", "1/1").code == 0
     (run_copy / "model" / "checksums.json").unlink(missing_ok=True)
     shutil.copy(run_copy / "initial_model" / "model.safetensors", run_copy / "model" / "model.safetensors")
@@ -181,7 +214,7 @@ def test_shards_of_a_model_that_was_trained_anew(untrac, config, finished_run, r
 
 def test_a_whole_trace_beside_shards(untrac, shard, tmp_path):
     shard("1/2")
-    ran = untrac("trace", "--config", shard.config, "--output", tmp_path / "out", *TRACE)
+    ran = untrac("trace", "--method", "untrac", "--config", shard.config, "--output", tmp_path / "out", *TRACE)
     assert ran.code == 0, ran.text
     assert len(InfluenceStore(tmp_path / "out").finished_episodes("untrac")) == 6
 
@@ -202,13 +235,16 @@ def test_recipes_have_no_shards(untrac, recipe, tmp_path):
 def test_shard_in_help_and_suggestions(untrac, config, tmp_path):
     assert "--shard" in untrac("trace", "--help").text
     assert "shard: null" in untrac("leave-out", "--output", "x", "--print_config").text
-    assert "did you mean 'shard'?" in untrac("trace", "--config", config(), "--output", tmp_path, "--shrad=1/2").text
+    assert (
+        "did you mean 'shard'?"
+        in untrac("trace", "--method", "untrac", "--config", config(), "--output", tmp_path, "--shrad=1/2").text
+    )
 
 
 @pytest.mark.slow
 def test_a_killed_shard_goes_on(untrac, shard, tmp_path):
     """Both at the same moment on one disk; one is killed in the middle and run again."""
-    trace = ["trace", "--config", shard.config, "--steps", "40", "--readings", "2", "--output"]
+    trace = ["trace", "--method", "untrac", "--config", shard.config, "--steps", "40", "--readings", "2", "--output"]
     shards = [
         start(*trace, tmp_path / "out", "--shard", name, log=tmp_path / f"log-{name[0]}") for name in ("1/2", "2/2")
     ]
