@@ -121,5 +121,6 @@ class DatasetLoss(Metric):
 
     def losses(self) -> DatasetLosses:
         """:meth:`compute`, always with vectors: torchmetrics makes scalars of the vectors of a single dataset."""
-        *vectors, parts = self.compute()
-        return DatasetLosses(*(values.reshape(-1) for values in vectors), parts)
+        found = self.compute()
+        token_loss, example_loss, num_tokens, num_examples = (values.reshape(-1) for values in found[:4])
+        return DatasetLosses(token_loss, example_loss, num_tokens, num_examples, found.parts)
