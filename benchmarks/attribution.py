@@ -122,7 +122,14 @@ class Case:
         seeds = f"[{self.seed}]"
         tracing = {"data": data, "trainer": {"accelerator": "cpu"}}
         if plan:
-            self._verb("plan", tracing, "--save", self.output.with_suffix(".plan.json"), "--methods", ",".join(methods))
+            self._verb(
+                "plan",
+                tracing,
+                "--save",
+                self.output.parent / f"{self.output.name}.plan.json",
+                "--methods",
+                ",".join(methods),
+            )
         self._verb("leave-out", training, "--seeds", seeds)
         for method in methods:
             # UnTrac as in the quickstart: batches of 64. Everything else by default.
@@ -131,7 +138,7 @@ class Case:
 
     def _verb(self, verb: str, config: dict[str, Any], *options: Any, allowed: bool = False) -> None:
         self.output.parent.mkdir(parents=True, exist_ok=True)
-        path = self.output.with_suffix(f".{verb}.yaml")
+        path = self.output.parent / f"{self.output.name}.{verb}.yaml"
         path.write_text(yaml.safe_dump(config))
         command = [sys.executable, "-m", "lightning_untrac", verb, "--config", path, "--output", self.output, *options]
         start = time.perf_counter()

@@ -58,6 +58,8 @@ def agreements(kind: str, folders: Sequence[Path]) -> tuple[list[Agreement], flo
 
     tables = {folder: InfluenceStore(folder).table() for folder in folders}
     tables = {folder: table for folder, table in tables.items() if "leave_out" in methods_of(table)}
+    if not tables:
+        return [], float("nan")
     first = influence_matrix(next(iter(tables.values())), "leave_out")
     order: Any = {"corpora": first.corpora, "test_sets": first.test_sets}
     truths = {folder: influence_matrix(table, "leave_out", **order).values for folder, table in tables.items()}
@@ -65,7 +67,7 @@ def agreements(kind: str, folders: Sequence[Path]) -> tuple[list[Agreement], flo
     found = []
     for folder, table in tables.items():
         costs = {cost["step"]: cost for cost in json.loads((folder / "run.json").read_text()).get("costs", [])}
-        path = folder.with_suffix(".plan.json")
+        path = folder.parent / f"{folder.name}.plan.json"
         plan = json.loads(path.read_text()) if path.exists() else {}
         for method in methods_of(table):
             if method == "leave_out":
@@ -79,7 +81,7 @@ def agreements(kind: str, folders: Sequence[Path]) -> tuple[list[Agreement], flo
                     method,
                     pearson=mean_over_columns(pearsonr, ours, truth),
                     spearman=mean_over_columns(spearmanr, ours, truth),
-                    top_1=float((ours.argmax(axis=0) == truth.argmax(axis=0)).mean()),
+                    top_1=float(((ours.argmax(axis=0) == truth.argmax(axis=0)) & (np.ptp(ours, axis=0) > 0)).mean()),
                     pearson_mean=mean_over_columns(pearsonr, ours, mean_truth),
                     seconds=cost.get("seconds", float("nan")),
                     planned=plan.get(method, {}).get("seconds", float("nan")),
@@ -126,10 +128,11 @@ def _lines(found: Sequence[Agreement]) -> list[tuple[float, str]]:
         low, high = interval(pearson)
         bounds = f" [{low:.2f}, {high:.2f}]" if len(mine) > 1 else ""
         means = {
-            name: float(np.mean([getattr(one, name) for one in mine]))
+            name: float(np.nanmean([getattr(one, name) for one in mine]))
             for name in ("pearson_mean", "spearman", "top_1", "seconds", "peak_memory_mb")
         }
-        ratio = float(np.mean([one.planned / one.seconds for one in mine]))
+        ratios = [one.planned / one.seconds for one in mine if np.isfinite(one.planned)]
+        ratio = float(np.mean(ratios)) if ratios else float("nan")
         planned = f"{ratio:.2f}" if np.isfinite(ratio) else ""
         lines.append(
             (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,17 @@ class ControlledInfluenceLogger(InfluenceLogger):
         if self.baseline is None or not self.control:
             return super().notes()
         last = self.control[max(self.control)]
-        rise = float((last.token_loss - self.baseline.token_loss).min())
+        rise = float((last.token_loss - self.baseline.token_loss).nan_to_num(nan=math.inf).max())
         if rise < HIGH_RISE:
             return super().notes()
+        how_far = (
+            f"raised the loss on a test set by {rise:.2f} nats per token" if rise < math.inf else "broke the model"
+        )
         return [
             *super().notes(),
-            f"going on with all corpora raised the loss on every test set by {rise:.2f} nats per token or more: the "
-            "learning rate is too high for this model, or these are not the corpora that it was trained on; give a "
-            "lower one (--model.optimizer torch.optim.Adam --model.optimizer.lr 1e-5)",
+            f"going on with all corpora {how_far}: the learning rate is too high for this model, or these are not the "
+            "corpora that it was trained on; give a lower one (--model.optimizer torch.optim.Adam --model.optimizer.lr "
+            "1e-5), or unlearn (--method untrac)",
         ]
 
     @override

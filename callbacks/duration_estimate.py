@@ -40,19 +40,20 @@ class DurationEstimate(Callback):
 
     @override
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._began = _now(pl_module)
+        if self._reading is None:
+            self._began = now(pl_module)
 
     @override
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._reading is None:
-            self._reading = _now(pl_module) - self._began
+            self._reading = now(pl_module) - self._began
 
     @override
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if not self._said:
-            self._began = _now(pl_module)
+            self._began = now(pl_module)
 
     @override
     def on_train_batch_end(
@@ -62,7 +63,7 @@ class DurationEstimate(Callback):
             return
         self._batches += 1
         if self._batches > WARM_UP_BATCHES:
-            self._seconds += _now(pl_module) - self._began
+            self._seconds += now(pl_module) - self._began
             self._tokens += batch["input_ids"].numel()
         enough = self._batches == WARM_UP_BATCHES + TIMED_BATCHES or trainer.is_last_batch
         # Without a reading before the first step, this waits for the first in the episode.
@@ -89,7 +90,7 @@ class DurationEstimate(Callback):
         )
 
 
-def _now(module: L.LightningModule) -> float:
+def now(module: L.LightningModule) -> float:
     """Seconds, once the device has done what it was asked to."""
     if module.device.type == "cuda":
         torch.cuda.synchronize(module.device)

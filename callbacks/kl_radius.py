@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
+import numpy as np
 import torch
 from lightning_untrac.callbacks.read_at_strength import ReadAtStrength
 from torch import Tensor
 from torchmetrics import MeanMetric
 from typing_extensions import override
 
+from lightning_untrac.data.sampling import FILLER
+from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional.divergence import sampled_kl
 from lightning_untrac.functional.loss import IGNORE_INDEX
 
@@ -36,7 +39,7 @@ class KLRadius(ReadAtStrength):
     Args:
         target: divergence in nats per token.
         max_examples: how many examples (or blocks) of all corpora together are measured, drawn once, equally many
-            of each.
+            of each, and at least one.
     """
 
     example = 0.01
@@ -50,18 +53,24 @@ class KLRadius(ReadAtStrength):
     def start(self, trainer: L.Trainer, module: Any) -> None:
         if self._drawn:  # every episode of a fit starts from the same weights
             return
-        generator = torch.Generator(module.device).manual_seed(0)
-        for log_probabilities in self._predictions(trainer, module):
+        generator = torch.Generator(module.device)
+        for key, log_probabilities in self._predictions(trainer, module):
+            # By the example, so that neither batches nor ranks change what is drawn.
+            generator.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
             drawn = torch.multinomial(log_probabilities.exp(), NUM_DRAWS, replacement=True, generator=generator)
             self._drawn.append(_Drawn(drawn.int(), log_probabilities.gather(1, drawn)))
 
     @override
     def strength(self, trainer: L.Trainer, module: Any) -> float:
+        if not self._drawn:
+            raise UnlearningError(
+                "KLRadius can't go on inside an episode: what the start model predicts is not in a checkpoint. Start "
+                "the fit anew, or from a checkpoint of the end of an episode"
+            )
         mean = MeanMetric().to(module.device)
-        for drawn, log_probabilities in zip(self._drawn, self._predictions(trainer, module), strict=True):
+        for drawn, (_, log_probabilities) in zip(self._drawn, self._predictions(trainer, module), strict=True):
             now = log_probabilities.gather(1, drawn.tokens.long())
-            if len(now):
-                mean.update(sampled_kl(drawn.log_probabilities, now))
+            mean.update(sampled_kl(drawn.log_probabilities, now))
         return math.sqrt(max(float(mean.compute()), 0.0))
 
     @override
@@ -74,15 +83,17 @@ class KLRadius(ReadAtStrength):
         )
 
     @torch.no_grad()
-    def _predictions(self, trainer: L.Trainer, module: Any) -> Iterator[Tensor]:
-        """Log-probabilities ``[places, vocabulary]`` at the places of target tokens, batch by batch."""
+    def _predictions(self, trainer: L.Trainer, module: Any) -> Iterator[tuple[tuple[int, int], Tensor]]:
+        """Of each example its place (corpus, index) and log-probabilities ``[target tokens, vocabulary]``."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         was_training = module.model.training
         module.model.eval()
         each = max(1, self.max_examples // len(data.corpus_names))
-        for name in data.corpus_names:
+        for number, name in enumerate(data.corpus_names):
             for batch in data.sample_dataloader(name, each):
                 with trainer.precision_plugin.val_step_context():
                     logits, targets = module(trainer.strategy.batch_to_device(batch))
-                yield logits[targets != IGNORE_INDEX].float().log_softmax(-1)
+                for index, scores, aimed in zip(batch["example_index"].tolist(), logits, targets, strict=True):
+                    if index != FILLER and (aimed != IGNORE_INDEX).any():
+                        yield (number, index), scores[aimed != IGNORE_INDEX].float().log_softmax(-1)
         module.model.train(was_training)

@@ -37,6 +37,15 @@ class OwnRise(ReadAtStrength):
         return self._own_loss(trainer, module) - self._start
 
     @override
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "start": self._start}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._start = state_dict["start"]
+
+    @override
     def note(self, dataset: str, seed: int) -> str:
         return (
             f"unlearning {dataset} (seed {seed}) raised its own loss by {self.unreached[dataset, seed]:.4f} nats per "

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import lightning.pytorch as L
-from lightning_untrac.callbacks.duration_estimate import TIMED_BATCHES, WARM_UP_BATCHES
+from lightning_untrac.callbacks.duration_estimate import TIMED_BATCHES, WARM_UP_BATCHES, now
 from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from typing_extensions import override
 
@@ -29,14 +28,14 @@ class PassProgress(EpisodeProgress):
         self._batches, self._began = 0, 0.0
 
     @override
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         super().on_train_batch_end(trainer)
         self._batches += 1
         if self._batches == WARM_UP_BATCHES:
-            self._began = time.perf_counter()
+            self._began = now(pl_module)
         passes = _data(trainer).passes
         if self._batches == WARM_UP_BATCHES + TIMED_BATCHES and len({one.quantity for one in passes}) == 1:
-            seconds = (time.perf_counter() - self._began) / TIMED_BATCHES * self._total(trainer)
+            seconds = (now(pl_module) - self._began) / TIMED_BATCHES * self._total(trainer)
             self.announce(f"{self.phase}: {len(passes)} passes over datasets in all, about {duration(seconds)}")
 
     @override

@@ -100,6 +100,20 @@ class ReadAtStrength(Callback, ABC):
         if trainer.is_global_zero:
             warnings.warn(self.note(episode.dataset, episode.seed), StrengthWarning, stacklevel=2)
 
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        previous = None if self._previous is None else self._previous.as_lists()
+        unreached = [(*episode, strength) for episode, strength in self.unreached.items()]
+        return {"strengths": list(self._strengths), "previous": previous, "unreached": unreached}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        low, high = state_dict["strengths"]
+        self._strengths = (low, high)
+        previous = state_dict["previous"]
+        self._previous = None if previous is None else DatasetLosses.of_lists(previous)
+        self.unreached = {(dataset, seed): strength for dataset, seed, strength in state_dict["unreached"]}
+
     def notes(self) -> list[str]:
         """A note for each episode that did not come far enough."""
         return [self.note(*episode) for episode in self.unreached]

@@ -131,7 +131,8 @@ class SafeWandbLogger(WandbLogger):
 
         frames = {key: pd.read_parquet(path) for key, path in tables.items() if path.is_file()}
         logged: dict[str, Any] = {  # a cell of 64 numbers is nothing to look at
-            key: wandb.Table(dataframe=frame.drop(columns=PARTS, errors="ignore")) for key, frame in frames.items()
+            key: wandb.Table(dataframe=frame.drop(columns=list(PARTS), errors="ignore"))
+            for key, frame in frames.items()
         }
         logged |= {f"plots/{picture.stem}": wandb.Image(str(picture)) for picture in pictures}
         self.experiment.log(logged)

@@ -53,6 +53,14 @@ class Attribution(ABC):
     ascends: ClassVar[bool] = True
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = None
 
+    def problems(self, module: LanguageModule) -> list[str]:
+        """Why the method can't work with a module, before anything is run.
+
+        Args:
+            module: that is going to be fitted.
+        """
+        return []
+
     def prepare(self, module: LanguageModule) -> LanguageModule:
         """Make a module do what the method's steps need.
 

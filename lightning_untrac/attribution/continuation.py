@@ -11,12 +11,16 @@ from typing_extensions import override
 from lightning_untrac.attribution.base import Attribution
 from lightning_untrac.callbacks import ControlledInfluenceLogger, InfluenceLogger
 from lightning_untrac.data.episodes import EpisodeKind
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import raise_if_any
 from lightning_untrac.modules import LanguageModule, Unlearning
 from lightning_untrac.objectives import Descent
 
 REFERENCE_RATE, REFERENCE_WIDTH = 1e-3, 64
 """The learning rate that was found good, and the width of the models on which it was (docs/methods.md)."""
+
+
+ADAPTER_RATE = 1e-4
+"""The least learning rate of fresh adapters, which begin at zero: the usual one of their training, and not measured."""
 
 
 def continuation_adam(parameters: Any, lr: float = REFERENCE_RATE) -> torch.optim.Optimizer:
@@ -63,18 +67,27 @@ class Continuation(Attribution):
     ascends: ClassVar[bool] = False
 
     @override
+    def problems(self, module: LanguageModule) -> list[str]:
+        found = []
+        if isinstance(module, Unlearning) and type(module).objective is not Unlearning.objective:
+            found.append(
+                f"model: {type(module).__name__} defines what unlearning minimises, and continuation trains; give "
+                "--method untrac to unlearn with it, or the model lightning_untrac.Unlearning"
+            )
+        if module.optimizer is continuation_adam and not module.problems() and _width(module) is None:
+            found.append(
+                "model.optimizer: the model's configuration has no `hidden_size`, from which continuation takes its "
+                "learning rate; give --model.optimizer torch.optim.Adam --model.optimizer.lr 1e-4 or what suits it"
+            )
+        return found
+
+    @override
     def prepare(self, module: LanguageModule) -> LanguageModule:
+        raise_if_any(self.problems(module))
         if module.optimizer is continuation_adam:
-            width = int(module.model_config.get_text_config().hidden_size)
-            module.optimizer = partial(continuation_adam, lr=rate_of_width(width))
+            rate = rate_of_width(_width(module) or REFERENCE_WIDTH)
+            module.optimizer = partial(continuation_adam, lr=max(rate, ADAPTER_RATE) if module.lora else rate)
         if isinstance(module, Unlearning):
-            if type(module).objective is not Unlearning.objective:
-                raise ConfigurationError(
-                    [
-                        f"model: {type(module).__name__} defines what unlearning minimises, and continuation trains; "
-                        "use lightning_untrac.Unlearning, or define `mean_loss`"
-                    ]
-                )
             module.unlearning_objective = Descent()
         return module
 
@@ -82,3 +95,8 @@ class Continuation(Attribution):
     def influence_logger(self, seed: int, **options: Any) -> InfluenceLogger:
         options.pop("baseline")  # the control's losses stand in its place
         return ControlledInfluenceLogger(seed=seed, method=self.method, **options)
+
+
+def _width(module: LanguageModule) -> int | None:
+    width = getattr(module.model_config.get_text_config(), "hidden_size", None)
+    return None if width is None else int(width)

@@ -13,6 +13,9 @@ from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.sampling import evaluation_batches
 from lightning_untrac.functional.costs import Work
 
+SAMPLED_LENGTHS = 20_000
+"""Examples whose lengths stand for all of them: sorting millions for every episode would hold up a run."""
+
 
 def episode_work(
     data: CorpusDataModule,
@@ -40,12 +43,18 @@ def episode_work(
     try:
         episodes = plan.episodes(data.corpus_names, data.test_set_names)
         steps, tokens, number, largest = 0, 0.0, fits, 0.0
+        every = {name: data.training_examples(name).lengths() for name in [*data.corpus_names, *data.test_set_names]}
+        sizes = {name: len(lengths) for name, lengths in every.items()}
+        stride = 1 + sum(sizes.values()) // SAMPLED_LENGTHS
+        sampled = {name: lengths[::stride] for name, lengths in every.items()}
         for episode in episodes:
             sampler = data.sampler(episode, accumulation, 0, replicas)
-            lengths = np.concatenate([data.training_examples(name).lengths() for name in episode.trains_on])
-            batch = min(sampler.batch_size, len(lengths))
+            lengths = np.concatenate([sampled[name] for name in episode.trains_on])
+            drawn_from = sum(sizes[name] for name in episode.drawn_from or episode.trains_on)
+            stays = sum(sizes[name] for name in episode.trains_on) / drawn_from
+            batch = max(1, round(min(sampler.batch_size, drawn_from) * stays))
             steps += sampler.num_steps
-            examples = min(sampler.effective_batch_size, len(lengths)) / replicas
+            examples = min(sampler.effective_batch_size, drawn_from) * stays / replicas
             # Rows of a batch are as long as its longest.
             tokens += sampler.num_steps * examples * _padded(lengths, batch)
             largest = max(largest, batch * float(lengths.max()))

@@ -149,7 +149,10 @@ class EpisodePlan:
         if not corpora and self.kind != "one":
             found.append("corpora: none given; name at least one training dataset")
         if self.kind in WITHOUT_ONE and len(corpora) == 1:
-            found.append("corpora: leaving out the only corpus leaves nothing to train on; give at least 2")
+            found.append(
+                "corpora: leaving out the only corpus leaves nothing to train on; give at least 2, or unlearn it "
+                "(trace --method untrac)"
+            )
         if not test_sets and self.kind in ("each_corpus", "each_test_set", *WITHOUT_ONE):
             found.append("test_sets: none given; name at least one dataset that shows the behaviour")
         return found

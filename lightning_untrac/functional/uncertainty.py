@@ -52,6 +52,7 @@ def resampled_covariance(
         ValueError: with fewer than two parts that are not empty, which say nothing about chance.
 
     Example:
+        >>> import numpy as np
         >>> sums, ones = np.array([[1.0, 2.0, 3.0, 4.0]]), np.ones((1, 4))
         >>> covariance, parts = resampled_covariance(0 * sums, sums, ones, num_resamples=20000)
         >>> round(covariance.item(), 2), round(np.var([1, 2, 3, 4], ddof=1) / 4, 2), parts
@@ -72,42 +73,44 @@ def resampled_covariance(
     return np.atleast_2d(np.cov(drawn, rowvar=False)) * num_parts / (num_parts - 1), num_parts
 
 
-class SeedVariances(NamedTuple):
-    """What seeds contribute to means over them.
+def seed_variance(values: Floats, one: int, other: int) -> Variance:
+    """Variance of a row's mean over seeds (``one == other``), or of the difference between the means of two rows.
 
-    Attributes:
-        each: variance of the mean of one row.
-        difference: variance of the difference between the means of two rows.
-    """
-
-    each: Variance
-    difference: Variance
-
-
-def seed_variances(values: Floats) -> SeedVariances:
-    """Variances of means over seeds, with rows that share their seeds' luck: ``x_ks = m_k + b_s + e_ks``.
-
-    Rows are pooled: two seeds of six corpora say more about chance than two numbers. That takes for granted that
-    seeds move all rows about equally much.
+    Two seeds of six rows say more about chance than two numbers, so the rows are pooled, with the luck that a seed
+    gives all of them alike set apart: ``x_ks = m_k + b_s + e_ks``. Some rows may move more than others, though, and
+    from three seeds on a row's own variance counts where it is the larger.
 
     Args:
         values: ``[rows, seeds]``, at least two seeds.
+        one: index of a row.
+        other: index of a row.
 
     Returns:
-        The two variances; the part ``b_s`` that is common to a seed leaves differences alone.
+        The variance; the part ``b_s`` leaves differences alone.
 
     Example:
-        >>> seed_variances(np.array([[1.0, 2.0], [3.0, 4.0]])).difference.value  # a seed moves both rows alike
+        >>> import numpy as np
+        >>> seed_variance(np.array([[1.0, 2.0], [3.0, 4.0]]), 0, 1).value  # a seed moves both rows alike
         0.0
     """
     rows, seeds = values.shape
-    common = Variance(float(values.mean(axis=0).var(ddof=1)) / seeds, seeds - 1)
+    asked = values[one] if one == other else values[one] - values[other]
+    own = Variance(float(asked.var(ddof=1)) / seeds, seeds - 1)
+    pooled = _pooled(values, one == other)
+    return own if rows == 1 or (seeds > 2 and own.value > pooled.value) else pooled
+
+
+def _pooled(values: Floats, of_one: bool) -> Variance:
+    rows, seeds = values.shape
     if rows == 1:
-        return SeedVariances(common, Variance(0.0, float("inf")))
+        return Variance(0.0, float("inf"))
     rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
     freedom = (rows - 1) * (seeds - 1)
     own = float((rest**2).sum()) / freedom / seeds
-    return SeedVariances(common + Variance(own * (1 - 1 / rows), freedom), Variance(2 * own, freedom))
+    if not of_one:
+        return Variance(2 * own, freedom)
+    common = Variance(float(values.mean(axis=0).var(ddof=1)) / seeds, seeds - 1)
+    return common + Variance(own * (1 - 1 / rows), freedom)
 
 
 def holm(p_values: Floats) -> Floats:
@@ -120,6 +123,7 @@ def holm(p_values: Floats) -> Floats:
         The same shape, each at least as large as it was.
 
     Example:
+        >>> import numpy as np
         >>> holm(np.array([0.04, 0.01, 0.03])).round(2).tolist()
         [0.06, 0.03, 0.06]
     """
@@ -141,6 +145,7 @@ def shared_letters(differs: npt.NDArray[np.bool_], order: Sequence[int]) -> list
         n strings of letters.
 
     Example:
+        >>> import numpy as np
         >>> apart = np.zeros((3, 3), dtype=bool)
         >>> apart[0, 2] = apart[2, 0] = True
         >>> shared_letters(apart, [0, 1, 2])

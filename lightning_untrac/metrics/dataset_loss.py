@@ -87,18 +87,22 @@ class DatasetLoss(Metric):
         self.add_state("num_tokens", counts, dist_reduce_fx="sum")
         self.add_state("num_examples", counts.clone(), dist_reduce_fx="sum")
 
-    def update(self, loss_sums: Tensor, num_tokens: Tensor, dataset_index: Tensor, example_index: Tensor) -> None:
+    def update(
+        self, loss_sums: Tensor, num_tokens: Tensor, dataset_index: Tensor, example_index: Tensor | None = None
+    ) -> None:
         """Add a batch.
 
         Args:
             loss_sums: ``[batch]`` summed token loss of each example, nats.
             num_tokens: ``[batch]`` int64 target tokens of each example.
             dataset_index: ``[batch]`` int64 in ``[0, D)``; -1 for filler that counts nowhere.
-            example_index: ``[batch]`` int64, which example of its dataset; decides the part that it counts in.
+            example_index: ``[batch]`` int64, which example of its dataset; decides the part that it counts in. Without,
+                all count in one, from which nothing about chance can be told.
         """
         loss_sums = loss_sums.double()
         means = torch.where(num_tokens > 0, loss_sums / num_tokens.clamp(min=1), 0.0)
-        cell = torch.where(dataset_index < 0, -1, dataset_index * NUM_PARTS + part_of(example_index))
+        part = torch.zeros_like(dataset_index) if example_index is None else part_of(example_index)
+        cell = torch.where(dataset_index < 0, -1, dataset_index * NUM_PARTS + part)
         self.loss_sums += self._by_part(loss_sums, cell)
         self.example_mean_sums += self._by_part(means, cell)
         self.num_tokens += self._by_part(num_tokens, cell)

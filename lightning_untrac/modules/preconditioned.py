@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,7 +38,14 @@ class SecondMoments:
 
     def __init__(self, path: str | Path) -> None:
         self.path = _checkpoint(Path(path))
-        states = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True).get("optimizer_states") or []
+        try:
+            states = (
+                torch.load(self.path, map_location="cpu", weights_only=True, mmap=True).get("optimizer_states") or []
+            )
+        except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            raise ValueError(
+                f"the checkpoint {self.path} can't be read ({str(error).splitlines()[0]}); {EXPECTED}"
+            ) from error
         if not states or not any("exp_avg_sq" in moments for moments in states[0]["state"].values()):
             raise ValueError(f"the checkpoint {self.path} has no second moments (exp_avg_sq); {EXPECTED}")
         self._moments: dict[int, dict[str, Any]] = states[0]["state"]
@@ -107,8 +115,10 @@ class FrozenAdam(torch.optim.Optimizer):
     the learning rate, tends to the method ``adam_graddot``.
 
     Nothing bounds a step: gradients grow in ascent, and the metric does not grow with them. On a model of the
-    quickstart, after 4 steps of 64, a learning rate of 2e-5 agreed with retraining as well as Adam's 5e-5 (mean Pearson
-    .93), 1e-4 no more (.64), and at 1e-3 the loss collapsed. Take few steps, or read at the dataset's own rise.
+    quickstart, after 4 steps of 64, a learning rate of 2e-5 agreed with retraining as well as Adam's 5e-5 (mean
+    Pearson .93), 1e-4 no more (.64), and at 1e-3 the loss collapsed. Take few steps, or read at the dataset's own rise. A
+    weight that training hardly ever reached (the embedding of a token that it did not hold) has next to no denominator and is
+    thrown far by its first gradient: unlearn what was trained on.
 
     The moments belong to the optimizer and not to its state: what resets the state between episodes leaves them alone.
     Memory: one float32 tensor of the weights' size, half of Adam's.

@@ -17,7 +17,7 @@ from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.objectives import GradientAscent, Objective
-from lightning_untrac.objectives.base import retains_each_step
+from lightning_untrac.objectives.base import PlainObjective, retains_each_step
 
 STATE = "unlearning_objective"
 """Where a checkpoint holds what the objective keeps."""
@@ -112,7 +112,8 @@ class Unlearning(LanguageModule):
             activation_checkpointing=activation_checkpointing,
             compile=compile,
         )
-        self.unlearning_objective = unlearning_objective or GradientAscent()
+        objective = unlearning_objective or GradientAscent()
+        self.unlearning_objective = objective if isinstance(objective, Objective) else PlainObjective(objective)
         self.episode_status = "ok"
         self.episode_ended = False
 
@@ -212,8 +213,10 @@ class Unlearning(LanguageModule):
         assert self.model is not None
         was_training = self.model.training
         self.model.eval()
-        yield
-        self.model.train(was_training)
+        try:
+            yield
+        finally:
+            self.model.train(was_training)
 
     # -- episodes --------------------------------------------------------------------------------------------------
 

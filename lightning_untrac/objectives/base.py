@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from torch import Tensor, nn
@@ -96,6 +96,21 @@ class Objective(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
         """Take :meth:`state_dict` back; tensors are on the CPU."""
+
+
+class PlainObjective(Objective):
+    """Any function of a module and a batch.
+
+    Args:
+        function: gives a mean per target token.
+    """
+
+    def __init__(self, function: Callable[[Any, LanguageBatch], Tensor]) -> None:
+        self.function = function
+
+    def __call__(self, module: MeasuresLoss, batch: LanguageBatch) -> Tensor:
+        """See the base class."""
+        return self.function(module, batch)
 
 
 def retains_each_step(objective: Objective) -> bool:

@@ -28,17 +28,25 @@ def verdict(intervals: InfluenceIntervals, test_set: str) -> Sentence:
     Returns:
         A sentence or two; empty where fewer than two corpora have intervals.
     """
-    column = intervals.matrix.test_sets.index(test_set)
-    if intervals.known[:, column].sum() < 2:
+    matrix = intervals.matrix
+    column = matrix.test_sets.index(test_set)
+    known = intervals.known[:, column]
+    if known.sum() < 2:
         return ()
     leaders, near_zero = intervals.leaders(test_set), intervals.near_zero(test_set)
+    away = intervals.away_from_zero(test_set)
     first, *others = leaders
-    if first in near_zero:
-        return (Name(test_set), ": no corpus has an influence that is distinguishable from none.")
-    start: Sentence = (Name(test_set), ": ", Name(first))
-    start += (" cannot be told apart from ", *_listed(others), ".") if others else (" is ahead of all others.",)
-    if near_zero:
-        start += (" Not distinguishable from no influence: ", *_listed(near_zero), ".")
+    if first not in away or matrix.values[matrix.corpora.index(first), column] <= 0:
+        start: Sentence = (Name(test_set), ": no corpus helps it by more than chance could.")
+        if against := [name for name in away if matrix.values[matrix.corpora.index(name), column] < 0]:
+            start += (" Distinguishable from no influence, against it: ", *_listed(against), ".")
+    else:
+        start = (Name(test_set), ": ", Name(first))
+        start += (" cannot be told apart from ", *_listed(others), ".") if others else (" is ahead of all others.",)
+        if near_zero:
+            start += (" Not distinguishable from no influence: ", *_listed(near_zero), ".")
+    if missing := [name for name, has in zip(matrix.corpora, known, strict=True) if not has]:
+        start += (" Without an interval, and left out of this: ", *_listed(missing), ".")
     return start
 
 

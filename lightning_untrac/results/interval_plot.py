@@ -53,8 +53,8 @@ def plot_intervals(intervals: InfluenceIntervals) -> Figure:
 def _panel(axes: Axes, intervals: InfluenceIntervals, test_set: str) -> None:
     matrix = intervals.matrix
     column = matrix.test_sets.index(test_set)
-    letters, away = intervals.letters(test_set), set(intervals.away_from_zero(test_set))
-    names = list(letters)[:SHOWN_AT_MOST]
+    letters, away = intervals.letters(test_set, SHOWN_AT_MOST), set(intervals.away_from_zero(test_set))
+    names = list(letters)
     short = shorten_all(matrix.corpora, 18)
     axes.set_title(shorten(test_set, 28), loc="left", fontsize=11, fontweight="bold")
     if not names:
@@ -77,5 +77,5 @@ def _panel(axes: Axes, intervals: InfluenceIntervals, test_set: str) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.locator_params(axis="x", nbins=5)
-    if len(letters) > len(names):
-        axes.set_title(f"{len(letters) - len(names)} more not shown", loc="right", fontsize=9, color=MUTED)
+    if (hidden := int(intervals.known[:, column].sum()) - len(names)) > 0:
+        axes.set_title(f"{hidden} more not shown", loc="right", fontsize=9, color=MUTED)

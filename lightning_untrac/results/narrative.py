@@ -11,7 +11,7 @@ import numpy as np
 
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.schema import NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES
-from lightning_untrac.results.self_check import self_check, self_check_sentence
+from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
 from lightning_untrac.results.style import format_number, method_title, perplexity_change, unit_title
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def answers(
     sentences = []
     for column, (test_set, corpus) in enumerate(zip(matrix.test_sets, matrix.strongest(), strict=True)):
         sentence = _answer(matrix, column, test_set, corpus)
-        if intervals is not None and (rivals := intervals.leaders(test_set)[1:]):
+        if intervals is not None and corpus in intervals.near_zero(test_set):
+            sentence = (*sentence, " Chance alone could have made that.")
+        elif intervals is not None and (rivals := [n for n in intervals.leaders(test_set) if n != corpus]):
             names = [part for rival in rivals[:4] for part in (", ", Name(rival))][1:]
             more = f" and {len(rivals) - 4} more" if len(rivals) > 4 else ""
             sentence = (*sentence, " By chance alone it could be ", *names, f"{more} as well.")
@@ -159,10 +161,10 @@ def doubts(
     for matrix in matrices:
         found += _flagged(matrix)
         if matrix.method not in intervals:
-            found += _within_noise(matrix)
+            found += _within_noise(without_self_sets(matrix))
         if (check := self_check(matrix)) is not None:
             level = "info" if check.passed else "warning"
-            found.append((level, (self_check_sentence(check, method_title(matrix.method)),)))
+            found.append((level, (self_check_sentence(check, matrix.method),)))
         if matrix.num_seeds > 1 and (np.nan_to_num(matrix.std) == 0).all():
             what = (
                 f"{method_title(matrix.method)}: the seeds make no difference, because every batch is a whole dataset."
@@ -182,7 +184,7 @@ def doubts(
     without = [method_title(m.method) for m in matrices if m.method not in intervals]
     if without:
         found.append(("info", (f"No intervals for {', '.join(without)}: how much chance moves them is not known.",)))
-    found += _disagreements(matrices)
+    found += _disagreements([without_self_sets(matrix) for matrix in matrices])
     if all(matrix.method != reference for matrix in matrices):
         found.append(("info", ("No retraining was run, so that nothing here is checked against the truth.",)))
     for note in _notes(comparison):

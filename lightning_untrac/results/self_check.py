@@ -10,6 +10,10 @@ import numpy as np
 
 from lightning_untrac.functional.naming import SELF_PREFIX, self_name
 from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.style import method_title
+
+UNLEARNS: Final = ("untrac", "untrac_inv")
+"""Methods that can go too far."""
 
 SOUND: Final = 0.85
 """Mean self-correlation below which influences are not to be trusted. On four models of docs/methods.md UnTrac's mean
@@ -85,20 +89,23 @@ def self_check(matrix: InfluenceMatrix) -> SelfCheck | None:
     return SelfCheck(len(names), len(names) - len(wrong), mean, tuple(wrong))
 
 
-def self_check_sentence(check: SelfCheck, title: str) -> str:
+def self_check_sentence(check: SelfCheck, method: str) -> str:
     """The outcome in words.
 
     Args:
         check: Of a method.
-        title: What the method is called.
+        method: Its name in the tables.
     """
-    found = f"{title}: of {check.num_parts} parts of corpora, {check.num_first} have their own corpus first"
+    found = (
+        f"{method_title(method)}: of {check.num_parts} parts of corpora, {check.num_first} have their own corpus first"
+    )
     if not np.isnan(check.correlation):
         found += f" (mean correlation {check.correlation:.2f})"
     if check.passed:
         return f"{found}: it finds what is known."
-    wrong = ", ".join(f"{corpus} for {part}" for part, corpus in check.wrong[:4])
-    return (
-        f"{found}{f'; it names {wrong}' if wrong else ''}: it does not find what is known, so do not trust what it "
-        "says of the rest; unlearn less (fewer steps, a lower learning rate, --read_at_own_rise 0.02)"
-    )
+    mistaken = [f"{corpus} for {part}" for part, corpus in check.wrong if part != self_name(corpus)]
+    named = f"; it names {', '.join(mistaken[:4])}" if mistaken else ""
+    advice = ""
+    if method in UNLEARNS:
+        advice = "; unlearn less (fewer steps, a lower learning rate, --read_at_own_rise 0.02)"
+    return f"{found}{named}: it does not find what is known, so do not trust what it says of the rest{advice}"

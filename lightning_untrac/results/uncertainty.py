@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from lightning_untrac.functional.uncertainty import Variance
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
 from lightning_untrac.results.schema import PARTS, RELATIVE, InfluenceRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lightning_untrac.functional.uncertainty import Variance
-
 LEVEL: Final = 0.95
+_NOTHING: Final = Variance(0.0, float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,17 @@ class InfluenceIntervals:
         level = 1 - LEVEL
         return [self.matrix.corpora[r] for r in ranked if r == ranked[0] or self.p_equal[column, ranked[0], r] > level]
 
-    def letters(self, test_set: str) -> dict[str, str]:
-        """Letters for the corpora of a test set: two share one exactly if they cannot be told apart."""
+    def letters(self, test_set: str, most: int | None = None) -> dict[str, str]:
+        """Letters for the strongest corpora of a test set: two share one exactly if they cannot be told apart.
+
+        Args:
+            test_set: Which one.
+            most: How many corpora; all where None. Of hundreds the search for letters takes minutes.
+        """
         from lightning_untrac.functional.uncertainty import shared_letters
 
         column = self.matrix.test_sets.index(test_set)
-        ranked = self._ranked(column)
+        ranked = self._ranked(column)[:most]
         differs = self.p_equal[column][np.ix_(ranked, ranked)] <= 1 - LEVEL
         names = [self.matrix.corpora[row] for row in ranked]
         return dict(zip(names, shared_letters(differs, range(len(ranked))), strict=True))
@@ -100,8 +105,9 @@ def influence_intervals(
     """Intervals on the influences of one method, from its final readings.
 
     The variance of an influence is the sum of two: that over bootstrap resamples of the test set's examples (drawn in
-    64 random parts, the same for all corpora), and that of the mean over seeds (pooled over the corpora of a test set).
-    UnTrac-Inv reads the corpora, so that its examples are theirs.
+    64 random parts, the same for all corpora), and that of the mean over seeds (see ``seed_variance``). UnTrac-Inv
+    reads the corpora, so that its examples are theirs, independent of each other's; what chance in the unlearned test
+    set would have changed is not known.
 
     Args:
         rows: Readings, as a table or as rows.
@@ -130,21 +136,20 @@ def influence_intervals(
         for record in records:
             if record["test_set"] == test_set:
                 by_corpus.setdefault(record["corpus"], {})[record["seed"]] = record
-        all_seeds = set(matrix.seeds)
-        whole = [  # a mean over fewer seeds than the others has another variance
-            row
-            for row, corpus in enumerate(matrix.corpora)
-            if matrix.usable[row, column] and by_corpus.get(corpus, {}).keys() == all_seeds
-        ]
-        if not whole:
+        usable = [row for row in range(len(matrix.corpora)) if matrix.usable[row, column]]
+        if not usable:
             continue
-        readings = [[by_corpus[matrix.corpora[row]][s] for s in matrix.seeds] for row in whole]
+        # Where a run is not finished yet, chance is judged by the seeds that all have.
+        shared = set.intersection(*(set(by_corpus[matrix.corpora[row]]) for row in usable))
+        if not shared:
+            continue
+        readings = [[by_corpus[matrix.corpora[row]][s] for s in sorted(shared)] for row in usable]
         spread = _Spread(readings, matrix.unit == RELATIVE, num_resamples, seed)
         sources |= spread.sources
         if spread.sources:
-            cells = np.array(whole)
-            low[cells, column], high[cells, column], p_zero[cells, column] = spread.against_zero()
-            p_equal[column][np.ix_(cells, cells)] = spread.against_each_other()
+            cells, means = np.array(usable), matrix.values[usable, column]
+            low[cells, column], high[cells, column], p_zero[cells, column] = spread.against_zero(means)
+            p_equal[column][np.ix_(cells, cells)] = spread.against_each_other(means)
     if not sources:
         return None
     return InfluenceIntervals(matrix, low, high, p_zero, p_equal, "examples" in sources, "seeds" in sources)
@@ -154,61 +159,78 @@ class _Spread:
     """Variances of the influences on one test set, and the tests that follow from them."""
 
     def __init__(self, readings: list[list[dict[str, Any]]], relative: bool, num_resamples: int, seed: int) -> None:
-        from lightning_untrac.functional.uncertainty import Variance, resampled_covariance, seed_variances
-
+        self._readings = readings
+        self._options: dict[str, Any] = {"relative": relative, "num_resamples": num_resamples, "seed": seed}
         self.values = np.array([[record["influence"] for record in of_corpus] for of_corpus in readings])
-        self.sources = set[str]()
         count, num_seeds = self.values.shape
-        zero = Variance(0.0, float("inf"))
-        self._seeds = (zero, zero)
-        if num_seeds > 1:
-            self._seeds = seed_variances(self.values)
+        self._examples = [[_NOTHING] * count for _ in range(count)]
+        self.sources = set[str]()
+        if self._resample():
+            self.sources.add("examples")
+        # Seeds that change nothing, without anything else, are no knowledge of chance.
+        if num_seeds > 1 and (self.sources or np.ptp(self.values, axis=1).any()):
             self.sources.add("seeds")
-        self._covariance, self._freedom = np.zeros((count, count)), float("inf")
-        if all(record.get(name) is not None for of_corpus in readings for record in of_corpus for name in PARTS):
-            # Seeds measure the same examples: their mean is a function of sums over seeds.
-            before, after, weights = (
-                np.array([[record[name] for record in of_corpus] for of_corpus in readings]).sum(axis=1)
-                for name in PARTS
-            )
-            if (weights > 0).sum(axis=1).min() > 1:
-                self._covariance, parts = resampled_covariance(
-                    before, after, weights, relative=relative, num_resamples=num_resamples, seed=seed
-                )
-                self._freedom = parts - 1
-                self.sources.add("examples")
 
-    def _deviation(self, of_seeds: Variance, of_examples: float) -> tuple[float, float]:
-        """Standard error and degrees of freedom."""
-        from lightning_untrac.functional.uncertainty import Variance
+    def _resample(self) -> bool:
+        """Fill in the variances over examples: on the diagonal of each influence, beside it of each difference."""
+        from lightning_untrac.functional.uncertainty import resampled_covariance
 
-        value, freedom = of_seeds + Variance(max(of_examples, 0.0), self._freedom)
-        return float(np.sqrt(value)), freedom
+        if any(record.get(name) is None for of_corpus in self._readings for record in of_corpus for name in PARTS):
+            return False
+        # Seeds measure the same examples: their mean is a function of sums over seeds.
+        before, after, weights = (
+            np.array([[record[name] for record in of_corpus] for of_corpus in self._readings]).sum(axis=1)
+            for name in PARTS
+        )
+        if (weights > 0).sum(axis=1).min() < 2:
+            return False
+        count = len(self._readings)
+        if (before == before[0]).all() and (weights == weights[0]).all():  # one test set, and not a corpus each
+            covariance, parts = resampled_covariance(before, after, weights, **self._options)
+            freedom = parts - 1
+            for i, j in np.ndindex(count, count):
+                between = covariance[i, i] + covariance[j, j] - 2 * covariance[i, j]
+                value = covariance[i, i] if i == j else between
+                self._examples[i][j] = Variance(max(float(value), 0.0), freedom)
+            return True
+        own = []
+        for i in range(count):
+            row = slice(i, i + 1)
+            covariance, parts = resampled_covariance(before[row], after[row], weights[row], **self._options)
+            own.append(Variance(float(covariance.item()), parts - 1))
+        for i, j in np.ndindex(count, count):
+            self._examples[i][j] = own[i] if i == j else own[i] + own[j]
+        return True
 
-    def against_zero(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _errors(self, pairs: Sequence[tuple[int, int]]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Standard errors and degrees of freedom: of an influence (i, i), or of the difference of two."""
+        from lightning_untrac.functional.uncertainty import seed_variance
+
+        found = []
+        for i, j in pairs:
+            of_seeds = seed_variance(self.values, i, j) if "seeds" in self.sources else _NOTHING
+            found.append(of_seeds + self._examples[i][j])
+        return np.sqrt([value for value, _ in found]), np.array([freedom for _, freedom in found])
+
+    def against_zero(
+        self, means: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         from scipy.stats import t
 
         from lightning_untrac.functional.uncertainty import holm
 
-        means = self.values.mean(axis=1)
-        found = [self._deviation(self._seeds[0], variance) for variance in np.diag(self._covariance)]
-        errors, freedoms = (np.array(one) for one in zip(*found, strict=True))
+        errors, freedoms = self._errors([(i, i) for i in range(len(means))])
         half = t.ppf((1 + LEVEL) / 2, freedoms) * errors
         return means - half, means + half, holm(_p_values(means, errors, freedoms))
 
-    def against_each_other(self) -> npt.NDArray[np.float64]:
+    def against_each_other(self, means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         from lightning_untrac.functional.uncertainty import holm
 
-        means, count = self.values.mean(axis=1), len(self.values)
-        adjusted = np.ones((count, count))
-        if count < 2:
-            return adjusted
-        one, other = np.triu_indices(count, 1)
-        variances = np.diag(self._covariance)
-        between = variances[one] + variances[other] - 2 * self._covariance[one, other]
-        found = [self._deviation(self._seeds[1], variance) for variance in between]
-        errors, freedoms = (np.array(part) for part in zip(*found, strict=True))
-        adjusted[one, other] = adjusted[other, one] = holm(_p_values(means[one] - means[other], errors, freedoms))
+        adjusted = np.ones((len(means), len(means)))
+        if len(means) > 1:
+            one, other = np.triu_indices(len(means), 1)
+            errors, freedoms = self._errors(list(zip(one.tolist(), other.tolist(), strict=True)))
+            adjusted[one, other] = adjusted[other, one] = holm(_p_values(means[one] - means[other], errors, freedoms))
         return adjusted
 
 

@@ -21,7 +21,6 @@ from lightning_untrac.results import (
     plot_matrix,
 )
 from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
-from lightning_untrac.results.style import method_title
 from lightning_untrac.verbs.run_folder import RunFolder
 
 
@@ -55,7 +54,7 @@ def show_influences(folder: RunFolder, method: str, corpora: Sequence[str] = (),
     asked = without_self_sets(matrix)
     console.print(matrix_table(asked, intervals_of(folder, asked), console.width))
     if (check := self_check(matrix)) is not None:
-        console.print(self_check_sentence(check, method_title(method)), style="" if check.passed else "yellow")
+        console.print(self_check_sentence(check, method), style="" if check.passed else "yellow")
     console.print(f"table: {folder.path / 'influence.parquet'}", soft_wrap=True, highlight=False)
 
 

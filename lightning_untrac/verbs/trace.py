@@ -11,7 +11,7 @@ from typing import Literal
 
 from lightning.pytorch.cli import OptimizerCallable
 
-from lightning_untrac.attribution import METHODS, SCORINGS, Continuation, EpisodeRun
+from lightning_untrac.attribution import METHODS, SCORINGS, Attribution, Continuation, EpisodeRun
 from lightning_untrac.attribution.continuation import continuation_adam
 from lightning_untrac.callbacks import KLRadius, OwnRise, ReadAtStrength
 from lightning_untrac.data import EpisodePlan
@@ -20,14 +20,14 @@ from lightning_untrac.functional import Readout, uniform_guess_loss
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.modules.unlearning import paper_adam
-from lightning_untrac.results import InfluenceRow
-from lightning_untrac.verbs.checks import episode_problems
+from lightning_untrac.results import InfluenceRow, InfluenceStore
+from lightning_untrac.verbs.checks import episode_problems, model_problems
 from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase
 from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
 from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
-from lightning_untrac.verbs.scoring_work import carry_out_scoring, scoring_intent
+from lightning_untrac.verbs.scoring_work import carry_out_scoring, missing_of_training, scoring_intent
 from lightning_untrac.verbs.shards import shard_problems
 
 
@@ -147,7 +147,8 @@ def main(argv: Sequence[str]) -> None:
     each = [with_method(parsed, method) for method in methods_of(parsed) or [""]]
     raise_if_any(problem for one in each for problem in method_problems(one.options.method))
     if len(each) > 1:  # what is wrong with the last of them must not surface when the others are finished
-        raise_if_any(dict.fromkeys(problem for one in each for problem in intent(one).problems))
+        missing = [problem for one in each if not _has_begun(one) for problem in missing_of_training(one)]
+        raise_if_any(dict.fromkeys([*(problem for one in each for problem in intent(one).problems), *missing]))
     for one in each:
         if one.options.method in SCORINGS:
             asked = intent(one)
@@ -155,6 +156,12 @@ def main(argv: Sequence[str]) -> None:
             carry_out_scoring(one, asked, phase, lambda phase=phase: {"asked": _asked(phase)})
         else:
             carry_out(work(one))
+
+
+def _has_begun(parsed: Parsed) -> bool:
+    """Whether a method's scores are there already, so that it will not ask for what they were made from."""
+    method = parsed.options.method
+    return method not in SCORINGS or bool(InfluenceStore(parsed.options.output).finished_episodes(method))
 
 
 def methods_of(parsed: Parsed) -> list[str]:
@@ -167,8 +174,8 @@ def with_method(parsed: Parsed, method: str) -> Parsed:
     config = parsed.config.clone()
     config.method = method
     settings = config.model.init_args
-    if settings.get("optimizer") is paper_adam and (other := DEFAULT_OPTIMIZERS.get(method)) is not None:
-        settings.optimizer = other
+    if settings.get("optimizer") in (paper_adam, *DEFAULT_OPTIMIZERS.values()):  # also from another method's saved file
+        settings.optimizer = DEFAULT_OPTIMIZERS.get(method, paper_adam)
     return Parsed(replace(parsed.options, method=method), parsed.parser, config)
 
 
@@ -213,13 +220,17 @@ def work(parsed: Parsed) -> EpisodeWork:
         phase,
         asked.plan,
         run,
-        asked.problems,
+        [*asked.problems, *_module_problems(run.attribution, phase)],
         run_fields=lambda: {"asked": _asked(phase)},
         warnings=lambda rows: [
             *_worse_than_guessing(asked.step, rows, phase.module.vocabulary_size),
             *(f"{asked.step}: {note}" for note in run.notes),
         ],
     )
+
+
+def _module_problems(attribution: Attribution, phase: Phase) -> list[str]:
+    return [] if model_problems(phase.module) else attribution.problems(phase.module)
 
 
 def _phase(parsed: Parsed, asked: Intent) -> Phase:

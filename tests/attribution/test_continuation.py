@@ -205,11 +205,13 @@ def test_a_control_that_got_worse_is_said() -> None:
 
     logger = ControlledInfluenceLogger()
     logger.baseline = losses(2.0, 3.0)
-    logger.control = {(0, 2): losses(9.0, 9.0), (0, 4): losses(2.2, 3.05)}
-    assert logger.notes() == []  # one test set got worse, the other hardly
-    logger.control[0, 4] = losses(2.2, 3.15)
+    logger.control = {(0, 2): losses(9.0, 9.0), (0, 4): losses(1.9, 3.05)}
+    assert logger.notes() == []  # the last reading counts
+    logger.control[0, 4] = losses(1.9, 3.15)
     (note,) = logger.notes()
-    assert "by 0.15 nats per token or more: the learning rate is too high" in note
+    assert "by 0.15 nats per token: the learning rate is too high" in note
+    logger.control[0, 4] = losses(1.9, float("nan"))
+    assert "broke the model" in logger.notes()[0]
 
 
 def test_phases_that_train_and_those_that_do_not(go_on: Any) -> None:

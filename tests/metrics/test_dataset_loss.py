@@ -56,7 +56,7 @@ def test_two_ranks_add_up(examples: list[tuple[float, int, int]]) -> None:
 
 def test_a_single_dataset_is_still_a_vector() -> None:
     metric = DatasetLoss(1)
-    metric.update(torch.tensor([6.0]), torch.tensor([3]), torch.tensor([0]), torch.tensor([0]))
+    metric.update(torch.tensor([6.0]), torch.tensor([3]), torch.tensor([0]))
     assert metric.losses().token_loss.tolist() == [2.0]
 
 

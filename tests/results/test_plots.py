@@ -100,7 +100,7 @@ def test_everything_flagged_or_constant(tmp_path, make_rows):
     corpora = ("a", "b")
     rows = make_rows(corpora=corpora, flagged=[(m, c, "nonfinite") for m in ("untrac", "leave_out") for c in corpora])
     assert len(save_plots(tmp_path / "bad", rows)) == 5
-    assert len(save_plots(tmp_path / "flat", make_rows(scale=0.0))) == 7
+    assert len(save_plots(tmp_path / "flat", make_rows(scale=0.0))) == 5
 
 
 def test_intervals_have_a_panel_a_test_set_with_the_strongest_on_top(make_rows):

@@ -68,10 +68,17 @@ def test_a_flagged_cell_is_no_evidence() -> None:
 def test_what_failed_is_said_with_what_to_do() -> None:
     check = self_check(matrix_of(5 + np.eye(3)[::-1] * 0.1, SELF))
     assert check is not None
-    said = self_check_sentence(check, "UnTrac")
+    said = self_check_sentence(check, "untrac")
     assert said.startswith("UnTrac: of 3 parts of corpora, 1 have their own corpus first")
     assert "it names code for self_forum, forum for self_code" in said
     assert "unlearn less" in said
+    assert "unlearn" not in self_check_sentence(check, "continuation")
+
+
+def test_a_corpus_that_is_first_and_helps_nothing_is_not_called_a_mistake() -> None:
+    check = self_check(matrix_of(np.eye(3) - 2, SELF))
+    assert check is not None
+    assert "it names" not in self_check_sentence(check, "graddot")
 
 
 def test_parts_of_corpora_are_not_compared_with_retraining() -> None:

@@ -111,7 +111,52 @@ def test_verdicts_name_who_is_ahead_and_who_is_nothing() -> None:
     assert "cannot be told apart from" in plain(verdict(intervals, "test"))
     intervals = influence_intervals(simulated(rng, 60, truth=np.array([0.0, 0.001])), "untrac")
     assert intervals is not None
-    assert "no corpus has an influence" in plain(verdict(intervals, "test"))
+    assert "no corpus helps it by more than chance could" in plain(verdict(intervals, "test"))
+
+
+def test_a_test_set_that_corpora_only_work_against_is_not_called_untouched() -> None:
+    intervals = influence_intervals(simulated(np.random.default_rng(0), truth=np.array([0.001, -0.5, -0.7])), "untrac")
+    assert intervals is not None
+    assert plain(verdict(intervals, "test")) == (
+        "`test`: no corpus helps it by more than chance could. "
+        "Distinguishable from no influence, against it: `corpus 1` and `corpus 2`."
+    )
+
+
+def test_a_corpus_that_lacks_a_seed_is_judged_by_those_that_all_have() -> None:
+    rows = [row for row in simulated(np.random.default_rng(0)) if (row.corpus, row.seed) != ("corpus 0", 2)]
+    intervals = influence_intervals(rows, "untrac")
+    assert intervals is not None
+    assert intervals.known.all()
+    assert intervals.leaders("test") == ["corpus 0"]
+
+
+def test_what_has_no_interval_is_not_among_all_others() -> None:
+    rows = [
+        InfluenceRow(**{**row.as_dict(), "status": "collapsed"}) if row.corpus == "corpus 1" else row
+        for row in simulated(np.random.default_rng(0))
+    ]
+    intervals = influence_intervals(rows, "untrac")
+    assert intervals is not None
+    assert "Without an interval, and left out of this: `corpus 1`." in plain(verdict(intervals, "test"))
+
+
+def test_datasets_of_their_own_have_variances_of_their_own() -> None:
+    """UnTrac-Inv reads the corpora: a tiny one must not widen the interval of a large one."""
+    large = simulated(np.random.default_rng(0), 640, num_seeds=1, truth=np.array([0.1]))[0]
+    tiny = simulated(np.random.default_rng(1), 4, num_seeds=1, truth=np.array([0.1]))[0]
+    tiny = InfluenceRow(**{**tiny.as_dict(), "corpus": "tiny"})
+    alone, beside = (influence_intervals(rows, "untrac") for rows in ([large], [large, tiny]))
+    assert alone is not None
+    assert beside is not None
+    assert beside.half_widths[0, 0] == pytest.approx(alone.half_widths[0, 0])
+    assert beside.half_widths[1, 0] > 2 * beside.half_widths[0, 0]
+
+
+def test_seeds_that_change_nothing_are_no_knowledge_of_chance() -> None:
+    rows = simulated(np.random.default_rng(0), parts=False)
+    same = [InfluenceRow(**{**row.as_dict(), "influence": 0.1}) for row in rows]
+    assert influence_intervals(same, "untrac") is None
 
 
 def test_the_order_asked_for() -> None:

@@ -39,7 +39,10 @@ def shard(untrac, config, tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    [("trace", *TRACE), ("trace", "--method", "untrac_inv", "--examples", "--steps", "2", "--seeds", "[0,1]")],
+    [
+        ("trace", "--method", "untrac", *TRACE),
+        ("trace", "--method", "untrac_inv", "--examples", "--steps", "2", "--seeds", "[0,1]"),
+    ],
     ids=["untrac", "untrac_inv"],
 )
 def test_joined_shards_are_the_unsharded_trace(untrac, shard, tmp_path, command):
