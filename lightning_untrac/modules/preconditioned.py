@@ -116,9 +116,9 @@ class FrozenAdam(torch.optim.Optimizer):
 
     Nothing bounds a step: gradients grow in ascent, and the metric does not grow with them. On a model of the
     quickstart, after 4 steps of 64, a learning rate of 2e-5 agreed with retraining as well as Adam's 5e-5 (mean
-    Pearson .93), 1e-4 no more (.64), and at 1e-3 the loss collapsed. Take few steps, or read at the dataset's own rise. A
-    weight that training hardly ever reached (the embedding of a token that it did not hold) has next to no denominator and is
-    thrown far by its first gradient: unlearn what was trained on.
+    Pearson .93), 1e-4 no more (.64), and at 1e-3 the loss collapsed. Take few steps, or read at the dataset's own rise.
+    A weight that training hardly ever reached (the embedding of a token it did not hold) has next to no denominator
+    and is thrown far by its first gradient: unlearn what was trained on.
 
     The moments belong to the optimizer and not to its state: what resets the state between episodes leaves them alone.
     Memory: one float32 tensor of the weights' size, half of Adam's.

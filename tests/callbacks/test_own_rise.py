@@ -143,6 +143,14 @@ def test_the_interpolation_leaves_counts_alone() -> None:
     ]
 
 
+def test_a_rise_survives_a_checkpoint_inside_an_episode() -> None:
+    rise = OwnRise(0.5)
+    rise._strengths, rise._start, rise.unreached = (0.1, 0.3), 2.5, {("birds", 0): 0.2}
+    other = OwnRise(0.5)
+    other.load_state_dict(rise.state_dict())
+    assert (other._strengths, other._start, other.unreached) == ((0.1, 0.3), 2.5, {("birds", 0): 0.2})
+
+
 @pytest.mark.parametrize("arguments", [{"target": 0.0}, {"target": float("inf")}, {"max_examples": 0}])
 def test_what_cannot_be_reached_is_refused(arguments: Any) -> None:
     with pytest.raises(ValueError, match="above 0"):

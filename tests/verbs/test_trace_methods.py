@@ -32,6 +32,37 @@ def test_continuation_in_shards_is_the_whole_and_its_saved_settings_are_its_own(
     assert saved["model"]["init_args"]["optimizer"].endswith("continuation_adam")
     again = untrac("trace", "--config", tmp_path / "whole" / "trace-continuation.yaml")
     assert "finished already" in again.text
+    # Another method takes its own optimizer, also from this file.
+    other = ("--config", tmp_path / "whole" / "trace-continuation.yaml", "--output", tmp_path / "other")
+    assert untrac("trace", *other, "--method", "untrac").code == 0
+    saved = yaml.safe_load((tmp_path / "other" / "trace-untrac.yaml").read_text())
+    assert saved["model"]["init_args"]["optimizer"].endswith("paper_adam")
+
+
+def test_a_phase_that_unlearns_in_its_own_way_is_refused_before_anything_is_written(
+    untrac, config, tmp_path, monkeypatch
+):
+    (tmp_path / "my_phases.py").write_text(
+        "from lightning_untrac import Unlearning\n\n\nclass Mine(Unlearning):\n"
+        "    def objective(self, batch):\n        return -self.mean_loss(batch)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    model = yaml.safe_load(config().read_text())["model"]
+    mine = config(model={"class_path": "my_phases.Mine", "init_args": model})
+    ran = untrac("trace", "--config", mine, "--output", tmp_path / "out", *CONTINUATION)
+    assert ran.code == 2
+    assert "Mine defines what unlearning minimises" in ran.text
+    assert "--method untrac" in ran.text
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_a_self_check_is_said_and_kept_out_of_the_matrix(untrac, config, tmp_path):
+    trace = ("trace", "--config", config(), "--output", tmp_path / "out", *CONTINUATION, "--data.self_examples", "4")
+    ran = untrac(*trace)
+    assert ran.code == 0, ran.text
+    assert "of 3 parts of corpora" in ran.text
+    assert "self_birds" not in ran.text.split("strongest of its column")[0]
+    assert {row.test_set for row in InfluenceStore(tmp_path / "out").rows()} >= {"self_birds", "ask-birds"}
 
 
 def test_continuation_keeps_the_users_optimizer_and_refuses_an_objective(untrac, config, tmp_path):
