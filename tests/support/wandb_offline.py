@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ class OfflineRun:
         metrics: a key or pattern to the key that is its x axis.
         artifacts: an artifact's name to the paths in it.
         files: paths of what was saved beside it (tables, pictures).
+        ended: whether its end was written.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class OfflineRun:
     metrics: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, list[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    ended: bool = False
 
     def curve(self, key: str, axis: str) -> list[tuple[float, float]]:
         """The points of one curve."""
@@ -58,8 +61,18 @@ class OfflineRun:
 
 
 def offline_runs(folder: Path) -> list[OfflineRun]:
-    """All runs that were logged offline below a folder, oldest first."""
-    return [read_run(path) for path in sorted(folder.rglob("run-*.wandb"), key=lambda path: path.stat().st_mtime_ns)]
+    """All runs that were logged offline below a folder, oldest first.
+
+    W&B's service writes the last of a run some tenths of a second after ``finish`` has returned, so this waits a while
+    for runs that have no end yet; those that were killed never have one.
+    """
+    deadline = time.monotonic() + 5
+    while True:
+        paths = sorted(folder.rglob("run-*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+        runs = [read_run(path) for path in paths]
+        if all(run.ended for run in runs) or time.monotonic() > deadline:
+            return runs
+        time.sleep(0.1)
 
 
 def read_run(path: Path) -> OfflineRun:
@@ -88,6 +101,8 @@ def read_run(path: Path) -> OfflineRun:
         elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
             artifact = record.request.log_artifact.artifact
             run.artifacts[artifact.name] = [entry.path for entry in artifact.manifest.contents]
+        elif kind == "exit":
+            run.ended = True
         elif kind == "files":
             run.files += [file.path for file in record.files.files]
     return run
