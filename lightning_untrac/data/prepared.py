@@ -21,7 +21,7 @@ from lightning_untrac.data.preparation import (
 from lightning_untrac.data.tokenization import TokenizationConfig
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.errors import ConfigurationError, raise_if_any
-from lightning_untrac.functional.naming import self_name
+from lightning_untrac.naming import self_name
 
 
 class PreparedDataModule(L.LightningDataModule):

@@ -26,9 +26,10 @@ class FisherAnchoredAscent(Objective):
     of the squared gradient of an example's mean loss per token. Every rank computes all of it, so that it is the same
     on all to the last bit. A parameter that no retained example reaches is free.
 
-    Before each episode it costs ``fisher_examples`` forward and backward passes of single examples, and a step costs no
-    more than plain ascent. Memory: two more copies of the trainable parameters on the device (theta_0, and F in float32
-    at least), also in checkpoints. Weights must not be sharded.
+    Before each episode it costs ``fisher_examples`` forward and backward passes of single examples, and a step some
+    sums over the weights. Memory: two more copies of the trainable parameters on the device (theta_0, and F in float32
+    at least), also in checkpoints, and the distance from theta_0 until a step's backward pass is through. Weights must
+    not be sharded. With ``precision: 16-mixed`` small squared gradients underflow; use bf16-mixed or float32.
 
     Args:
         strength: of the anchor; 0 is plain ascent. It has no default, because squared gradients of trained models are

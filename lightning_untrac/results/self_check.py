@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from lightning_untrac.functional.naming import SELF_PREFIX, self_name
+from lightning_untrac.naming import SELF_PREFIX, self_name
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.style import method_title
 

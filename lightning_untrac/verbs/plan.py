@@ -189,6 +189,8 @@ def measure(phase: Phase) -> tuple[Speeds, Sizes]:
     module.eval()
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     weights, trainable = _mb(module.parameters()), _mb(parameters)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     before = _peak_mb(device)
     optimizer: Any = module.optimizer(parameters)
 
