@@ -15,4 +15,7 @@ def training_folder(name_or_path: str | None, folder: Path) -> Path:
         folder: of the results.
     """
     path = Path(name_or_path) if name_or_path else None
-    return path.resolve().parent if path is not None and path.is_dir() else folder
+    if path is None or not path.is_dir():
+        return folder
+    # Beside the trained model lie the weights before training, which its checkpoints are not of.
+    return path.resolve().parent if path.resolve().name == "model" else path

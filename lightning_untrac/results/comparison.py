@@ -11,6 +11,7 @@ import numpy as np
 from lightning_untrac.results.matrix import InfluenceMatrix, Readout, influence_matrix, methods_of
 from lightning_untrac.results.schema import InfluenceRow, ResultsError, comparison_schema
 from lightning_untrac.results.self_check import without_self_sets
+from lightning_untrac.results.uncertainty import influence_intervals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -179,6 +180,8 @@ def compare(
     if not chosen and truth.num_seeds < 2:
         raise ResultsError(f"The table has only {reference!r}: there is nothing to compare. Run `untrac trace` first.")
 
+    chance = influence_intervals(table, reference, num_resamples=num_resamples, seed=seed)
+    blurred = [t for t in truth.test_sets if chance is not None and not chance.tells_apart(t)]
     rows: list[dict[str, Any]] = []
     for method in chosen:
         mine = without_self_sets(influence_matrix(table, method, readout=_readout_for(table, method, readout)))
@@ -203,6 +206,9 @@ def compare(
         pairs = list(combinations(each, 2))
         remark = f"noise ceiling: one seed against another{f', mean over {len(pairs)} pairs' if len(pairs) > 1 else ''}"
         rows += _rows(pairs, ceiling_name(reference), reference, num_resamples, seed, remark, truth.num_seeds)
+    for row in rows:
+        if row["test_set"] in blurred:
+            row["note"] = "; ".join(filter(None, [row["note"], f"{reference} cannot tell the corpora apart here"]))
     if not rows:
         raise ResultsError(f"{reference!r} has one corpus only; a comparison needs at least two. Trace more corpora.")
     return pa.Table.from_pylist(rows, schema=comparison_schema())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lightning_untrac.results.chance import chance_title
-from lightning_untrac.results.figures import add_heading, plain_text, seeds_title
+from lightning_untrac.results.figures import add_heading, plain_text
 from lightning_untrac.results.panels import panel_grid
 from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, method_title, shorten, shorten_all, unit_title
 from lightning_untrac.results.uncertainty import InfluenceIntervals
@@ -40,11 +40,13 @@ def plot_intervals(intervals: InfluenceIntervals) -> Figure:
         figure.set_size_inches(width * 1.1, max(height, rows * (0.7 + 0.25 * shown)))
         for axes, test_set in zip(panels, matrix.test_sets, strict=True):
             _panel(axes, intervals, test_set)
+        engine: Any = figure.get_layout_engine()
+        engine.set(w_pad=0.2)  # letters stand beside the panels
         figure.supxlabel(f"influence ({unit_title(matrix.unit)})", fontsize=10)
         add_heading(
             figure,
             f"{method_title(matrix.method)}: what can be told apart",
-            f"{seeds_title(matrix.num_seeds)}, 95 % intervals from {chance_title(intervals)}  \u00b7  corpora that "
+            f"95 % intervals from {chance_title(intervals)}  \u00b7  corpora that "
             "share a letter cannot be told apart, grey ones not from zero (Holm, 5 % of each panel)",
         )
     return figure
@@ -67,7 +69,7 @@ def _panel(axes: Axes, intervals: InfluenceIntervals, test_set: str) -> None:
     for place, (name, row) in enumerate(zip(names, rows, strict=True)):
         colour = PALETTE[0] if name in away else GREY
         axes.plot([low[place], high[place]], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
-        axes.plot(matrix.values[row, column], place, "o", color=colour, markersize=6, markeredgecolor="white")
+        axes.plot(matrix.values[row, column], place, "o", color=colour, markersize=4.5)
         axes.annotate(
             letters[name], (1, place), (5, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
             va="center", fontsize=9, color=INK,

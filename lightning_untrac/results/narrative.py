@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -49,18 +49,17 @@ def plain(sentence: Sentence) -> str:
     return "".join(f"`{part.text}`" if isinstance(part, Name) else part for part in sentence)
 
 
-def headline_method(methods: Sequence[str], reference: str = "leave_out") -> str:
+def headline_method(methods: Sequence[str], reference: str = "leave_out", failed: Collection[str] = ()) -> str:
     """The method whose matrix the answer is read from: that which agreed best with retraining, and the reference last.
 
-    Leave-out continuation, then UnTrac, UnTrac-Inv, any other.
+    Leave-out continuation, then UnTrac, UnTrac-Inv, any other; of those that have not failed a self check, if any.
 
     >>> headline_method(["leave_out", "graddot", "untrac_inv"])
     'untrac_inv'
     """
-    for method in ("continuation", "untrac", "untrac_inv", *(m for m in methods if m != reference)):
-        if method in methods:
-            return method
-    return methods[0]
+    order = [m for m in ("continuation", "untrac", "untrac_inv") if m in methods]
+    order += [m for m in methods if m not in (*order, reference)]
+    return next((m for m in order if m not in failed), order[0] if order else methods[0])
 
 
 def answers(
@@ -68,6 +67,7 @@ def answers(
     truth: InfluenceMatrix | None = None,
     others: Sequence[InfluenceMatrix] = (),
     intervals: InfluenceIntervals | None = None,
+    truth_intervals: InfluenceIntervals | None = None,
 ) -> list[Sentence]:
     """One sentence or two a test set: which corpus it comes from most, how much, and whether the others agree.
 
@@ -76,6 +76,7 @@ def answers(
         truth: Those of retraining, if it was run.
         others: Those of other methods; where one names another corpus there is no clear answer.
         intervals: Those of the headline method, if it has any.
+        truth_intervals: Those of retraining.
 
     Returns:
         M sentences, in the order of the matrix's columns.
@@ -89,21 +90,47 @@ def answers(
             names = [part for rival in rivals[:4] for part in (", ", Name(rival))][1:]
             more = f" and {len(rivals) - 4} more" if len(rivals) > 4 else ""
             sentence = (*sentence, " By chance alone it could be ", *names, f"{more} as well.")
-        against: list[str | Name] = []
-        for other in others:
-            named = other.strongest()[other.test_sets.index(test_set)] if test_set in other.test_sets else ""
-            if named and corpus and named != corpus:
-                against += [", and " if against else "", f"{method_title(other.method)} says ", Name(named)]
-        if against:
-            sentence = ("No clear answer: ", *against, f". {method_title(matrix.method)} says: ", *sentence)
-        if truth is not None and truth.method != matrix.method and test_set in truth.test_sets:
-            found = truth.strongest()[truth.test_sets.index(test_set)]
-            if found == corpus:
-                sentence = (*sentence, " Retraining finds the same corpus.")
-            elif found:
-                sentence = (*sentence, " Retraining finds ", Name(found), " instead.")
+        confirmed = _confirmed(truth, matrix, test_set, corpus, truth_intervals)
+        against = _against(others, test_set, corpus)
+        if against and confirmed == (" Retraining finds the same corpus.",):
+            sentence = (*sentence, *confirmed, " Other methods disagree: ", *against, ".")
+        elif against:
+            sentence = ("No clear answer: ", *against, f". {method_title(matrix.method)} says: ", *sentence, *confirmed)
+        else:
+            sentence = (*sentence, *confirmed)
         sentences.append(sentence)
     return sentences
+
+
+def _against(others: Sequence[InfluenceMatrix], test_set: str, corpus: str) -> Sentence:
+    """Which methods name which other corpus."""
+    named: dict[str, list[str]] = {}
+    for other in others:
+        found = other.strongest()[other.test_sets.index(test_set)] if test_set in other.test_sets else ""
+        if found and corpus and found != corpus:
+            named.setdefault(found, []).append(method_title(other.method))
+    parts: list[str | Name] = []
+    for found, methods in named.items():
+        say = "says" if len(methods) == 1 else "say"
+        parts += [", and " if parts else "", f"{', '.join(methods)} {say} ", Name(found)]
+    return tuple(parts)
+
+
+def _confirmed(
+    truth: InfluenceMatrix | None,
+    matrix: InfluenceMatrix,
+    test_set: str,
+    corpus: str,
+    truth_intervals: InfluenceIntervals | None,
+) -> Sentence:
+    if truth is None or truth.method == matrix.method or test_set not in truth.test_sets:
+        return ()
+    if truth_intervals is not None and not truth_intervals.tells_apart(test_set):
+        return (" Retraining cannot tell the corpora apart.",)
+    found = truth.strongest()[truth.test_sets.index(test_set)]
+    if found == corpus:
+        return (" Retraining finds the same corpus.",)
+    return (" Retraining finds ", Name(found), " instead.") if found else ()
 
 
 def _answer(matrix: InfluenceMatrix, column: int, test_set: str, corpus: str) -> Sentence:

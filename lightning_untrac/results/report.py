@@ -18,7 +18,7 @@ from lightning_untrac.results.page import escape, page_html, picture_html, sente
 from lightning_untrac.results.plots import save_plots
 from lightning_untrac.results.schema import ResultsError
 from lightning_untrac.results.sections import MEANING, comparison_section, examples_section, matrix_section
-from lightning_untrac.results.self_check import without_self_sets
+from lightning_untrac.results.self_check import self_check, without_self_sets
 from lightning_untrac.results.style import method_title, seconds_title, unit_title
 from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 
@@ -145,10 +145,10 @@ def _lead(
     matrix: InfluenceMatrix,
     truth: InfluenceMatrix | None,
     others: list[InfluenceMatrix],
-    intervals: InfluenceIntervals | None,
+    intervals: tuple[InfluenceIntervals | None, InfluenceIntervals | None],
     notes: list[tuple[str, Sentence]],
 ) -> str:
-    items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in answers(matrix, truth, others, intervals))
+    items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in answers(matrix, truth, others, *intervals))
     grave = sum(level != "info" for level, _ in notes)
     care = f' <a href="#care">{grave} {"warning" if grave == 1 else "warnings"} to read with this.</a>' if grave else ""
     by = f"Read from {escape(method_title(matrix.method))}, {seeds_title(matrix.num_seeds)}.{care}"
@@ -184,7 +184,9 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     plots = folder / "plots"
     matrices = [influence_matrix(table, method) for method in methods]
     by_method = {matrix.method: matrix for matrix in matrices}
-    headline = headline_method(methods, reference)
+    checks = {matrix.method: self_check(matrix) for matrix in matrices}
+    failed = {method for method, check in checks.items() if check is not None and not check.passed}
+    headline = headline_method(methods, reference, failed)
     intervals = _intervals(table, methods)
     notes = _all_notes(remarks, matrices, reference, comparison, intervals)
 
@@ -213,8 +215,8 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
         _lead(
             without_self_sets(by_method[headline]),
             by_method.get(reference),
-            [m for m in matrices if m.method not in (headline, reference)],
-            intervals.get(headline),
+            [m for m in matrices if m.method not in (headline, reference, *failed)],
+            (intervals.get(headline), intervals.get(reference)),
             notes,
         ),
         sections,

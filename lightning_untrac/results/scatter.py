@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lightning_untrac.results.figures import add_heading, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.panels import add_legend, panel_grid, ranked_colours
-from lightning_untrac.results.style import GREY, INK, MUTED, method_title, shorten, shorten_all, unit_title
+from lightning_untrac.results.style import GREY, INK, MINUS, MUTED, method_title, shorten, shorten_all, unit_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,6 +97,8 @@ def _draw(
     colours: Sequence[str],
 ) -> list[tuple[float, float]]:
     """Draw the points of one panel and its correlation; returns where the points are."""
+    from matplotlib.ticker import FuncFormatter
+
     from lightning_untrac.functional.correlation import pearson
 
     limits = _limits(x, usable), _limits(y, usable)
@@ -114,6 +116,8 @@ def _draw(
         ends = np.array([x[usable].min(), x[usable].max()])
         line = y[usable].mean() + slope * (ends - x[usable].mean())
         axes.plot(ends, line, color=GREY, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
+    for axis in (axes.xaxis, axes.yaxis):  # a common factor would lie on the correlation
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", MINUS)))
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
     shown = f"r = {r:.2f}".replace("-", "\u2212") if math.isfinite(r) else "r undefined"
@@ -136,7 +140,8 @@ def _place_labels(axes: Axes, points: Sequence[tuple[float, float, str]]) -> Non
     for k in order:
         (cx, cy), name = centres[k], points[k][2]
         width, height, gap = 0.6 * size * len(name) * pixel, 1.15 * size * pixel, 7 * pixel
-        for across, up, far in _SIDES:
+        # Where a legend says the colours, a name that would stand nearer to another dot is better left out.
+        for across, up, far in _SIDES if len(points) <= _MOST_LABELLED else _SIDES[:4]:
             left = cx + (gap if across > 0 else -gap - width if across < 0 else -width / 2)
             bottom = cy + (gap * far if up > 0 else -gap * far - height if up < 0 else -height / 2)
             box = (left, bottom, left + width, bottom + height)

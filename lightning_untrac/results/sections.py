@@ -22,7 +22,8 @@ _NUM_EXAMPLES = 10
 MEANING = """
 <p>An influence is a loss after minus the loss before, in <strong>nats per token</strong>: the natural logarithm of how
 much less likely a token of the test set became, on average (for UnTrac-Inv: a token of the corpus, once the test set
-was unlearned). <strong>Positive</strong>: the corpus helps the model to produce the test set.
+was unlearned; for leave-out continuation the loss before is that of a control that goes on with all corpora).
+<strong>Positive</strong>: the corpus helps the model to produce the test set.
 <strong>Negative</strong>: the corpus works against it. A loss that rises by 0.01 is a perplexity 1% higher; 0.1 is 11%
 higher; 0.69 is twice as high; 2.3 is ten times as high.</p>
 <p>Do not trust a number</p><ul>
@@ -33,8 +34,8 @@ training and the choice of its corpora are not part of it;</li>
 <li>across columns: test sets differ in how far their loss can rise, so that only corpora of one column compare;</li>
 <li>as a share: influences of corpora need not add up to anything;</li>
 <li>of a method that does not agree with retraining on a model and data like yours;</li>
-<li>of retraining by its sign alone: training as many steps on the other corpora repeats them more often, which moves
-all influences of a column together.</li></ul>
+<li>of retraining or continuation by its sign alone: without a corpus the others are trained on more, which moves all
+influences of a column down together.</li></ul>
 """
 
 

@@ -70,9 +70,10 @@ def matrix_table(
     if (~matrix.usable).any():
         caption += " Flagged cells are not to be trusted."
     if intervals is not None:
-        caption += "\n\u00b1 half of a" if room else "\nBy a"
-        caption += f" 95 % interval from {chance_title(intervals)}{'. By these intervals' if room else ''}:"
-        caption += "".join(f"\n- {plain(sentence)}" for sentence in verdicts(intervals))
+        what = "\u00b1 half of a 95 % interval" if room else "95 % intervals (in the report; there is no room here)"
+        caption += f"\n{what} from {chance_title(intervals)}."
+        if said := verdicts(intervals):
+            caption += " By these intervals:" + "".join(f"\n- {plain(sentence)}" for sentence in said)
     table.caption = Text(caption)
     return table
 

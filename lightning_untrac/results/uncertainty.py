@@ -73,6 +73,12 @@ class InfluenceIntervals:
         level = 1 - LEVEL
         return [self.matrix.corpora[r] for r in ranked if r == ranked[0] or self.p_equal[column, ranked[0], r] > level]
 
+    def tells_apart(self, test_set: str) -> bool:
+        """Whether any two corpora are distinguishable on a test set; yes where that is not known."""
+        p_values = self.p_equal[self.matrix.test_sets.index(test_set)]
+        known = p_values[np.isfinite(p_values)]
+        return not len(known) or bool((known <= 1 - LEVEL).any())
+
     def letters(self, test_set: str, most: int | None = None) -> dict[str, str]:
         """Letters for the strongest corpora of a test set: two share one exactly if they cannot be told apart.
 

@@ -269,7 +269,7 @@ def cheaper_direction(estimates: Sequence[Estimate]) -> str:
 
 
 def _show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, parsed: Parsed) -> None:
-    console = Console()
+    console, lacking = Console(), list[str]()
     table = Table(title="What each method would take", title_justify="left")
     for name in ("method", "time", "memory", "episodes", "steps", "readings"):
         table.add_column(name, justify="left" if name == "method" else "right")
@@ -277,8 +277,13 @@ def _show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, parsed: P
         work = estimate.work
         counts = [str(number or "") for number in (work.episodes, work.steps, work.readings)]
         memory = f"{estimate.memory_mb:,.0f} MiB"
-        table.add_row(estimate.method, duration(estimate.seconds / devices), memory, *counts)
+        missing = SCORINGS[estimate.method]().problems() if estimate.method in SCORINGS else []
+        name = f"{estimate.method} *" if missing else estimate.method
+        lacking += missing
+        table.add_row(name, duration(estimate.seconds / devices), memory, *counts)
     console.print(table)
+    for problem in lacking:
+        console.print(f"* {problem}", soft_wrap=True, highlight=False)
     shared = f", shared out over {devices} devices" if devices > 1 else ""
     console.print(
         f"measured: {1e3 * speeds.step:.1f} ms an optimizer step and {1e6 * speeds.step_token:.1f} us a token of it, "
@@ -288,10 +293,6 @@ def _show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, parsed: P
     )
     if line := cheaper_direction(estimates):
         console.print(line, soft_wrap=True, highlight=False)
-    missing = {LeaveOut.method} & set(_asked(parsed.options.methods)) - {e.method for e in estimates}
-    if missing:
-        console.print(
-            f"leave_out: {Path(parsed.options.output)} has no pretrain.json, so how long training took is not known",
-            soft_wrap=True,
-            highlight=False,
-        )
+    if {LeaveOut.method} & set(_asked(parsed.options.methods)) - {e.method for e in estimates}:
+        no_record = f"{Path(parsed.options.output)} has no pretrain.json, so how long training took is not known"
+        console.print(f"leave_out: {no_record}", soft_wrap=True, highlight=False)

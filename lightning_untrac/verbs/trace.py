@@ -16,7 +16,7 @@ from lightning_untrac.attribution.continuation import continuation_adam
 from lightning_untrac.callbacks import KLRadius, OwnRise, ReadAtStrength
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import raise_if_any
-from lightning_untrac.functional import Readout, uniform_guess_loss
+from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.modules.unlearning import paper_adam
@@ -29,6 +29,7 @@ from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_pro
 from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
 from lightning_untrac.verbs.scoring_work import carry_out_scoring, missing_of_training, scoring_intent
 from lightning_untrac.verbs.shards import shard_problems
+from lightning_untrac.verbs.trace_notes import how_it_was_made, went_far, worse_than_guessing
 
 
 @dataclass
@@ -223,7 +224,7 @@ def work(parsed: Parsed) -> EpisodeWork:
         [*asked.problems, *_module_problems(run.attribution, phase)],
         run_fields=lambda: {"asked": _asked(phase)},
         warnings=lambda rows: [
-            *_worse_than_guessing(asked.step, rows, phase.module.vocabulary_size),
+            *_notes(asked.step, rows, run.attribution, phase),
             *(f"{asked.step}: {note}" for note in run.notes),
         ],
     )
@@ -233,25 +234,22 @@ def _module_problems(attribution: Attribution, phase: Phase) -> list[str]:
     return [] if model_problems(phase.module) else attribution.problems(phase.module)
 
 
+def _notes(step: str, rows: Sequence[InfluenceRow], attribution: Attribution, phase: Phase) -> list[str]:
+    found = worse_than_guessing(step, rows, phase.module.vocabulary_size)
+    if attribution.ascends:
+        options = phase.parsed.options
+        strength = [f"{name} {getattr(options, name)}" for name in READ_AT if getattr(options, name) is not None]
+        found += [] if found else went_far(step, rows)
+        found += how_it_was_made(step, getattr(phase.module, "unlearning_objective", None), " ".join(strength))
+    return found
+
+
 def _phase(parsed: Parsed, asked: Intent) -> Phase:
     traced = use_saved_model(parsed.config, parsed.options.output, "model")
     phase = Phase(parsed, asked.step, kind=asked.plan.kind)
     if traced is not None:
         phase.identity["model_files"] = files_digest(traced)
     return phase
-
-
-def _worse_than_guessing(step: str, rows: Sequence[InfluenceRow], vocabulary_size: int) -> list[str]:
-    """Say where unlearning went further than to know nothing, short of the collapse that ends an episode."""
-    limit = uniform_guess_loss(vocabulary_size)
-    above = sorted({f"{r.corpus} / {r.test_set}" for r in rows if r.final and (r.loss_after or 0) > limit})
-    if not above:
-        return []
-    return [
-        f"{step}: the loss ends above that of a uniform guess ({limit:.1f} nats per token) for {', '.join(above[:6])}"
-        + (f" and {len(above) - 6} more" if len(above) > 6 else "")
-        + ": the model is broken there and the influence says little; take fewer steps or a lower learning rate"
-    ]
 
 
 def _asked(phase: Phase) -> str:

@@ -100,3 +100,14 @@ def test_what_cannot_be_compared_is_said(make_rows, rows):
     with pytest.raises(ResultsError, match="no influences of method 'graddot'"):
         compare(rows, methods=["graddot"])
     assert "fewer than three" in by_key(compare(make_rows(corpora=("a", "b"))))["untrac", "mean"]["note"]
+
+
+def test_a_test_set_on_which_the_reference_knows_nothing_is_marked(make_rows):
+    rng = np.random.default_rng(0)
+    rows = [
+        dataclasses.replace(r, influence=float(rng.normal())) if (r.method, r.test_set) == ("leave_out", "bias") else r
+        for r in make_rows(seeds=(0, 1, 2))
+    ]
+    notes = {row["test_set"]: row["note"] for row in compare(rows, num_resamples=200).to_pylist()}
+    assert "leave_out cannot tell the corpora apart here" in notes["bias"]
+    assert "cannot tell" not in notes["toxicity"]

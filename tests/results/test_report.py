@@ -3,9 +3,18 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from lightning_untrac.results import InfluenceStore, ResultsError, compare, influence_matrix, write_report, write_table
+from lightning_untrac.results import (
+    InfluenceStore,
+    ResultsError,
+    compare,
+    influence_intervals,
+    influence_matrix,
+    write_report,
+    write_table,
+)
 from lightning_untrac.results.narrative import answers, doubts, headline_method, plain
 
 NASTY = '<script>alert("1")</script>'
@@ -191,3 +200,35 @@ def test_doubts_name_disagreement_and_noise(make_rows):
     noisy = [dataclasses.replace(r, influence=r.influence + 10 * r.seed) for r in make_rows()]
     said = [plain(sentence) for _, sentence in doubts([influence_matrix(noisy, "untrac")])]
     assert any("differ by less than the seeds do" in s for s in said)
+
+
+def test_retraining_settles_what_other_methods_dispute(make_rows):
+    rows = make_rows(methods=("untrac", "leave_out"))
+    other = [
+        dataclasses.replace(r, method="graddot", influence=9.0 if r.corpus == "wiki" else 0.0)
+        for r in rows
+        if r.method == "untrac"
+    ]
+    mine, truth = (influence_matrix(rows, method) for method in ("untrac", "leave_out"))
+    against = influence_matrix(other, "graddot")
+    settled = plain(answers(mine, truth, [against])[0])
+    assert "No clear answer" not in settled
+    assert settled.endswith("Retraining finds the same corpus. Other methods disagree: GradDot says `wiki`.")
+    assert plain(answers(mine, None, [against])[0]).startswith("No clear answer: GradDot says `wiki`. UnTrac says: ")
+
+
+def test_a_truth_that_knows_nothing_confirms_nothing(make_rows):
+    rows = make_rows(seeds=(0, 1, 2))
+    rng = np.random.default_rng(0)
+    noise = [dataclasses.replace(r, influence=float(rng.normal())) for r in rows]
+    truth = influence_matrix(noise, "leave_out")
+    chance = influence_intervals(noise, "leave_out")
+    assert not chance.tells_apart("toxicity")
+    said = plain(answers(influence_matrix(rows, "untrac"), truth, [], None, chance)[0])
+    assert said.endswith("Retraining cannot tell the corpora apart.")
+
+
+def test_a_method_that_failed_its_self_check_is_not_the_headline():
+    assert headline_method(["untrac", "graddot"], failed={"untrac"}) == "graddot"
+    assert headline_method(["untrac", "continuation"], failed={"untrac"}) == "continuation"
+    assert headline_method(["untrac"], failed={"untrac"}) == "untrac"
