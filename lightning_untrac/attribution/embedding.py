@@ -86,7 +86,7 @@ class Embedding(Scoring):
 
     method: ClassVar[str] = "embedding"
     unit: ClassVar[str] = "cosine"
-    gradient_passes: ClassVar[float] = 0.6
+    gradient_passes: ClassVar[float] = 0.4
 
     @override
     def scores(self, run: ScoringRun) -> np.ndarray:

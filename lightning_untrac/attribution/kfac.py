@@ -25,3 +25,4 @@ class KFAC(KroneckerInfluence):
     method: ClassVar[str] = "kfac"
     unit: ClassVar[str] = "G.F⁻¹.G'"
     strategy: ClassVar[Literal["identity", "diagonal", "kfac", "ekfac"]] = "kfac"
+    gradient_passes: ClassVar[float] = 1.8

@@ -60,7 +60,7 @@ class TRAK(Scoring):
     method: ClassVar[str] = "trak"
     unit: ClassVar[str] = "TRAK score"
     random: ClassVar[bool] = True
-    gradient_passes: ClassVar[float] = 1.5
+    gradient_passes: ClassVar[float] = 2.0
     other_copies: ClassVar[float] = 3.0
     dimensions: ClassVar[int] = 512
     examples_per_dimension: ClassVar[float] = 4
