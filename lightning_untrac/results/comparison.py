@@ -11,6 +11,7 @@ import numpy as np
 from lightning_untrac.results.matrix import InfluenceMatrix, Readout, influence_matrix, methods_of
 from lightning_untrac.results.schema import InfluenceRow, ResultsError, comparison_schema
 from lightning_untrac.results.self_check import without_self_sets
+from lightning_untrac.results.style import method_title
 from lightning_untrac.results.uncertainty import influence_intervals
 
 if TYPE_CHECKING:
@@ -221,3 +222,25 @@ def _readout_for(table: pa.Table | Sequence[InfluenceRow], method: str, readout:
     except ResultsError:
         return "difference"
     return readout
+
+
+def comparison_notes(comparison: pa.Table) -> list[str]:
+    """What must be said with a comparison, each thing once.
+
+    Args:
+        comparison: Rows of ``COMPARISON_SCHEMA``.
+
+    Returns:
+        Sentences; a note that only some rows have says which.
+    """
+    seen: dict[str, list[str]] = {}
+    rows = comparison.to_pylist()
+    for row in rows:
+        for note in filter(None, (row["note"] or "").split("; ")):
+            seen.setdefault(note, []).append(f"{method_title(row['method'])}, {row['test_set']}")
+    return [
+        f"{note[0].upper()}{note[1:]}."
+        if len(where) == len(rows) or len(where) > 3
+        else f"{note[0].upper()}{note[1:]} ({'; '.join(where)})."
+        for note, where in seen.items()
+    ]

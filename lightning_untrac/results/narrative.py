@@ -220,9 +220,9 @@ def doubts(
 
 
 def _notes(comparison: pa.Table | None) -> list[str]:
-    from lightning_untrac.results.terminal import notes
+    from lightning_untrac.results.comparison import comparison_notes
 
-    return [] if comparison is None else notes(comparison)
+    return [] if comparison is None else comparison_notes(comparison)
 
 
 def _flagged(matrix: InfluenceMatrix) -> list[tuple[str, Sentence]]:

@@ -105,10 +105,14 @@ def _config_section(folder: Path) -> str:
 
 
 def _influence_section(
-    matrices: list[InfluenceMatrix], intervals: dict[str, InfluenceIntervals], headline: str, plots: Path
+    matrices: list[InfluenceMatrix],
+    intervals: dict[str, InfluenceIntervals],
+    headline: str,
+    reference: str,
+    plots: Path,
 ) -> str:
     parts = []
-    for matrix in sorted(matrices, key=lambda m: m.method != headline):
+    for matrix in sorted(matrices, key=lambda m: (m.method != headline, m.method == reference)):
         title = method_title(matrix.method)
         picture = plots / f"matrix_{file_name(matrix.method)}.png"
         caption = (
@@ -193,7 +197,7 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     versions = table_html(("package", "version"), sorted((run.get("versions") or {}).items()))
     sections = [
         ("asked", "What was asked", _asked_section(run)),
-        ("influence", "Influence of each corpus", _influence_section(matrices, intervals, headline, plots)),
+        ("influence", "Influence of each corpus", _influence_section(matrices, intervals, headline, reference, plots)),
         ("chance", "What can be told apart", _chance_section(intervals, headline, plots)),
         ("steps", "Over the steps", _pictures(plots, "trajectory", methods, "Influence over steps")),
         (

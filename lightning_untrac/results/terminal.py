@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_untrac.results.chance import chance_title, verdicts
-from lightning_untrac.results.comparison import MEAN
+from lightning_untrac.results.comparison import MEAN, comparison_notes
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.narrative import plain
 from lightning_untrac.results.style import format_number, method_title, scale_of, unit_title
@@ -110,30 +110,8 @@ def comparison_table(comparison: pa.Table) -> Table:
             str(row["num_seeds"]),
             style="italic" if row["test_set"] == MEAN else "",
         )
-    table.caption = Text("\n".join(notes(comparison)))
+    table.caption = Text("\n".join(comparison_notes(comparison)))
     return table
-
-
-def notes(comparison: pa.Table) -> list[str]:
-    """What must be said with a comparison, each thing once.
-
-    Args:
-        comparison: Rows of ``COMPARISON_SCHEMA``.
-
-    Returns:
-        Sentences; a note that only some rows have says which.
-    """
-    seen: dict[str, list[str]] = {}
-    rows = comparison.to_pylist()
-    for row in rows:
-        for note in filter(None, (row["note"] or "").split("; ")):
-            seen.setdefault(note, []).append(f"{method_title(row['method'])}, {row['test_set']}")
-    return [
-        f"{note[0].upper()}{note[1:]}."
-        if len(where) == len(rows) or len(where) > 3
-        else f"{note[0].upper()}{note[1:]} ({'; '.join(where)})."
-        for note, where in seen.items()
-    ]
 
 
 def _plain(value: float | None) -> str:
