@@ -162,11 +162,29 @@ def plain_words(message: str) -> str:
         text = line.strip().removeprefix("- ")
         if text and not text.startswith(dropped) and "NoneType" not in text:
             reasons.append(_readable_type(text))
+    if no_class := _no_class(key, message):
+        return no_class
     expected = [reason.removeprefix("Expected a ") for reason in reasons if reason.startswith("Expected a ")]
     if len(expected) == len(reasons) and given is not None:
         return f"{key}: got {given[1].strip()!r}; expected {' or '.join(expected)}"
     reasons = [reason.replace("Expected a one of", "expected one of") for reason in reasons]
     return f"{key}: {'; '.join(reasons)}" if key else "; ".join(reasons)
+
+
+def _no_class(key: str, message: str) -> str:
+    """That a class path leads nowhere, and where classes are; empty where that is not what is wrong."""
+    if named := re.search(r"Expected a dot import path string: (\S+)", message):
+        from lightning_untrac import objectives
+
+        ours = ", ".join(name for name in objectives.__all__ if name != "Objective")
+        known = f"there are {ours}, and " if key.endswith("unlearning_objective") else ""
+        return f"{key}: there is no class {named[1]!r}; {known}your own by its class path (module.Class)"
+    if module := re.search(r"No module named '([^']+)'", message):
+        return (
+            f"{key}: there is no module {module[1]!r} to import; if it lies in the working directory, begin the "
+            "command with PYTHONPATH=."
+        )
+    return ""
 
 
 def _readable_type(text: str) -> str:
