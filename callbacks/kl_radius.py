@@ -47,12 +47,13 @@ class KLRadius(ReadAtStrength):
     def __init__(self, target: float = 0.01, max_examples: int = 96) -> None:
         super().__init__(target, max_examples)
         self.divergence, self.target = target, math.sqrt(target)
-        self._drawn: list[_Drawn] = []
+        self._drawn: list[_Drawn] | None = None  # of this rank's examples; there may be none
 
     @override
     def start(self, trainer: L.Trainer, module: Any) -> None:
-        if self._drawn:  # every episode of a fit starts from the same weights
+        if self._drawn is not None:  # every episode of a fit starts from the same weights
             return
+        self._drawn = []
         generator = torch.Generator(module.device)
         for key, log_probabilities in self._predictions(trainer, module):
             # By the example, so that neither batches nor ranks change what is drawn.
@@ -62,12 +63,13 @@ class KLRadius(ReadAtStrength):
 
     @override
     def strength(self, trainer: L.Trainer, module: Any) -> float:
-        if not self._drawn:
+        if self._drawn is None:
             raise UnlearningError(
                 "KLRadius can't go on inside an episode: what the start model predicts is not in a checkpoint. Start "
                 "the fit anew, or from a checkpoint of the end of an episode"
             )
         mean = MeanMetric().to(module.device)
+        mean.update(0.0, 0.0)  # a rank without examples counts nothing, and takes part in the sum
         for drawn, (_, log_probabilities) in zip(self._drawn, self._predictions(trainer, module), strict=True):
             now = log_probabilities.gather(1, drawn.tokens.long())
             mean.update(sampled_kl(drawn.log_probabilities, now))

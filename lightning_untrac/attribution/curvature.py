@@ -117,8 +117,7 @@ def trainable_parameters(module: LanguageModule) -> list[torch.nn.Parameter]:
     Raises:
         ConfigurationError: if there is nothing.
     """
-    assert module.model is not None
-    found = [parameter for parameter in module.model.parameters() if parameter.requires_grad]
+    found = list(module.trainable_parameters().values())
     if not found:
         raise ConfigurationError(["model: no parameter is trainable; check `trainable` and `lora`"])
     return found

@@ -81,8 +81,7 @@ class DatasetGradients(L.LightningModule):
 
     def trainable_parameters(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that have a gradient, tied ones once, by their name in the model."""
-        assert self.phase.model is not None
-        return {name: p for name, p in self.phase.model.named_parameters() if p.requires_grad}
+        return self.phase.trainable_parameters()
 
     # -- Lightning's hooks -----------------------------------------------------------------------------------------
 

@@ -191,6 +191,11 @@ class LanguageModule(TokenWeightedTraining):
                 ["trainer.accelerator: losses are summed in float64, which Apple's GPUs lack; use `accelerator: cpu`"]
             )
 
+    def trainable_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that may move, tied ones once, by their name in the model."""
+        assert self.model is not None
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
     @property
     def evaluation_names(self) -> list[str]:
         """Names of the datasets that a reading measures."""

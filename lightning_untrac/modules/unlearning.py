@@ -175,11 +175,6 @@ class Unlearning(LanguageModule):
 
     # -- what an objective may ask for -----------------------------------------------------------------------------
 
-    def trainable_parameters(self) -> dict[str, torch.nn.Parameter]:
-        """The parameters that may move, tied ones once, by their name in the model."""
-        assert self.model is not None
-        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-
     def forward_with(self, weights: dict[str, Tensor], batch: LanguageBatch) -> tuple[Tensor, Tensor]:
         """Logits and targets with other weights in the trainable parameters' place, without gradient or dropout.
 

@@ -132,7 +132,7 @@ def influence_intervals(
     """
     rows = rows if hasattr(rows, "to_pylist") else list(rows)
     matrix = influence_matrix(rows, method, corpora=corpora, test_sets=test_sets)
-    records = [record for record in as_records(rows, parts=True) if record["method"] == method and record["final"]]
+    records = [record for record in _final_rows(rows, method) if record["method"] == method and record["final"]]
     shape = matrix.values.shape
     low, high, p_zero = (np.full(shape, np.nan) for _ in range(3))
     p_equal = np.full((shape[1], shape[0], shape[0]), np.nan)
@@ -159,6 +159,15 @@ def influence_intervals(
     if not sources:
         return None
     return InfluenceIntervals(matrix, low, high, p_zero, p_equal, "examples" in sources, "seeds" in sources)
+
+
+def _final_rows(rows: Any, method: str) -> list[dict[str, Any]]:
+    """With their parts, of which a table is not to make millions of Python numbers for other methods."""
+    if hasattr(rows, "to_pylist"):
+        import pyarrow.compute as pc
+
+        rows = rows.filter(pc.and_(pc.equal(rows["method"], method), rows["final"]))
+    return as_records(rows, parts=True)
 
 
 class _Spread:

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning_untrac.callbacks import InfluenceLogger, KLRadius
 
 from lightning_untrac import EpisodePlan, PreUnlearningWeights, ReadingSchedule, Unlearning
+from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional.divergence import sampled_kl
 
 
@@ -101,3 +102,13 @@ def test_the_estimator_is_never_negative_and_unbiased() -> None:
 def test_a_radius_that_cannot_be(target: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         KLRadius(target)
+
+
+def test_a_rank_without_examples_is_not_taken_for_one_that_was_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    radius, module = KLRadius(), torch.nn.Linear(1, 1)
+    module.device = torch.device("cpu")  # type: ignore[assignment]
+    monkeypatch.setattr(radius, "_predictions", lambda trainer, module: iter(()))
+    with pytest.raises(UnlearningError, match="inside an episode"):
+        radius.strength(None, module)  # type: ignore[arg-type]
+    radius.start(None, module)  # type: ignore[arg-type]
+    assert math.isnan(radius.strength(None, module))  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ pytestmark = [
 
 METHODS = {
     "continuation": ("--method", "continuation", "--steps", "3", "--readings", "2", "--seeds", "[0,1]"),
+    "kl-radius": ("--method", "untrac", "--steps", "12", "--read_at_kl", "0.001"),
     "own-rise": ("--method", "untrac", "--steps", "12", "--read_at_own_rise", "0.01"),
 }
 
