@@ -35,6 +35,11 @@ class AdamGradDot(Scoring):
     """
 
     method: ClassVar[str] = "adam_graddot"
+    title: ClassVar[str] = "Adam GradDot"
+    summary: ClassVar[str] = (
+        "Multiplies the gradients of each corpus and of each test set in the metric of the training run's "
+        "own Adam optimizer."
+    )
     unit: ClassVar[str] = "gradient product, Adam's metric"
     gradient_passes: ClassVar[float] = 1.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "test sets"

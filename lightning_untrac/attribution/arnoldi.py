@@ -32,6 +32,11 @@ class Arnoldi(HessianInfluence):
     """
 
     method: ClassVar[str] = "arnoldi"
+    title: ClassVar[str] = "Arnoldi"
+    summary: ClassVar[str] = (
+        "Estimates by an influence function, with the strongest directions of the Hessian found by Arnoldi "
+        "iteration, what giving a corpus more weight in training would do to each test set."
+    )
     unit: ClassVar[str] = "G.H⁻¹.G'"
     gradient_passes: ClassVar[float] = 13.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"

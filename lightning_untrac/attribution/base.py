@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 
 from lightning_untrac import termination
 from lightning_untrac.attribution.costs import episode_work
+from lightning_untrac.attribution.describing import describe_class
 from lightning_untrac.attribution.failures import Failures
 from lightning_untrac.callbacks import (
     CollapseGuard,
@@ -41,6 +42,11 @@ class Attribution(ABC):
 
     Attributes:
         method: name in the tables.
+        title: its name for people; ``method`` where a subclass gives none.
+        summary: one sentence on what it does.
+        steps_title: what the steps of its episodes are.
+        signed: whether the sign of a single influence says something, see
+            :class:`~lightning_untrac.results.methods.MethodText`.
         kind: which episodes it has.
         episode_key: what an episode runs over: a ``corpus`` or a ``test_set``.
         ascends: whether its steps go uphill, so that a collapse has to be watched for.
@@ -48,10 +54,19 @@ class Attribution(ABC):
     """
 
     method: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    steps_title: ClassVar[str] = "unlearning steps"
+    signed: ClassVar[bool] = True
     kind: ClassVar[EpisodeKind]
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
     ascends: ClassVar[bool] = True
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make known what a new method says of itself."""
+        super().__init_subclass__(**kwargs)
+        describe_class(cls)
 
     def problems(self, module: LanguageModule) -> list[str]:
         """Why the method can't work with a module, before anything is run.

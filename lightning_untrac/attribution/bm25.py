@@ -27,6 +27,11 @@ class BM25(Scoring):
     """
 
     method: ClassVar[str] = "bm25"
+    title: ClassVar[str] = "BM25"
+    summary: ClassVar[str] = (
+        "Searches the documents of each corpus with the texts of each test set, and takes the mean BM25 "
+        "score; it looks at no model."
+    )
     unit: ClassVar[str] = "BM25 score"
     package: ClassVar[str | None] = "bm25s"
     extra: ClassVar[str | None] = "text"

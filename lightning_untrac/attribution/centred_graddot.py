@@ -40,6 +40,11 @@ class CentredGradDot(Scoring):
     """
 
     method: ClassVar[str] = "centred_graddot"
+    title: ClassVar[str] = "Centred GradDot"
+    summary: ClassVar[str] = (
+        "Multiplies the gradient of each test set with how a corpus's gradient differs from that of the "
+        "whole mixture, weighted by the corpus's share: to first order, what leaving it out would do."
+    )
     unit: ClassVar[str] = "gradient product"
     gradient_passes: ClassVar[float] = 1.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "test sets"

@@ -63,6 +63,13 @@ class Continuation(Attribution):
     """
 
     method: ClassVar[str] = "continuation"
+    title: ClassVar[str] = "Leave-out continuation"
+    summary: ClassVar[str] = (
+        "Goes on training for a few steps without one corpus at a time, and reads how much worse each test "
+        "set then fares than after as many steps with all of them."
+    )
+    steps_title: ClassVar[str] = "steps of further training"
+    signed: ClassVar[bool] = False
     kind: ClassVar[EpisodeKind] = "continuation"
     ascends: ClassVar[bool] = False
 

@@ -30,6 +30,11 @@ class DataInf(Scoring):
     """
 
     method: ClassVar[str] = "datainf"
+    title: ClassVar[str] = "DataInf"
+    summary: ClassVar[str] = (
+        "Estimates by an influence function, with a closed form for the inverse of each tensor's Fisher "
+        "matrix, what giving a corpus more weight in training would do to each test set."
+    )
     unit: ClassVar[str] = "G.F⁻¹.G'"
     gradient_passes: ClassVar[float] = 1.2
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"

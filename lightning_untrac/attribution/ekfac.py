@@ -23,5 +23,10 @@ class EKFAC(KroneckerInfluence):
     """
 
     method: ClassVar[str] = "ekfac"
+    title: ClassVar[str] = "EK-FAC"
+    summary: ClassVar[str] = (
+        "Estimates by an influence function, with Kronecker factors of each layer's Fisher matrix and "
+        "corrected eigenvalues, what giving a corpus more weight in training would do to each test set."
+    )
     unit: ClassVar[str] = "G.F⁻¹.G'"
     strategy: ClassVar[Literal["identity", "diagonal", "kfac", "ekfac"]] = "ekfac"

@@ -85,6 +85,8 @@ class Embedding(Scoring):
     """
 
     method: ClassVar[str] = "embedding"
+    title: ClassVar[str] = "Embedding similarity"
+    summary: ClassVar[str] = "Compares the model's mean hidden states on each corpus and on each test set."
     unit: ClassVar[str] = "cosine"
     gradient_passes: ClassVar[float] = 0.4
 

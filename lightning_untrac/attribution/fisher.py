@@ -35,6 +35,11 @@ class Fisher(Scoring):
     """
 
     method: ClassVar[str] = "fisher"
+    title: ClassVar[str] = "Fisher step"
+    summary: ClassVar[str] = (
+        "Unlearns one corpus at a time in a single step scaled by the inverse Fisher matrix, and reads how "
+        "much the loss on each test set rises."
+    )
     unit: ClassVar[str] = "nats/token"
     gradient_passes: ClassVar[float] = 2.5
     other_copies: ClassVar[float] = 4.0
@@ -55,6 +60,11 @@ class FisherShare(Fisher):
     """
 
     method: ClassVar[str] = "fisher_share"
+    title: ClassVar[str] = "Fisher step x share"
+    summary: ClassVar[str] = (
+        "Takes the Fisher step's influences times how large the corpus is beside the rest of the mixture, "
+        "because more is missing when a large corpus goes."
+    )
 
     def scores(self, run: ScoringRun) -> np.ndarray:
         """See the base class."""

@@ -26,6 +26,11 @@ class FisherInv(Fisher):
     """
 
     method: ClassVar[str] = "fisher_inv"
+    title: ClassVar[str] = "Fisher step, inverse"
+    summary: ClassVar[str] = (
+        "Unlearns one test set at a time in a single step scaled by the inverse Fisher matrix, and reads how "
+        "much the loss on each corpus rises."
+    )
 
     def scores(self, run: ScoringRun) -> np.ndarray:
         """See the base class."""

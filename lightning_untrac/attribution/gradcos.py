@@ -23,6 +23,11 @@ class GradCos(Scoring):
     """
 
     method: ClassVar[str] = "gradcos"
+    title: ClassVar[str] = "GradCos"
+    summary: ClassVar[str] = (
+        "Takes the cosine between the gradients of each corpus and of each test set, so that the length of a "
+        "gradient counts for nothing."
+    )
     unit: ClassVar[str] = "cosine"
     gradient_passes: ClassVar[float] = 1.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "test sets"

@@ -25,6 +25,11 @@ class GradDot(Scoring):
     """
 
     method: ClassVar[str] = "graddot"
+    title: ClassVar[str] = "GradDot"
+    summary: ClassVar[str] = (
+        "Multiplies the gradient of each corpus with that of each test set: what one infinitely small step "
+        "of ascent on the corpus would do to the loss on the test set."
+    )
     unit: ClassVar[str] = "gradient product"
     gradient_passes: ClassVar[float] = 1.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "test sets"

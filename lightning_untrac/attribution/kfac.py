@@ -23,6 +23,11 @@ class KFAC(KroneckerInfluence):
     """
 
     method: ClassVar[str] = "kfac"
+    title: ClassVar[str] = "K-FAC"
+    summary: ClassVar[str] = (
+        "Estimates by an influence function, with Kronecker factors of each layer's Fisher matrix, what "
+        "giving a corpus more weight in training would do to each test set."
+    )
     unit: ClassVar[str] = "G.F⁻¹.G'"
     strategy: ClassVar[Literal["identity", "diagonal", "kfac", "ekfac"]] = "kfac"
     gradient_passes: ClassVar[float] = 1.8

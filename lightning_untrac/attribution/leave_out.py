@@ -19,5 +19,12 @@ class LeaveOut(Attribution):
     """
 
     method: ClassVar[str] = "leave_out"
+    title: ClassVar[str] = "Leave-out retraining"
+    summary: ClassVar[str] = (
+        "Trains the model anew without one corpus at a time, and reads how much higher the loss on each test "
+        "set ends: the truth that other methods are held against."
+    )
+    steps_title: ClassVar[str] = "steps of retraining"
+    signed: ClassVar[bool] = False
     kind: ClassVar[EpisodeKind] = "leave_one_out"
     ascends: ClassVar[bool] = False

@@ -35,6 +35,11 @@ class LiSSA(HessianInfluence):
     """
 
     method: ClassVar[str] = "lissa"
+    title: ClassVar[str] = "LiSSA"
+    summary: ClassVar[str] = (
+        "Estimates by an influence function, with a truncated series for the inverse Hessian, what giving a "
+        "corpus more weight in training would do to each test set."
+    )
     unit: ClassVar[str] = "G.H⁻¹.G'"
     gradient_passes: ClassVar[float] = 19.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import lightning.pytorch as L
 import numpy as np
 
+from lightning_untrac.attribution.describing import describe_class
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import InfluenceRow
@@ -46,6 +47,10 @@ class Scoring(ABC):
 
     Attributes:
         method: name in the tables.
+        title: its name for people; ``method`` where a subclass gives none.
+        summary: one sentence on what it does.
+        signed: whether the sign of a single score says something, see
+            :class:`~lightning_untrac.results.methods.MethodText`.
         unit: of its scores; larger always means that the corpus helps the model to produce the test set more.
         package: what has to be installed beside the core, or None.
         extra: the extra of this project that brings it.
@@ -57,6 +62,9 @@ class Scoring(ABC):
     """
 
     method: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    signed: ClassVar[bool] = True
     unit: ClassVar[str]
     package: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
@@ -64,6 +72,11 @@ class Scoring(ABC):
     gradient_passes: ClassVar[float] = 0.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "none"
     other_copies: ClassVar[float] = 0.0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make known what a new method says of itself."""
+        super().__init_subclass__(**kwargs)
+        describe_class(cls)
 
     def problems(self, training: Path | None = None) -> list[str]:
         """What is missing, before anything is loaded.

@@ -26,6 +26,11 @@ class TokenOverlap(Scoring):
     """
 
     method: ClassVar[str] = "token_overlap"
+    title: ClassVar[str] = "Token overlap"
+    summary: ClassVar[str] = (
+        "Compares how often each corpus and each test set use the same tokens, pairs and triples of tokens; "
+        "it looks at no model."
+    )
     unit: ClassVar[str] = "cosine"
 
     @override

@@ -32,6 +32,11 @@ class TracIn(Scoring):
     """
 
     method: ClassVar[str] = "tracin"
+    title: ClassVar[str] = "TracIn"
+    summary: ClassVar[str] = (
+        "Adds up the products of the gradients of each corpus and of each test set over models that were "
+        "kept during training, weighted by the learning rates of the time."
+    )
     unit: ClassVar[str] = "gradient product x learning rate"
     gradient_passes: ClassVar[float] = 5.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "test sets"

@@ -58,6 +58,11 @@ class TRAK(Scoring):
     """
 
     method: ClassVar[str] = "trak"
+    title: ClassVar[str] = "TRAK"
+    summary: ClassVar[str] = (
+        "Fits a linear model of training to randomly projected gradients of single examples, and reads from "
+        "it by how much each test set would fare worse without an average example of the corpus."
+    )
     unit: ClassVar[str] = "TRAK score"
     random: ClassVar[bool] = True
     gradient_passes: ClassVar[float] = 2.0

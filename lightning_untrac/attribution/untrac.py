@@ -18,5 +18,9 @@ class UnTrac(Attribution):
     """
 
     method: ClassVar[str] = "untrac"
+    title: ClassVar[str] = "UnTrac"
+    summary: ClassVar[str] = (
+        "Unlearns one corpus at a time by gradient ascent, and reads how much the loss on each test set rises."
+    )
     kind: ClassVar[EpisodeKind] = "each_corpus"
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac_inv", "each_test_set")

@@ -17,6 +17,10 @@ class UnTracInv(Attribution):
     """
 
     method: ClassVar[str] = "untrac_inv"
+    title: ClassVar[str] = "UnTrac-Inv"
+    summary: ClassVar[str] = (
+        "Unlearns one test set at a time by gradient ascent, and reads how much the loss on each corpus rises."
+    )
     kind: ClassVar[EpisodeKind] = "each_test_set"
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "test_set"
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac", "each_corpus")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lightning_untrac.results.matrix import InfluenceMatrix, Readout, influence_matrix, methods_of
+from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.schema import InfluenceRow, ResultsError, comparison_schema
 from lightning_untrac.results.self_check import without_self_sets
-from lightning_untrac.results.style import method_title
 from lightning_untrac.results.uncertainty import influence_intervals
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import numpy as np
 
 from lightning_untrac.results.chance import chance_title
 from lightning_untrac.results.figures import add_heading, plain_text
+from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.panels import panel_grid
-from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, method_title, shorten, shorten_all, unit_title
+from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, shorten, shorten_all, unit_title
 from lightning_untrac.results.uncertainty import InfluenceIntervals
 
 if TYPE_CHECKING:

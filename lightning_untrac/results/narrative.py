@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.schema import NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES
 from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
-from lightning_untrac.results.style import format_number, method_title, perplexity_change, unit_title
+from lightning_untrac.results.style import format_number, perplexity_change, unit_title
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from lightning_untrac.results.figures import add_heading, new_figure, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
+from lightning_untrac.results.methods import method_text, method_title
 from lightning_untrac.results.schema import UNITS, InfluenceRow, ResultsError
-from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, method_title, shorten, shorten_all, unit_title
+from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, shorten, shorten_all, unit_title
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,8 +110,7 @@ def plot_trajectory(
                     at = np.clip(mean[bad], low, high)  # what left the picture is marked at its edge
                     axes.plot(steps[bad], at, "x", color=colour, markersize=6, markeredgewidth=1.8, clip_on=False)
         figure.supylabel(f"influence ({unit_title(last.unit)})", fontsize=10)
-        axis_titles = {"leave_out": "steps of retraining", "continuation": "steps of further training"}
-        figure.supxlabel(axis_titles.get(method, "unlearning steps"), fontsize=10)
+        figure.supxlabel(method_text(method).steps or "steps", fontsize=10)
         add_legend(figure, colours)
         add_heading(
             figure,

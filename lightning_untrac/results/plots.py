@@ -12,17 +12,9 @@ import numpy as np
 from lightning_untrac.results.figures import add_heading, file_name, new_figure, plain_text, save_figure, seeds_title
 from lightning_untrac.results.files import read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
+from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.schema import InfluenceRow
-from lightning_untrac.results.style import (
-    DIVERGING,
-    INK,
-    MUTED,
-    format_number,
-    method_title,
-    scale_of,
-    shorten_all,
-    unit_title,
-)
+from lightning_untrac.results.style import DIVERGING, INK, MUTED, format_number, scale_of, shorten_all, unit_title
 from lightning_untrac.results.uncertainty import influence_intervals
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from lightning_untrac.results.chance import chance_title, verdicts
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.files import atomic_write_bytes, read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
+from lightning_untrac.results.methods import method_title, read_texts
 from lightning_untrac.results.narrative import Sentence, answers, doubts, headline_method, plain
 from lightning_untrac.results.ordering import in_configured_order
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
@@ -19,7 +20,7 @@ from lightning_untrac.results.plots import save_plots
 from lightning_untrac.results.schema import ResultsError
 from lightning_untrac.results.sections import MEANING, comparison_section, examples_section, matrix_section
 from lightning_untrac.results.self_check import self_check, without_self_sets
-from lightning_untrac.results.style import method_title, seconds_title, unit_title
+from lightning_untrac.results.style import seconds_title, unit_title
 from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     if not methods:
         raise ResultsError(f"{folder / 'influence.parquet'} holds no rows: there is nothing to report yet.")
     run: dict[str, Any] = _json(folder / "run.json", dict)
+    read_texts(run.get("methods"))
     table = in_configured_order(table, run.get("data") or [])
     comparison, examples = _optional(folder / "comparison.parquet"), _optional(folder / "examples.parquet")
     remarks: list[Any] = _json(folder / "notes.json", list)

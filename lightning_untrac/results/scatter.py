@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from lightning_untrac.results.figures import add_heading, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.panels import add_legend, panel_grid, ranked_colours
-from lightning_untrac.results.style import GREY, INK, MINUS, MUTED, method_title, shorten, shorten_all, unit_title
+from lightning_untrac.results.style import GREY, INK, MINUS, MUTED, shorten, shorten_all, unit_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

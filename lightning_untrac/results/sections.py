@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_untrac.results.comparison import MEAN
 from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.page import escape, table_html
-from lightning_untrac.results.style import MINUS, format_number, method_title, scale_of
+from lightning_untrac.results.style import MINUS, format_number, scale_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ import numpy as np
 
 from lightning_untrac.naming import SELF_PREFIX, self_name
 from lightning_untrac.results.matrix import InfluenceMatrix
-from lightning_untrac.results.style import method_title
+from lightning_untrac.results.methods import method_title
 
 UNLEARNS: Final = ("untrac", "untrac_inv")
 """Methods that can go too far."""

@@ -16,40 +16,6 @@ MUTED: Final = "#78716c"
 #: From "the corpus works against the test set" over nothing to "it helps"; blue and red-brown, safe for all.
 DIVERGING: Final = ("#2b6ca3", "#8dbbdc", "#f5f3f0", "#f0a583", "#b5402a")
 
-_TITLES: Final = {
-    "untrac": "UnTrac",
-    "untrac_inv": "UnTrac-Inv",
-    "leave_out": "Leave-out retraining",
-    "graddot": "GradDot",
-    "gradcos": "GradCos",
-    "centred_graddot": "Centred GradDot",
-    "adam_graddot": "Adam GradDot",
-    "tracin": "TracIn",
-    "fisher": "Fisher step",
-    "fisher_inv": "Fisher step, inverse",
-    "fisher_share": "Fisher step x share",
-    "ekfac": "EK-FAC",
-    "kfac": "K-FAC",
-    "arnoldi": "Arnoldi",
-    "lissa": "LiSSA",
-    "datainf": "DataInf",
-    "trak": "TRAK",
-    "continuation": "Leave-out continuation",
-    "bm25": "BM25",
-    "token_overlap": "Token overlap",
-    "embedding": "Embedding similarity",
-}
-
-
-def method_title(method: str) -> str:
-    """What a method is called in headings.
-
-    >>> method_title("untrac_inv")
-    'UnTrac-Inv'
-    """
-    name, _, rest = method.partition(" (")
-    return _TITLES.get(name, name) + (f" ({rest}" if rest else "")
-
 
 def unit_title(unit: str) -> str:
     """A unit in words.

@@ -11,8 +11,9 @@ from rich.text import Text
 from lightning_untrac.results.chance import chance_title, verdicts
 from lightning_untrac.results.comparison import MEAN, comparison_notes
 from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.narrative import plain
-from lightning_untrac.results.style import format_number, method_title, scale_of, unit_title
+from lightning_untrac.results.style import format_number, scale_of, unit_title
 
 if TYPE_CHECKING:
     import pyarrow as pa

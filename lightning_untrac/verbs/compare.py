@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
+import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import InfluenceStore, compare, comparison_table, in_configured_order, write_table

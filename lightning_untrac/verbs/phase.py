@@ -24,6 +24,7 @@ from lightning_untrac.faults import first_line
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule, Unlearning
 from lightning_untrac.results import InfluenceStore
+from lightning_untrac.results.methods import texts_of
 from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems, strategy_problems
 from lightning_untrac.verbs.checks import (
     data_problems,
@@ -33,7 +34,7 @@ from lightning_untrac.verbs.checks import (
     space_problems,
 )
 from lightning_untrac.verbs.ending import EndOnSignal, prepared, with_our_own_requeueing
-from lightning_untrac.verbs.identity import with_effective_batch
+from lightning_untrac.verbs.identity import method_of_step, with_effective_batch
 from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.run_folder import RunFolder
 from lightning_untrac.verbs.surroundings import quiet, say, temporary_output
@@ -181,7 +182,9 @@ class Phase:
             self.folder.add_notes(
                 "warning", [f"{self.step}: limit_val_batches {limit}: losses are of a part of the data"]
             )
+        told = self.folder.read_json("run.json", {}).get("methods", {})
         self.folder.update_run(
+            methods={**told, **texts_of([method_of_step(self.step)])},
             data=data_rows([*self.data.tokenized_corpora.values()], [*self.data.tokenized_test_sets.values()]),
             **run_fields,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lightning.pytorch.utilities import rank_zero_only
 
+import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import report_warnings, write_report
 from lightning_untrac.verbs.output import publish

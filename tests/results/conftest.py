@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
 from lightning_untrac.results import InfluenceRow
 
 CORPORA = ("forum", "news", "wiki", "code", "books")

@@ -1,0 +1,24 @@
+"""How a method's class makes known what is said of it in tables, pictures and reports."""
+
+from __future__ import annotations
+
+from lightning_untrac.results.methods import MethodText, describe_method
+
+
+def describe_class(cls: type) -> None:
+    """Take title, summary, steps and sign from a method's class; of a base class without a ``method``, nothing.
+
+    A subclass of another method that says nothing of its own is called by its name, not by its parent's title.
+
+    Args:
+        cls: with the attributes of ``Attribution`` or ``Scoring``.
+    """
+    own = vars(cls)
+    if isinstance(method := own.get("method"), str):
+        text = MethodText(
+            own.get("title", method),
+            own.get("summary", ""),
+            getattr(cls, "steps_title", ""),
+            getattr(cls, "signed", True),
+        )
+        describe_method(method, text)

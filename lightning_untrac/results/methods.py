@@ -1,0 +1,78 @@
+"""What methods say of themselves: their classes put it here, so that nothing that shows results lists them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class MethodText:
+    """What is said of a method wherever its influences are shown.
+
+    Attributes:
+        title: its name for people.
+        summary: one sentence on what it does.
+        steps: what the steps of its trajectory are; empty where it takes none.
+        signed: whether the sign of a single influence says something. Where not, only differences within a column do,
+            and colours are taken from the mean of the column.
+    """
+
+    title: str
+    summary: str = ""
+    steps: str = ""
+    signed: bool = True
+
+
+_KNOWN: Final[dict[str, MethodText]] = {}
+
+
+def describe_method(method: str, text: MethodText) -> None:
+    """Say something of a method; later words replace earlier ones.
+
+    Args:
+        method: its name in the tables.
+        text: what is said of it.
+    """
+    _KNOWN[method] = text
+
+
+def method_text(method: str) -> MethodText:
+    """What is said of a method; of one that nobody has described, its name.
+
+    Args:
+        method: as in the tables. A remark in brackets after the name stays behind the title.
+
+    >>> describe_method("example", MethodText("The Example"))
+    >>> method_text("example (other seeds)").title, method_text("nobody_knows").title
+    ('The Example (other seeds)', 'nobody_knows')
+    """
+    name, bracket, rest = method.partition(" (")
+    found = _KNOWN.get(name, MethodText(name))
+    return MethodText(found.title + bracket + rest, found.summary, found.steps, found.signed) if bracket else found
+
+
+def method_title(method: str) -> str:
+    """What a method is called in headings: see :func:`method_text`."""
+    return method_text(method).title
+
+
+def texts_of(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What is said of some methods as plain values, for a file beside the tables."""
+    return {method: asdict(_KNOWN[method]) for method in methods if method in _KNOWN}
+
+
+def read_texts(entries: object) -> None:
+    """Take up what :func:`texts_of` wrote, of methods that have not said anything in this process.
+
+    Args:
+        entries: as they were read; whatever has another form is passed over.
+    """
+    if not isinstance(entries, Mapping):
+        return
+    for method, entry in entries.items():
+        if method in _KNOWN or not isinstance(entry, Mapping) or not isinstance(entry.get("title"), str):
+            continue
+        words = {key: entry[key] for key in ("title", "summary", "steps") if isinstance(entry.get(key), str)}
+        describe_method(str(method), MethodText(**words, signed=entry.get("signed") is not False))
