@@ -45,6 +45,8 @@ class Attribution(ABC):
         title: its name for people; ``method`` where a subclass gives none.
         summary: one sentence on what it does.
         steps_title: what the steps of its episodes are.
+        signed: whether the sign of a single influence says something, see
+            :class:`~lightning_untrac.results.methods.MethodText`.
         kind: which episodes it has.
         episode_key: what an episode runs over: a ``corpus`` or a ``test_set``.
         ascends: whether its steps go uphill, so that a collapse has to be watched for.
@@ -55,6 +57,7 @@ class Attribution(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     steps_title: ClassVar[str] = "unlearning steps"
+    signed: ClassVar[bool] = True
     kind: ClassVar[EpisodeKind]
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
     ascends: ClassVar[bool] = True

@@ -69,6 +69,7 @@ class Continuation(Attribution):
         "set then fares than after as many steps with all of them."
     )
     steps_title: ClassVar[str] = "steps of further training"
+    signed: ClassVar[bool] = False
     kind: ClassVar[EpisodeKind] = "continuation"
     ascends: ClassVar[bool] = False
 

@@ -6,7 +6,7 @@ from lightning_untrac.results.methods import MethodText, describe_method
 
 
 def describe_class(cls: type) -> None:
-    """Take title, summary and steps from a method's class; of a base class without a ``method``, nothing.
+    """Take title, summary, steps and sign from a method's class; of a base class without a ``method``, nothing.
 
     A subclass of another method that says nothing of its own is called by its name, not by its parent's title.
 
@@ -15,5 +15,10 @@ def describe_class(cls: type) -> None:
     """
     own = vars(cls)
     if isinstance(method := own.get("method"), str):
-        words = own.get("title", method), own.get("summary", ""), getattr(cls, "steps_title", "")
-        describe_method(method, MethodText(*words))
+        text = MethodText(
+            own.get("title", method),
+            own.get("summary", ""),
+            getattr(cls, "steps_title", ""),
+            getattr(cls, "signed", True),
+        )
+        describe_method(method, text)

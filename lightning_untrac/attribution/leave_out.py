@@ -25,5 +25,6 @@ class LeaveOut(Attribution):
         "set ends: the truth that other methods are held against."
     )
     steps_title: ClassVar[str] = "steps of retraining"
+    signed: ClassVar[bool] = False
     kind: ClassVar[EpisodeKind] = "leave_one_out"
     ascends: ClassVar[bool] = False

@@ -49,6 +49,8 @@ class Scoring(ABC):
         method: name in the tables.
         title: its name for people; ``method`` where a subclass gives none.
         summary: one sentence on what it does.
+        signed: whether the sign of a single score says something, see
+            :class:`~lightning_untrac.results.methods.MethodText`.
         unit: of its scores; larger always means that the corpus helps the model to produce the test set more.
         package: what has to be installed beside the core, or None.
         extra: the extra of this project that brings it.
@@ -62,6 +64,7 @@ class Scoring(ABC):
     method: ClassVar[str]
     title: ClassVar[str]
     summary: ClassVar[str]
+    signed: ClassVar[bool] = True
     unit: ClassVar[str]
     package: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None

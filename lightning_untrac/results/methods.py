@@ -15,11 +15,14 @@ class MethodText:
         title: its name for people.
         summary: one sentence on what it does.
         steps: what the steps of its trajectory are; empty where it takes none.
+        signed: whether the sign of a single influence says something. Where not, only differences within a column do,
+            and colours are taken from the mean of the column.
     """
 
     title: str
     summary: str = ""
     steps: str = ""
+    signed: bool = True
 
 
 _KNOWN: Final[dict[str, MethodText]] = {}
@@ -47,7 +50,7 @@ def method_text(method: str) -> MethodText:
     """
     name, bracket, rest = method.partition(" (")
     found = _KNOWN.get(name, MethodText(name))
-    return MethodText(found.title + bracket + rest, found.summary, found.steps) if bracket else found
+    return MethodText(found.title + bracket + rest, found.summary, found.steps, found.signed) if bracket else found
 
 
 def method_title(method: str) -> str:
@@ -72,4 +75,4 @@ def read_texts(entries: object) -> None:
         if method in _KNOWN or not isinstance(entry, Mapping) or not isinstance(entry.get("title"), str):
             continue
         words = {key: entry[key] for key in ("title", "summary", "steps") if isinstance(entry.get(key), str)}
-        describe_method(str(method), MethodText(**words))
+        describe_method(str(method), MethodText(**words, signed=entry.get("signed") is not False))

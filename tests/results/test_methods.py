@@ -39,6 +39,7 @@ def test_a_new_method_is_known_by_being_defined():
 def test_words_travel_beside_the_tables():
     there = json.loads(json.dumps(texts_of(["leave_out", "never heard of"])))
     assert list(there) == ["leave_out"]
+    assert there["leave_out"]["signed"] is False
     read_texts({"from_elsewhere": there["leave_out"], "leave_out": {"title": "wrong"}, "broken": 5, "x": {"title": 5}})
     assert method_text("from_elsewhere") == method_text("leave_out")
     assert method_title("leave_out") == "Leave-out retraining"
