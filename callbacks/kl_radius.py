@@ -91,7 +91,7 @@ class KLRadius(ReadAtStrength):
         was_training = module.model.training
         module.model.eval()
         each = max(1, self.max_examples // len(data.corpus_names))
-        for number, name in enumerate(data.corpus_names):
+        for number, name in enumerate(sorted(data.corpus_names)):
             for batch in data.sample_dataloader(name, each):
                 with trainer.precision_plugin.val_step_context():
                     logits, targets = module(trainer.strategy.batch_to_device(batch))

@@ -51,6 +51,8 @@ class Attribution(ABC):
         episode_key: what an episode runs over: a ``corpus`` or a ``test_set``.
         ascends: whether its steps go uphill, so that a collapse has to be watched for.
         other_direction: method and kind of the one that unlearns what this one reads.
+        own_rise: where episodes are read unless the user says how long they are, see ``OwnRise``; None for their end.
+        paper_batch_size: examples of a step in the published setting (``--setting paper``); None where there is none.
     """
 
     method: ClassVar[str]
@@ -62,6 +64,8 @@ class Attribution(ABC):
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
     ascends: ClassVar[bool] = True
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = None
+    own_rise: ClassVar[float | None] = None
+    paper_batch_size: ClassVar[int | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make known what a new method says of itself."""
@@ -111,6 +115,7 @@ class EpisodeRun:
         seeds: of the data order.
         steps: optimizer steps of an episode; None for ``passes``.
         passes: passes over an episode's data where ``steps`` is None.
+        least_steps: see ``EpisodePlan``.
         readings: see ``ReadingSchedule``.
         collapse_cap: see ``CollapseGuard``.
         readout: see ``functional.read_out``.
@@ -133,6 +138,7 @@ class EpisodeRun:
     seeds: Sequence[int] = (0,)
     steps: int | None = None
     passes: float | None = None
+    least_steps: int = 1
     readings: int | Sequence[int] = 8
     collapse_cap: float | None = None
     readout: Readout = "difference"
@@ -148,7 +154,13 @@ class EpisodeRun:
     def plan(self, seed: int, done: frozenset[tuple[str, int]] = frozenset()) -> EpisodePlan:
         """The episodes of one seed."""
         return EpisodePlan(
-            self.attribution.kind, (seed,), steps=self.steps, passes=self.passes, done=done, chosen=self.chosen
+            self.attribution.kind,
+            (seed,),
+            steps=self.steps,
+            passes=self.passes,
+            least_steps=self.least_steps,
+            done=done,
+            chosen=self.chosen,
         )
 
     def run(self, after_fit: Callable[[L.Trainer], Any] = lambda trainer: None) -> list[InfluenceRow]:

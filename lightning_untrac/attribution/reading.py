@@ -48,8 +48,11 @@ class EveryDataset(L.LightningDataModule):
         return Concatenation(parts, [some_of(part, self.max_examples) for part in parts])
 
     def mixture(self, num_examples: int, seed: int) -> Concatenation:
-        """At most so many examples of all corpora, in the proportions in which they are trained on."""
-        names = self.data.corpus_names
+        """At most so many examples of all corpora, in the proportions in which they are trained on.
+
+        Drawn in alphabetical order of the corpora, so that the order in which they are listed makes no difference.
+        """
+        names = sorted(self.data.corpus_names)
         sizes = [len(self.data.training_examples(name)) for name in names]
         given = [self.data.tokenized_corpora[name].config.share for name in names]
         shares = sizes if any(share is None for share in given) else [float(share or 0) for share in given]

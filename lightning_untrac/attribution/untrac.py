@@ -15,6 +15,10 @@ class UnTrac(Attribution):
     clipping; it found the method robust to the learning rate with preconditioned optimizers, and useless with SGD
     (table 4). Losses are means per token here, sums over batches in the paper: with corpora of unequal size only the
     mean is comparable.
+
+    The default is ours: batches of 64, read where the corpus' own loss has risen by :attr:`own_rise` nats per token. A
+    pass in batches of 1 breaks models that were trained on small corpora (docs/methods.md). ``--setting paper`` is the
+    paper's.
     """
 
     method: ClassVar[str] = "untrac"
@@ -24,3 +28,5 @@ class UnTrac(Attribution):
     )
     kind: ClassVar[EpisodeKind] = "each_corpus"
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac_inv", "each_test_set")
+    own_rise: ClassVar[float | None] = 0.02
+    paper_batch_size: ClassVar[int | None] = 1

@@ -24,3 +24,4 @@ class UnTracInv(Attribution):
     kind: ClassVar[EpisodeKind] = "each_test_set"
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "test_set"
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac", "each_corpus")
+    paper_batch_size: ClassVar[int | None] = 256

@@ -11,7 +11,13 @@ from torch.utils.data import DataLoader
 from lightning_untrac.data.checks import data_parallel_rank, episode_problems, sampler_problems
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
-from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, Episode, EpisodePlan
+from lightning_untrac.data.episodes import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_BATCH_SIZES,
+    Episode,
+    EpisodePlan,
+    mixture_episode,
+)
 from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples
 from lightning_untrac.data.preparation import dataset_notes, share_notes
 from lightning_untrac.data.prepared import PreparedDataModule
@@ -33,9 +39,9 @@ class CorpusDataModule(PreparedDataModule):
     Args:
         corpora: the training datasets whose influence is asked for.
         test_sets: the datasets that show a behaviour.
-        batch_size: examples (or blocks) of a training micro-batch on one device; by default the paper's for tracing (1
-            for UnTrac, 256 for UnTrac-Inv) and 8 elsewhere. A batch never holds an example twice: where it exceeds the
-            dataset, it is the whole dataset.
+        batch_size: examples (or blocks) of a training micro-batch on one device; by default 64 for UnTrac and
+            continuation, 256 for UnTrac-Inv (the paper's) and 8 elsewhere. A batch never holds an example twice: where
+            it exceeds the dataset, it is the whole dataset.
         eval_batch_size: examples of a reading's batch on one device; changes speed only.
         block_size: pack the corpora of a causal model into blocks of this many tokens, documents after one another;
             None trains on one example a row.
@@ -144,7 +150,7 @@ class CorpusDataModule(PreparedDataModule):
         assert self.trainer is not None
         plan, epoch = self.active_plan, self.trainer.current_epoch
         if plan.kind == "mixture":  # which may have no last epoch (max_epochs=-1)
-            return Episode("", int(plan.seeds[0]), tuple(self.corpus_names), epoch)
+            return mixture_episode(self.corpus_names, int(plan.seeds[0]), epoch)
         return self.episodes()[epoch]
 
     # -- loaders ---------------------------------------------------------------------------------------------------
@@ -169,6 +175,7 @@ class CorpusDataModule(PreparedDataModule):
             batch_size=self.batch_size or DEFAULT_BATCH_SIZES.get(self.active_plan.kind, DEFAULT_BATCH_SIZE),
             steps=self.active_plan.num_steps,
             passes=self.active_plan.num_passes,
+            least_steps=self.active_plan.least_steps,
             accumulation=accumulation,
             seed=episode.seed,
             pass_index=episode.pass_index,

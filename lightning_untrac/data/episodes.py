@@ -22,8 +22,9 @@ DEFAULT_STEPS: dict[str, int] = {"continuation": 20}
 """Optimizer steps of an episode where neither steps nor passes are given; one pass (or more, above) elsewhere."""
 
 DEFAULT_BATCH_SIZE = 8
-DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 1, "each_test_set": 256, "continuation": 64}
-"""The UnTrac paper's settings (sec. 5): batches of 1 for UnTrac, the whole test set for UnTrac-Inv; 8 elsewhere."""
+DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 64, "each_test_set": 256, "continuation": 64}
+"""256, a whole test set, is the UnTrac paper's for UnTrac-Inv. Its batches of 1 for UnTrac (sec. 5) break models that
+were trained on small corpora (docs/methods.md), so they are the default of ``--setting paper`` alone; 8 elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Episode:
     Attributes:
         dataset: the corpus or test set unlearned, or the corpus left out; empty for the mixture.
         seed: seed of the data order.
-        trains_on: names of the datasets whose examples are stepped on.
+        trains_on: names of the datasets whose examples are stepped on; of a mixture in alphabetical order, so that the
+            order in which they are listed makes no difference.
         pass_index: how many epochs over the same data came before (only the mixture has more than one).
         drawn_from: datasets whose mixture decides the order, where that is more than ``trains_on``: episodes that
             differ in one dataset alone then step on the same examples of the others.
@@ -44,6 +46,16 @@ class Episode:
     trains_on: tuple[str, ...]
     pass_index: int = 0
     drawn_from: tuple[str, ...] = ()
+
+
+def mixture_episode(corpora: Sequence[str], seed: int, pass_index: int = 0) -> Episode:
+    """One epoch over all corpora.
+
+    Example:
+        >>> mixture_episode(["b", "a"], seed=0).trains_on
+        ('a', 'b')
+    """
+    return Episode("", seed, tuple(sorted(corpora)), pass_index)
 
 
 CONTROL = "(all corpora)"
@@ -60,6 +72,8 @@ class EpisodePlan:
         steps: optimizer steps of an episode; None for ``passes`` over its data instead.
         passes: passes over an episode's data, where ``steps`` is None; may be fractional. By default the paper's: 5 for
             ``each_test_set`` (with all of a test set in a batch that is its 5 steps), 1 otherwise.
+        least_steps: an episode of ``passes`` has at least so many steps, or as many as it has examples where those are
+            fewer: the most that an episode may take which ends by its strength.
         only: keep only the episodes of these datasets; all of them where empty. ``one`` needs exactly one.
         done: episodes, as (dataset, seed), that are finished and not run again.
         chosen: run these episodes, as (dataset, seed), and no others; all of them where None.
@@ -70,6 +84,7 @@ class EpisodePlan:
     seeds: Sequence[int] = (0,)
     steps: int | None = None
     passes: float | None = None
+    least_steps: int = 1
     only: Sequence[str] = ()
     done: frozenset[tuple[str, int]] = frozenset()
     chosen: frozenset[tuple[str, int]] | None = None
@@ -122,17 +137,17 @@ class EpisodePlan:
             ('b',)
         """
         if self.kind == "mixture":
-            return [Episode("", int(s), tuple(corpora), p) for s in self.seeds for p in range(num_passes)]
-        episodes = []
+            return [mixture_episode(corpora, int(s), p) for s in self.seeds for p in range(num_passes)]
+        episodes, mixture = [], tuple(sorted(corpora))
         for seed in self.seeds:
             if self.with_control:
-                episodes.append(Episode(CONTROL, int(seed), tuple(corpora)))
+                episodes.append(Episode(CONTROL, int(seed), mixture))
             for name in self.datasets(corpora, test_sets):
                 left_out = self.kind in WITHOUT_ONE
-                trains_on = tuple(c for c in corpora if c != name) if left_out else (name,)
+                trains_on = tuple(c for c in mixture if c != name) if left_out else (name,)
                 key = (name, int(seed))
                 if key not in self.done and (self.chosen is None or key in self.chosen):
-                    drawn_from = tuple(corpora) if self.kind == "continuation" else ()
+                    drawn_from = mixture if self.kind == "continuation" else ()
                     episodes.append(Episode(name, int(seed), trains_on, drawn_from=drawn_from))
         return episodes
 

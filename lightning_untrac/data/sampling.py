@@ -31,6 +31,7 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         batch_size: examples of a micro-batch on one rank.
         steps: optimizer steps; None for ``passes`` over the data.
         passes: passes over the data where ``steps`` is None.
+        least_steps: ``passes`` are at least so many steps, or as many as there are examples where those are fewer.
         accumulation: micro-batches of an optimizer step.
         seed: seed of the order.
         pass_index: how many epochs over the same mixture came before, each of as many passes as this one.
@@ -61,6 +62,7 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         batch_size: int,
         steps: int | None = None,
         passes: float = 1.0,
+        least_steps: int = 1,
         accumulation: int = 1,
         seed: int = 0,
         pass_index: int = 0,
@@ -83,6 +85,7 @@ class EpisodeBatchSampler(Sampler[list[int]]):
             # ceil of each full pass plus the last fraction, because batches do not cross passes
             whole, part = divmod(passes, 1)
             steps = int(whole) * steps_per_pass + math.ceil(round(part * total, 6) / self.effective_batch_size)
+            steps = max(steps, min(least_steps, total)) if steps else 0
         remaining = int(self._stays.sum())
         if remaining < 1 or steps < 1:
             raise ValueError(

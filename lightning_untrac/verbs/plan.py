@@ -12,21 +12,22 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
-from rich.table import Table
 from torch.utils.data import DataLoader
 
 from lightning_untrac.attribution import METHODS, SCORINGS, LeaveOut
 from lightning_untrac.attribution.costs import episode_work, pass_work, times
+from lightning_untrac.callbacks.read_at_strength import STRENGTH_READINGS
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.loading import Concatenation
-from lightning_untrac.functional.costs import Sizes, Speeds, Work, duration, memory_of, seconds_of, straight_line
+from lightning_untrac.functional.costs import Sizes, Speeds, Work, memory_of, seconds_of, straight_line
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.results import atomic_write_bytes
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase
+from lightning_untrac.verbs.plan_table import Estimate, show
 from lightning_untrac.verbs.run_folder import RunFolder, peak_memory_mb
 from lightning_untrac.verbs.saved_models import use_saved_model
+from lightning_untrac.verbs.trace_strength import STRENGTH_STEPS
 
 STEP = "plan"
 WARM_UP, REPEATS = 1, 3
@@ -55,23 +56,6 @@ class PlanOptions:
     readings: int | list[int] = 8
     max_examples: int | None = None
     save: str | None = None
-
-
-@dataclass
-class Estimate:
-    """What a method would take.
-
-    Attributes:
-        method: its name.
-        seconds: without starting up.
-        memory_mb: MiB beside what starting up takes.
-        work: what there is to do.
-    """
-
-    method: str
-    seconds: float
-    memory_mb: float
-    work: Work
 
 
 def arguments(argv: Sequence[str]) -> Parsed:
@@ -104,14 +88,14 @@ def main(argv: Sequence[str]) -> None:
     speeds, sizes = measure(phase)
     trained: dict[str, Any] = RunFolder(options.output).read_json("pretrain.json", {})
     estimates = [
-        Estimate(method, seconds_of(work, speeds), memory_of(work, sizes), work)
+        Estimate(method, seconds_of(work, speeds), memory_of(work, sizes), work, _ends_by_strength(method, options))
         for method in _asked(options.methods)
         if (work := work_of(method, phase, options, trained.get("steps"))) is not None
     ]
     devices = phase.build_trainer(logger=False).world_size
     if options.save is not None:
         atomic_write_bytes(options.save, json.dumps(_plain(estimates, devices), indent=1).encode())
-    _show(estimates, speeds, devices, parsed)
+    show(estimates, speeds, devices, _asked(options.methods), options.output)
 
 
 def _plain(estimates: Sequence[Estimate], devices: int) -> dict[str, dict[str, float]]:
@@ -154,10 +138,19 @@ def work_of(method: str, phase: Phase, options: PlanOptions, training_steps: int
             data.batch_size = before
     plan = EpisodePlan(attribution.kind, options.seeds, steps=options.steps)
     plan.with_control = attribution.kind == "continuation"
-    work = episode_work(data, plan, options.readings, fits=len(options.seeds))
+    readings: int | list[int] = options.readings
+    if _ends_by_strength(method, options):
+        plan.least_steps = STRENGTH_STEPS
+        readings = STRENGTH_READINGS if isinstance(readings, int) else readings
+    work = episode_work(data, plan, readings, fits=len(options.seeds))
     if attribution.ascends and getattr(phase.module, "retains_each_step", False):
         return replace(work, step_tokens=work.step_tokens * (1 + data.retained_per_example))
     return work
+
+
+def _ends_by_strength(method: str, options: PlanOptions) -> bool:
+    """Whether the episodes of a method mostly end before their last step."""
+    return options.steps is None and method in METHODS and METHODS[method].own_rise is not None
 
 
 def _training_batch_size(output: str) -> int | None:
@@ -257,42 +250,3 @@ def _timed(call: Any, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
-
-
-def cheaper_direction(estimates: Sequence[Estimate]) -> str:
-    """Which direction takes less time, as a sentence; empty where only one was asked for."""
-    known = {estimate.method: estimate.seconds for estimate in estimates}
-    if not {"untrac", "untrac_inv"} <= known.keys():
-        return ""
-    first, second = sorted(("untrac", "untrac_inv"), key=known.__getitem__)
-    return f"{first} is the cheaper direction: {duration(known[first])} against {duration(known[second])}"
-
-
-def _show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, parsed: Parsed) -> None:
-    console, lacking = Console(), list[str]()
-    table = Table(title="What each method would take", title_justify="left")
-    for name in ("method", "time", "memory", "episodes", "steps", "readings"):
-        table.add_column(name, justify="left" if name == "method" else "right")
-    for estimate in sorted(estimates, key=lambda estimate: estimate.seconds):
-        work = estimate.work
-        counts = [str(number or "") for number in (work.episodes, work.steps, work.readings)]
-        memory = f"{estimate.memory_mb:,.0f} MiB"
-        missing = SCORINGS[estimate.method]().problems() if estimate.method in SCORINGS else []
-        name = f"{estimate.method} *" if missing else estimate.method
-        lacking += missing
-        table.add_row(name, duration(estimate.seconds / devices), memory, *counts)
-    console.print(table)
-    for problem in lacking:
-        console.print(f"* {problem}", soft_wrap=True, highlight=False)
-    shared = f", shared out over {devices} devices" if devices > 1 else ""
-    console.print(
-        f"measured: {1e3 * speeds.step:.1f} ms an optimizer step and {1e6 * speeds.step_token:.1f} us a token of it, "
-        f"{1e6 * speeds.reading_token:.1f} us a token read{shared}; starting up is not counted",
-        soft_wrap=True,
-        highlight=False,
-    )
-    if line := cheaper_direction(estimates):
-        console.print(line, soft_wrap=True, highlight=False)
-    if {LeaveOut.method} & set(_asked(parsed.options.methods)) - {e.method for e in estimates}:
-        no_record = f"{Path(parsed.options.output)} has no pretrain.json, so how long training took is not known"
-        console.print(f"leave_out: {no_record}", soft_wrap=True, highlight=False)

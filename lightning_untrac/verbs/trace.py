@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal
 
 from lightning.pytorch.cli import OptimizerCallable
 
 from lightning_untrac.attribution import METHODS, SCORINGS, Attribution, Continuation, EpisodeRun
 from lightning_untrac.attribution.continuation import continuation_adam
-from lightning_untrac.callbacks import KLRadius, OwnRise, ReadAtStrength
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional import Readout
@@ -30,6 +27,14 @@ from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
 from lightning_untrac.verbs.scoring_work import carry_out_scoring, missing_of_training, scoring_intent
 from lightning_untrac.verbs.shards import shard_problems
 from lightning_untrac.verbs.trace_notes import how_it_was_made, went_far, worse_than_guessing
+from lightning_untrac.verbs.trace_strength import (
+    READ_AT,
+    least_steps,
+    read_at,
+    setting_problems,
+    settle_strength,
+    strength_problems,
+)
 
 
 @dataclass
@@ -44,15 +49,18 @@ class TraceOptions:
             separated by commas, run one after another.
         seeds: seeds of the data order; every episode is run once a seed, and tables show their mean.
         steps: optimizer steps of an episode; None for ``passes``.
-        passes: passes over the unlearned dataset; by default the paper's 1 (untrac) or 5 (untrac_inv);
-            continuation takes 20 steps where neither is given.
+        passes: passes over the unlearned dataset; by default the paper's 5 for untrac_inv. Where neither is given,
+            continuation takes 20 steps, and untrac goes on until the dataset's own loss has risen by 0.02.
+        setting: ``paper`` is the UnTrac paper's: untrac takes one pass in batches of 1, untrac_inv five of a whole test
+            set. It breaks models that were trained on small corpora (docs/methods.md).
         readings: how many readings an episode has, evenly spread, or a list of optimizer steps.
         collapse_cap: loss in nats per token at which an episode counts as collapsed and ends; by default twice that
             of a uniform guess; ``.inf`` to never end one.
         read_at_own_rise: end each episode where the unlearned dataset's own loss has risen by so many nats per token,
-            e.g. 0.02, and read the influences there: as strong for every corpus, and nearly the same for every learning
-            rate. ``steps`` or ``passes`` are then the most that it takes, and a number of ``readings`` is not evenly
-            spread but dense at the start.
+            and read the influences there: as strong for every corpus, and nearly the same for every learning rate. By
+            default 0.02 for untrac, unless ``steps``, ``passes`` or ``read_at_kl`` are given. ``steps`` or ``passes``
+            are then the most that it takes (one pass or 64 steps, whichever is more, where neither is given), and a
+            number of ``readings`` is not evenly spread but dense at the start.
         read_at_kl: the same where the model's predictions on the corpora have moved by so many nats per token
             (KL divergence from the trained model), e.g. 0.01: a trust region.
         readout: how an influence is read from the losses before and after.
@@ -72,6 +80,7 @@ class TraceOptions:
     seeds: list[int] = field(default_factory=lambda: [0])
     steps: int | None = None
     passes: float | None = None
+    setting: Literal["default", "paper"] = "default"
     readings: int | list[int] = 8
     collapse_cap: float | None = None
     read_at_own_rise: float | None = None
@@ -113,33 +122,8 @@ def intent(parsed: Parsed) -> Intent:
         )
     if options.examples and options.method != "untrac_inv":
         problems.append("examples: only --method untrac_inv reads single examples of the corpora")
-    return Intent(f"trace-{options.method}", plan, problems + _strength_problems(options))
-
-
-READ_AT: dict[str, type[ReadAtStrength]] = {"read_at_own_rise": OwnRise, "read_at_kl": KLRadius}
-"""Options that end an episode at a strength, and what measures it."""
-
-
-def _read_at(options: TraceOptions) -> Callable[[], ReadAtStrength] | None:
-    for name, measure in READ_AT.items():
-        if (target := getattr(options, name)) is not None:
-            return partial(measure, target)
-    return None
-
-
-def _strength_problems(options: TraceOptions) -> list[str]:
-    given = {name: getattr(options, name) for name in READ_AT if getattr(options, name) is not None}
-    found = []
-    if len(given) > 1:
-        found.append(f"{' and '.join(given)}: an episode can end at one strength only; give one of them")
-    for name, target in given.items():
-        if not 0 < target < math.inf:
-            found.append(f"{name}: {target}; give nats per token above 0, e.g. {READ_AT[name].example}")
-        if not METHODS[options.method].ascends:
-            found.append(f"{name}: {options.method} unlearns nothing; leave it out, or give --method untrac")
-        if options.examples:
-            found.append(f"{name}: single examples are read at whole steps only; leave out `examples`, or this")
-    return found
+    problems += strength_problems(options) + setting_problems(options)
+    return Intent(f"trace-{options.method}", plan, problems)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -177,7 +161,9 @@ def with_method(parsed: Parsed, method: str) -> Parsed:
     settings = config.model.init_args
     if settings.get("optimizer") in (paper_adam, *DEFAULT_OPTIMIZERS.values()):  # also from another method's saved file
         settings.optimizer = DEFAULT_OPTIMIZERS.get(method, paper_adam)
-    return Parsed(replace(parsed.options, method=method), parsed.parser, config)
+    options = replace(parsed.options, method=method)
+    settle_strength(options, config)
+    return Parsed(options, parsed.parser, config)
 
 
 def method_problems(method: str) -> list[str]:
@@ -207,13 +193,14 @@ def work(parsed: Parsed) -> EpisodeWork:
         seeds=options.seeds,
         steps=options.steps,
         passes=options.passes,
+        least_steps=least_steps(options),
         readings=options.readings,
         collapse_cap=options.collapse_cap,
         readout=options.readout,
         store_on=options.store_on,
         per_example=options.examples,
         keep_going=options.keep_going,
-        read_at=_read_at(options),
+        read_at=read_at(options),
     )
     return EpisodeWork(
         "trace",

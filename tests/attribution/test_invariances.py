@@ -20,6 +20,15 @@ def test_a_corpus_scores_the_same_alone_and_in_any_company_and_order(trace: Any,
         assert alone == {key: value for key, value in together.items() if key[0] == corpus}
 
 
+@pytest.mark.parametrize("kind", ["continuation", "leave_one_out"])
+def test_the_order_in_which_corpora_are_listed_changes_nothing_in_a_mixture(
+    trace: Any, make_data: Any, kind: str
+) -> None:
+    listed, _, _ = trace(kind, data=make_data(("birds", "ships", "bread"), batch_size=4), steps=3)
+    reordered, _, _ = trace(kind, data=make_data(("ships", "bread", "birds"), batch_size=4), steps=3)
+    assert reordered == listed
+
+
 def test_two_copies_of_a_corpus_score_the_same(trace: Any, make_data: Any) -> None:
     final, _, _ = trace(data=make_data(("birds", "copy=birds", "ships"), batch_size=4))
     for test_set in ("ask-birds", "ask-ships"):

@@ -154,3 +154,12 @@ def test_evaluation_batches_take_a_number_an_example_and_no_object():
     tracemalloc.stop()
     assert used < 16 * 200_000
     assert len(batches) == 50_000
+
+
+@pytest.mark.parametrize(
+    ("total", "batch_size", "least", "steps"), [(10, 4, 64, 10), (200, 4, 64, 64), (1000, 4, 64, 250), (10, 4, 1, 3)]
+)
+def test_a_pass_has_the_least_steps_unless_there_are_fewer_examples(total, batch_size, least, steps):
+    sampler = EpisodeBatchSampler([total], batch_size=batch_size, least_steps=least)
+    assert len(sampler) == steps
+    assert len(list(sampler)) == steps

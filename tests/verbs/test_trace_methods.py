@@ -107,3 +107,41 @@ def test_no_method_at_all(untrac, config, tmp_path):
     ran = untrac("trace", "--config", config(), "--output", tmp_path / "out", "--method", ",")
     assert ran.code == 2
     assert "method: '' is unknown; there are untrac" in ran.text
+
+
+ALONE = ("graddot", "gradcos", "token_overlap", "embedding")
+"""Methods that score a corpus alike in any company (docs/methods.md)."""
+
+
+@pytest.mark.filterwarnings("ignore:.*retained data")
+def test_no_method_depends_on_the_order_of_the_corpora_and_some_on_none_of_the_others(
+    untrac, config, settings, tmp_path
+):
+    corpora = settings["data"]["corpora"]
+    methods = (
+        *ALONE,
+        "centred_graddot",
+        "fisher",
+        "fisher_inv",
+        "fisher_share",
+        "datainf",
+        "trak",
+        "arnoldi",
+        "lissa",
+        "bm25",
+    )
+
+    def scores(name, listed, asked):
+        path = config(data={**settings["data"], "corpora": listed})
+        ran = untrac("trace", "--config", path, "--output", tmp_path / name, "--method", ",".join(asked))
+        assert ran.code == 0, ran.text
+        return {(r.method, r.corpus, r.test_set): r.influence for r in InfluenceStore(tmp_path / name).rows()}
+
+    listed, reordered = scores("listed", corpora, methods), scores("reordered", corpora[::-1], methods)
+    assert {method for method, _, _ in listed} == set(methods)
+    for key, score in listed.items():
+        assert reordered[key] == pytest.approx(score, rel=5e-3, abs=1e-6), key
+    few = scores("few", corpora[:2], ALONE)
+    assert len(few) == len(ALONE) * 4
+    for key, score in few.items():
+        assert score == pytest.approx(listed[key], rel=1e-5, abs=1e-9), key
