@@ -37,7 +37,8 @@ if TYPE_CHECKING:
         read_table,
         write_table,
     )
-    from lightning_untrac.results.terminal import comparison_table, losses_table, matrix_table
+    from lightning_untrac.results.terminal import matrix_table, result_console
+    from lightning_untrac.results.terminal_tables import comparison_table, losses_table
     from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 
 _HOMES = {
@@ -71,7 +72,8 @@ _HOMES = {
         "write_table",
     ),
     "interval_plot": ("plot_intervals",),
-    "terminal": ("comparison_table", "losses_table", "matrix_table"),
+    "terminal": ("matrix_table", "result_console"),
+    "terminal_tables": ("comparison_table", "losses_table"),
     "uncertainty": ("InfluenceIntervals", "influence_intervals"),
     "chance": ("verdicts",),
 }
@@ -111,6 +113,7 @@ __all__ = [
     "plot_trajectory",
     "read_table",
     "report_warnings",
+    "result_console",
     "save_plots",
     "verdicts",
     "write_report",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 MINUS: Final = "\u2212"
@@ -50,19 +50,17 @@ def shorten_all(names: Sequence[str], width: int = 26) -> dict[str, str]:
 
     Args:
         names: Names that stand beside each other.
-        width: Longest length to aim at.
+        width: Longest length.
 
     Returns:
-        What to write for each name. Names that would look alike keep the part in which they differ.
+        What to write for each name. Names that would look alike keep the part in which they differ; where that is too
+        long as well, they are numbered.
 
     >>> list(shorten_all(["the-web-part-1-of-2-cleaned", "the-web-part-2-of-2-cleaned"], 14).values())
     ['the-w…1…eaned', 'the-w…2…eaned']
     """
     short = {name: shorten(name, width) for name in names}
-    for text in set(short.values()):
-        alike = [name for name in short if short[name] == text]
-        if len(alike) < 2:
-            continue
+    for alike in _alike(short):
         prefix = _common_prefix(alike)
         suffix = _common_prefix([name[len(prefix) :][::-1] for name in alike])[::-1]
         for name in alike:
@@ -70,7 +68,29 @@ def shorten_all(names: Sequence[str], width: int = 26) -> dict[str, str]:
             room = max(2, width - len(middle) - 3)
             head, tail = prefix[: room // 2], suffix[len(suffix) - min(len(suffix), room // 2) :]
             short[name] = f"{head}…{middle}…{tail}" if suffix else f"{head}…{middle}"
+    for name in [name for name, text in short.items() if len(text) > width and text != name]:
+        short[name] = shorten(short[name], width)
+    taken = {text for text in short.values() if list(short.values()).count(text) == 1} if _alike(short) else set()
+    for alike in _alike(short):
+        number = 0
+        for name in alike:
+            while True:
+                number += 1
+                mark = f"…{number}"
+                text = name[: max(0, width - len(mark))] + mark
+                if text not in taken:
+                    break
+            taken.add(text)
+            short[name] = text
     return short
+
+
+def _alike(short: Mapping[str, str]) -> list[list[str]]:
+    """Names that are written the same."""
+    groups: dict[str, list[str]] = {}
+    for name, text in short.items():
+        groups.setdefault(text, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def format_number(value: float | None, scale: float | None = None, *, signed: bool = True) -> str:

@@ -1,162 +1,213 @@
-"""Tables of results for the terminal."""
+"""Tables of influences for the terminal, in blocks of columns that fit its width."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from rich import box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lightning_untrac.results.chance import chance_title, verdicts
-from lightning_untrac.results.comparison import MEAN, comparison_notes
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.narrative import plain
-from lightning_untrac.results.style import format_number, scale_of, unit_title
+from lightning_untrac.results.style import format_number, scale_of, shorten_all, unit_title
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lightning_untrac.results.uncertainty import InfluenceIntervals
 
-_CELL_WIDTH = 19
-"""Columns of a number with its interval."""
+LOG_WIDTH: Final = 100
+"""Columns of tables that go into a file or a pipe."""
+
+GAP: Final = 2
+"""Spaces between columns: the box draws one of them."""
+
+_SMALLEST: Final = 10
+"""A name is not cut below this many letters."""
+
+_LONGEST_HEAD: Final = 20
+"""Letters of a test set's name above its column."""
+
+_MANY_CORPORA: Final = 40
+"""Of more corpora than this the terminal shows the strongest of each test set only."""
+
+_STRONGEST: Final = 5
+_VERDICTS: Final = 12
 
 _FLAGS = {"collapsed": "collapsed", "nonfinite": "not finite", "missing": "not read"}
 
 
-def _table(title: str) -> Table:
-    return Table(title=Text(title), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def result_console() -> Console:
+    """A console for tables: as wide as the terminal, or :data:`LOG_WIDTH` (or ``COLUMNS``) where there is none.
+
+    Without a terminal at its output, rich would take the width of the one at its input, if any.
+    """
+    console = Console()
+    if console.is_terminal or console.is_jupyter or os.environ.get("COLUMNS", "").isdigit():
+        return console
+    return Console(width=LOG_WIDTH)
+
+
+def new_table() -> Table:
+    """An empty table in the look of all of them."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
+
+
+class FixedWidth:
+    """A table that takes the width it needs: a number that is cut in half would be another number.
+
+    Args:
+        table: with columns of fixed widths.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __rich_console__(self, console: Console, options: object) -> Iterable[RenderableType]:
+        needed = sum((column.width or 0) + GAP for column in self.table.columns)
+        yield from console.render(self.table, console.options.update(width=max(needed, console.width)))  # type: ignore[misc]
+
+
+def blocks_of(widths: Sequence[int], room: int) -> list[range]:
+    """Which columns stand beside each other, and which below.
+
+    Args:
+        widths: of the columns, with their gaps.
+        room: for all of them.
+
+    Returns:
+        Ranges of columns, each at least one column wide.
+
+    >>> blocks_of([5, 5, 5, 20], 12)
+    [range(0, 2), range(2, 3), range(3, 4)]
+    """
+    blocks, start, taken = [], 0, 0
+    for index, width in enumerate(widths):
+        if index > start and taken + width > room:
+            blocks.append(range(start, index))
+            start, taken = index, 0
+        taken += width
+    return [*blocks, range(start, len(widths))]
 
 
 def matrix_table(
     matrix: InfluenceMatrix, intervals: InfluenceIntervals | None = None, width: int | None = None
-) -> Table:
+) -> RenderableType:
     """A matrix for the terminal: corpora as rows, the strongest of each test set in bold with an arrow.
 
     Args:
         matrix: K corpora x M test sets.
-        intervals: Its intervals, if it has any; half of each stands beside the number, where there is room.
-        width: Of the terminal, in columns; None where there is room for everything.
+        intervals: Its intervals, if it has any; half of each stands beside the number.
+        width: Of the terminal, in columns; what does not fit beside goes below. None where there is room for
+            everything.
 
     Returns:
-        The table; flagged cells say what is wrong with them, and verdicts stand below.
+        The table; flagged cells say what is wrong with them, and verdicts stand below. Of many corpora only the
+        strongest of each test set are shown.
     """
-    longest = max(map(len, matrix.corpora))
-    room = width is None or longest + _CELL_WIDTH * len(matrix.test_sets) <= width
     seeds = "one seed" if matrix.num_seeds == 1 else f"mean of {matrix.num_seeds} seeds"
-    table = _table(f"{method_title(matrix.method)}: influence in {unit_title(matrix.unit)} ({seeds})")
-    table.add_column("corpus", overflow="fold")
-    for name in matrix.test_sets:
-        table.add_column(Text(name, overflow="fold"), justify="right")
-    strongest = matrix.strongest()
-    scales = [scale_of(matrix.values[matrix.usable[:, j], j]) for j in range(len(matrix.test_sets))]
+    title = Text(f"{method_title(matrix.method)}: influence in {unit_title(matrix.unit)} ({seeds})", style="italic")
+    many = len(matrix.corpora) > _MANY_CORPORA
+    room = width or 10**6
+    parts = _strongest(matrix, room) if many else _blocks(matrix, intervals, room)
+    return Group(title, "", *parts, Text(_caption(matrix, intervals, many), style="dim italic"))
+
+
+def _blocks(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None, room: int) -> list[RenderableType]:
+    cells = [_column(matrix, intervals, j) for j in range(len(matrix.test_sets))]
+    heads = list(shorten_all(matrix.test_sets, _LONGEST_HEAD).values())
+    widths = [max(len(head), *(_width(cell) for cell in column)) for head, column in zip(heads, cells, strict=True)]
+    # Names give way so that at least one column stands beside them, and no further than they can be told apart.
+    names_width = max(
+        _SMALLEST, min(max(map(len, matrix.corpora)), max(room // 3, room - sum(widths) - len(widths) * GAP - GAP))
+    )
+    names = shorten_all(matrix.corpora, names_width)
+    names_width = max(map(cell_len, (*names.values(), "corpus")))
+    parts: list[RenderableType] = []
+    for block in blocks_of([w + GAP for w in widths], room - names_width - GAP):
+        table = new_table()
+        table.add_column("corpus", width=names_width, no_wrap=True)
+        for j in block:
+            table.add_column(Text(heads[j]), justify="right", width=widths[j], no_wrap=True)
+        for i, corpus in enumerate(matrix.corpora):
+            table.add_row(Text(names[corpus]), *(cells[j][i] for j in block))
+        parts += [FixedWidth(table), ""]
+    return parts
+
+
+def _column(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None, j: int) -> list[Text]:
+    """The cells of a test set."""
+    scale = scale_of(matrix.values[matrix.usable[:, j], j])
+    strongest = matrix.strongest()[j]
+    column = []
     for i, corpus in enumerate(matrix.corpora):
-        cells = [Text(corpus)]
-        for j, scale in enumerate(scales):
-            flag = str(matrix.flags[i, j])
-            value = float(matrix.values[i, j])
-            text = format_number(value, scale if flag == "ok" else None)
-            if room and intervals is not None and intervals.known[i, j]:
-                text += f" \u00b1 {format_number(float(intervals.half_widths[i, j]), scale, signed=False)}"
-            if flag != "ok":
-                cells.append(Text(f"{text}\n{_FLAGS.get(flag, flag)}", style="yellow"))
-            elif corpus == strongest[j]:
-                cells.append(Text(f"\u25b8 {text}", style="bold red" if value > 0 else "bold"))
-            else:
-                cells.append(Text(text, style="blue" if value < 0 else ""))
-        table.add_row(*cells)
-    caption = "\u25b8 strongest of its column. Positive: the corpus helps the model to produce the test set."
-    if (~matrix.usable).any():
-        caption += " Flagged cells are not to be trusted."
+        flag, value = str(matrix.flags[i, j]), float(matrix.values[i, j])
+        text = format_number(value, scale if flag == "ok" else None)
+        if flag != "ok":
+            column.append(Text(f"{text}\n{_FLAGS.get(flag, flag)}", style="yellow"))
+            continue
+        if intervals is not None and intervals.known[i, j]:
+            text += f" \u00b1 {format_number(float(intervals.half_widths[i, j]), scale, signed=False)}"
+        if corpus == strongest:
+            column.append(Text(f"\u25b8 {text}", style="bold red" if value > 0 else "bold"))
+        else:
+            column.append(Text(text, style="blue" if value < 0 else ""))
+    return column
+
+
+def _width(cell: Text) -> int:
+    return max(map(cell_len, cell.plain.splitlines()))
+
+
+def _strongest(matrix: InfluenceMatrix, room: int) -> list[RenderableType]:
+    """The strongest corpora of each test set, a line each."""
+    heads = list(shorten_all(matrix.test_sets, _LONGEST_HEAD).values())
+    test_width = max(map(len, (*heads, "test set")))
+    shown = max(1, min(_STRONGEST, (room - test_width) // 24))
+    names_width = max(_SMALLEST, min(max(map(len, matrix.corpora)), (room - test_width - GAP) // shown - 11))
+    names = shorten_all(matrix.corpora, names_width)
+    table = new_table()
+    table.add_column("test set", width=test_width, no_wrap=True)
+    rows = []
+    for j, head in enumerate(heads):
+        usable = matrix.usable[:, j]
+        order = np.argsort(-np.where(usable, matrix.values[:, j], -np.inf), kind="stable")[: min(shown, usable.sum())]
+        scale = scale_of(matrix.values[usable, j])
+        said = [f"{names[matrix.corpora[i]]} {format_number(float(matrix.values[i, j]), scale)}" for i in order]
+        rows.append([head, *said, *[""] * (shown - len(said))])
+    for place in range(1, shown + 1):
+        longest = max(len(row[place]) for row in rows)
+        table.add_column("strongest" if place == 1 else f"{place}.", width=max(longest, 9), no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return [FixedWidth(table), ""]
+
+
+def _caption(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None, many: bool) -> str:
+    caption = "Positive: the corpus helps the model to produce the test set."
+    if many:
+        caption = (
+            f"The strongest of {len(matrix.corpora)} corpora for each test set; influence.parquet and the report hold "
+            f"all {matrix.values.size:,} influences. {caption}"
+        )
+    else:
+        caption = f"\u25b8 strongest of its column. {caption}"
+    if flagged := int((~matrix.usable).sum()):
+        caption += (
+            f" {flagged} flagged cells are not to be trusted." if many else " Flagged cells are not to be trusted."
+        )
     if intervals is not None:
-        what = "\u00b1 half of a 95 % interval" if room else "95 % intervals (in the report; there is no room here)"
+        what = "95 % intervals (in the report)" if many else "\u00b1 half of a 95 % interval"
         caption += f"\n{what} from {chance_title(intervals)}."
-        if said := verdicts(intervals):
-            caption += " By these intervals:" + "".join(f"\n- {plain(sentence)}" for sentence in said)
-    table.caption = Text(caption)
-    return table
-
-
-def comparison_table(comparison: pa.Table) -> Table:
-    """How well methods agree with the reference, for the terminal.
-
-    Args:
-        comparison: Rows of ``COMPARISON_SCHEMA``.
-
-    Returns:
-        The table, with the notes below it.
-    """
-    rows = comparison.to_pylist()
-    reference = method_title(rows[0]["reference"]).lower() if rows else "the reference"
-    table = _table(f"Agreement with {reference}")
-    table.add_column("test set", overflow="fold")
-    for name in ("Pearson [95% CI]", "Spearman", "top 1", "corpora", "seeds"):
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    previous = None
-    for row in rows:
-        if row["method"] != previous:
-            if previous is not None:
-                table.add_section()
-            table.add_row(Text(method_title(row["method"]), style="bold"))
-        previous = row["method"]
-        low, high = _plain(row["ci_low"]), _plain(row["ci_high"])
-        table.add_row(
-            Text(f" {row['test_set']}"),
-            Text(f"{_plain(row['pearson'])} [{low} to {high}]" if low != high else _plain(row["pearson"])),
-            _plain(row["spearman"]),
-            "\u2013" if row["top1"] is None or row["top1"] != row["top1"] else f"{row['top1']:.0%}",
-            str(row["num_corpora"]),
-            str(row["num_seeds"]),
-            style="italic" if row["test_set"] == MEAN else "",
-        )
-    table.caption = Text("\n".join(comparison_notes(comparison)))
-    return table
-
-
-def _plain(value: float | None) -> str:
-    return "\u2013" if value is None or value != value else f"{value:.2f}".replace("-", "\u2212")
-
-
-def losses_table(losses: pa.Table) -> Table:
-    """The losses that ``untrac evaluate`` measured, for the terminal.
-
-    Args:
-        losses: Rows of ``LOSSES_SCHEMA``.
-
-    Returns:
-        The table; the columns of the reference are there only if there is one, that of the model only if there are
-        several.
-    """
-    rows = losses.to_pylist()
-    models = dict.fromkeys(row["model"] for row in rows)
-    table = _table("Loss in nats per token" + (f" of {next(iter(models))}" if len(models) == 1 else ""))
-    referenced = any(row["reference_loss"] is not None for row in rows)
-    if len(models) > 1:
-        table.add_column("model")
-    table.add_column("dataset", no_wrap=True)
-    for name in (
-        "loss",
-        "mean of examples",
-        *(("reference", "difference") if referenced else ()),
-        "tokens",
-        "examples",
-    ):
-        table.add_column(name, justify="right")
-    for row in rows:
-        reference = (
-            (format_number(row["reference_loss"], signed=False), format_number(row["difference"], row["loss"]))
-            if referenced
-            else ()
-        )
-        table.add_row(
-            *([Text(row["model"])] if len(models) > 1 else []),
-            Text(row["dataset"]),
-            format_number(row["loss"], signed=False),
-            format_number(row["example_loss"], signed=False),
-            *reference,
-            f"{row['num_tokens']:,}",
-            f"{row['num_examples']:,}",
-        )
-    return table
+        if said := [plain(sentence) for sentence in verdicts(intervals)]:
+            shown = said[:_VERDICTS] if many else said
+            caption += " By these intervals:" + "".join(f"\n- {sentence}" for sentence in shown)
+            if more := len(said) - len(shown):
+                caption += f"\n- and of {more} more test sets in the report."
+    return caption

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 
 import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.results import InfluenceStore, compare, comparison_table, in_configured_order, write_table
+from lightning_untrac.results import (
+    InfluenceStore,
+    compare,
+    comparison_table,
+    in_configured_order,
+    result_console,
+    write_table,
+)
 from lightning_untrac.verbs.output import publish
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
@@ -62,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
             readout=options.readout,
         )
         path = Path(write_table(folder.path / "comparison.parquet", comparison))
-    console = Console()
-    console.print(comparison_table(comparison))
+    console = result_console()
+    console.print(comparison_table(comparison, console.width), crop=False)
     console.print(f"table: {path}", soft_wrap=True, highlight=False)
     publish(options.wandb, folder, "compare")

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Evaluation, LanguageModule
-from lightning_untrac.results import LOSSES_SCHEMA, ResultsError, losses_table, read_table, write_table
+from lightning_untrac.results import LOSSES_SCHEMA, ResultsError, losses_table, read_table, result_console, write_table
 from lightning_untrac.results.recovery import set_aside
 from lightning_untrac.verbs.checks import model_problems
 from lightning_untrac.verbs.parsing import Parsed, parse
@@ -164,6 +162,6 @@ def print_losses(rows: list[dict[str, Any]], where: str) -> None:
     """Print a table of losses and where it is."""
     import pyarrow as pa
 
-    console = Console()
-    console.print(losses_table(pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA)))
+    console = result_console()
+    console.print(losses_table(pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA), console.width), crop=False)
     console.print(where, soft_wrap=True, highlight=False)

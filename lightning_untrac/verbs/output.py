@@ -8,7 +8,6 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.results import (
@@ -19,6 +18,7 @@ from lightning_untrac.results import (
     influence_matrix,
     matrix_table,
     plot_matrix,
+    result_console,
 )
 from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
 from lightning_untrac.verbs.run_folder import RunFolder
@@ -49,10 +49,10 @@ def intervals_of(folder: RunFolder, matrix: InfluenceMatrix) -> InfluenceInterva
 @rank_zero_only
 def show_influences(folder: RunFolder, method: str, corpora: Sequence[str] = (), test_sets: Sequence[str] = ()) -> None:
     """Print the matrix and where it is."""
-    console = Console()
+    console = result_console()
     matrix = matrix_of(folder, method, corpora, test_sets)
     asked = without_self_sets(matrix)
-    console.print(matrix_table(asked, intervals_of(folder, asked), console.width))
+    console.print(matrix_table(asked, intervals_of(folder, asked), console.width), crop=False)
     if (check := self_check(matrix)) is not None:
         console.print(self_check_sentence(check, method), style="" if check.passed else "yellow")
     console.print(f"table: {folder.path / 'influence.parquet'}", soft_wrap=True, highlight=False)

@@ -1,6 +1,8 @@
 import io
+import re
 
 import pyarrow as pa
+import pytest
 from rich.console import Console
 
 from lightning_untrac.results import (
@@ -11,12 +13,15 @@ from lightning_untrac.results import (
     influence_matrix,
     losses_table,
     matrix_table,
+    result_console,
 )
+from lightning_untrac.results.style import format_number, scale_of, shorten_all
+from lightning_untrac.results.terminal import LOG_WIDTH
 
 
 def render(table, width=100):
     stream = io.StringIO()
-    Console(file=stream, width=width).print(table)
+    Console(file=stream, width=width).print(table, crop=False)
     return stream.getvalue()
 
 
@@ -25,10 +30,11 @@ def test_matrix_marks_strongest_and_flags(make_rows):
     text = render(matrix_table(influence_matrix(rows, "untrac")))
     assert "nats per token (mean of 2 seeds)" in " ".join(text.split())
     assert "[bold]news" in text
-    line = next(line for line in text.splitlines() if line.strip().startswith("forum"))
-    assert line.count("\u25b8") == 2
     assert text.count("collapsed") == 2
     assert "Flagged cells are not to be trusted" in " ".join(text.split())
+    sound = render(matrix_table(influence_matrix(make_rows(), "untrac")))
+    line = next(line for line in sound.splitlines() if line.strip().startswith("forum"))
+    assert line.count("\u25b8") == 2
 
 
 def test_matrix_says_intervals_and_what_follows_from_them(make_rows):
@@ -40,10 +46,57 @@ def test_matrix_says_intervals_and_what_follows_from_them(make_rows):
     assert text.count("- `toxicity`: ") == 1
 
 
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_every_number_of_a_wide_matrix_is_whole_in_blocks_that_fit(make_rows, width):
+    corpora = [f"a-long-name-of-a-corpus-of-the-web-crawl-part-{i}-of-8-cleaned" for i in range(8)]
+    test_sets = [f"a-behaviour-under-very-long-prompts-{letter}" for letter in "abcdefgh"]
+    rows = make_rows(corpora=corpora, test_sets=test_sets, seeds=(0, 1, 2))
+    intervals = influence_intervals(rows, "untrac")
+    matrix = intervals.matrix
+    table = render(matrix_table(matrix, intervals, width), width).split("strongest of its column")[0]
+    assert max(map(len, table.splitlines())) <= width
+    for j in range(8):
+        scale = scale_of(matrix.values[:, j])
+        for i in range(8):
+            half = format_number(float(intervals.half_widths[i, j]), scale, signed=False)
+            assert f"{format_number(float(matrix.values[i, j]), scale)} \u00b1 {half}" in table
+    names = set(re.findall(r"^a-\S+", table, re.MULTILINE))
+    assert len(names) == 8
+    assert all("\u2026" in name or name in corpora for name in names)
+
+
+def test_of_many_corpora_the_strongest_are_shown(make_rows):
+    rows = make_rows(corpora=[f"corpus-{i}" for i in range(60)], seeds=(0,))
+    matrix = influence_matrix(rows, "untrac")
+    text = " ".join(render(matrix_table(matrix, width=80), 80).split())
+    assert text.count("corpus-0 +") == 2  # the strongest of both test sets
+    assert "influence.parquet and the report hold all 120 influences" in text
+    assert len(re.findall(r"corpus-\d+ [+\u2212]", text)) == 2 * 3
+
+
+def test_names_stay_different_and_short_at_any_width():
+    prefix = "crawl/2024/" + "x" * 60
+    names = [f"{prefix}-{i}-{'y' * 40}-{i * 7919}" for i in range(30)] + ["a", "b" * 100, "b" * 99 + "c"]
+    for width in (8, 12, 26):
+        short = shorten_all(names, width)
+        assert len(set(short.values())) == len(names)
+        assert max(map(len, short.values())) <= width
+        assert short["a"] == "a"
+
+
+def test_where_there_is_no_terminal_tables_have_a_width_of_their_own(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert result_console().width == LOG_WIDTH
+    monkeypatch.setenv("COLUMNS", "140")
+    assert result_console().width == 140
+
+
 def test_comparison_fits_a_small_terminal_and_says_its_notes(rows):
-    text = render(comparison_table(compare(rows, num_resamples=50)), width=80)
+    text = render(comparison_table(compare(rows, num_resamples=50), 80), width=80)
     assert "5 corpora: |r| > 0.88 is needed for p < .05." in text
     assert all(name in text for name in ("UnTrac", "Leave-out retraining (other seeds)", "toxicity", "mean"))
+    assert text.count("Pearson [95% CI]") == 1
+    assert "\u2026" not in text
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
@@ -56,3 +109,12 @@ def test_losses_show_a_reference_only_if_there_is_one():
     text = render(losses_table(pa.Table.from_pylist([row, both], schema=LOSSES_SCHEMA)))
     assert "reference" in text
     assert "+0.50" in text
+
+
+def test_losses_of_a_long_path_keep_their_numbers_in_a_small_terminal():
+    rows = [
+        {"model": "/a/very/long/path" * 8, "dataset": "name" * 20, "loss": 2.5, "num_tokens": 12345678,
+         "num_examples": 7000, "reference_loss": 2.0, "difference": 0.5, "example_loss": 1.25}
+    ]  # fmt: skip
+    text = render(losses_table(pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA), 60), width=60)
+    assert all(number in text for number in ("2.50", "1.25", "2.00", "+0.50", "12,345,678", "7,000"))
