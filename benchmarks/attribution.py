@@ -121,15 +121,12 @@ class Case:
         self._verb("pretrain", {**training, "model": scratch}, "--steps", STEPS, "--seed", self.seed)
         seeds = f"[{self.seed}]"
         tracing = {"data": data, "trainer": {"accelerator": "cpu"}}
-        if plan:  # which knows nothing of the settings below that UnTrac is given
+        if plan:
             saved = self.output.parent / f"{self.output.name}.plan.json"
-            planned = [method for method in methods if method != "untrac"]
-            self._verb("plan", tracing, "--save", saved, "--methods", ",".join(planned))
+            self._verb("plan", tracing, "--save", saved, "--methods", ",".join(methods))
         self._verb("leave-out", training, "--seeds", seeds)
         for method in methods:
-            # UnTrac as in the quickstart: batches of 64. Everything else by default.
-            batch = ["--data.batch_size", 64, "--steps", 4] if method == "untrac" and "block_size" in data else []
-            self._verb("trace", tracing, "--method", method, "--seeds", seeds, *batch, allowed=True)
+            self._verb("trace", tracing, "--method", method, "--seeds", seeds, allowed=True)
 
     def _verb(self, verb: str, config: dict[str, Any], *options: Any, allowed: bool = False) -> None:
         self.output.parent.mkdir(parents=True, exist_ok=True)

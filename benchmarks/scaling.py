@@ -102,7 +102,7 @@ class Bench:
         path = self.folder / "trace.yaml"
         path.write_text(json.dumps(config))
         arguments = ["trace", "--config", str(path), "--output", tempfile.mkdtemp(dir=self.folder)]
-        arguments += ["--readings=1", "--collapse_cap=.inf", *([f"--steps={run.steps}"] if run.steps else [])]
+        arguments += ["--readings=1", "--collapse_cap=.inf", f"--steps={run.steps}" if run.steps else "--passes=1"]
         start = self.clock()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             if main(arguments) != 0:

@@ -60,7 +60,8 @@ def test_recomputing_in_a_trace(trace, make_data):
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch 2.13's own, in what compiling imports
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
 def test_compiled_model_gives_the_same_trace(trace, make_data, model_folders):
-    data = {"corpora": ("birds",), "test_sets": ("ask-birds",), "batch_size": 4}
+    # Blocks and one batch of examples: every further shape would be compiled anew, for many seconds each.
+    data = {"corpora": ("birds",), "test_sets": ("ask-birds",), "batch_size": 4, "block_size": 32, "eval_batch_size": 8}
     plain, *_ = trace(data=make_data(**data), steps=2)
     compiled, _, module = trace(data=make_data(**data), steps=2, module_options={"compile": True})
     assert compiled == pytest.approx(plain, rel=1e-3)

@@ -76,9 +76,11 @@ def test_the_command(untrac, config, tmp_path):
     assert saved.keys() == {"untrac", "untrac_inv", "graddot", "continuation"}
     assert all(one["seconds"] > 0 for one in saved.values())
     assert saved["continuation"]["episodes"] == saved["untrac"]["episodes"] + 1  # the control
-    assert "is the cheaper direction" in ran.text
+    assert "<=: episodes end where" in ran.text
     assert "graddot" in ran.text
     assert not (tmp_path / "out" / "influence.parquet").exists()
+    fixed = ("--methods", "untrac,untrac_inv", "--steps", "2")
+    assert "is the cheaper direction" in untrac("plan", "--config", config(), "--output", tmp_path / "out", *fixed).text
     unknown = untrac("plan", "--config", config(), "--output", tmp_path / "out", "--methods", "zz")
     assert unknown.code == 2
     assert "methods: 'zz' is unknown" in unknown.text
