@@ -29,6 +29,18 @@ class Variance(NamedTuple):
         return Variance(total, total**2 / below if below > 0 else float("inf"))
 
 
+class Variances(NamedTuple):
+    """Many of them.
+
+    Attributes:
+        values: the estimates.
+        freedoms: degrees of freedom of each.
+    """
+
+    values: Floats
+    freedoms: Floats
+
+
 def resampled_covariance(
     before: Floats, after: Floats, weights: Floats, *, relative: bool = False, num_resamples: int = 2000, seed: int = 0
 ) -> tuple[Floats, int]:
@@ -71,6 +83,44 @@ def resampled_covariance(
         drawn = (high - low) / (high + low if relative else draws @ weights.T)
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
     return np.atleast_2d(np.cov(drawn, rowvar=False)) * num_parts / (num_parts - 1), num_parts
+
+
+def added(one: Variances, other: Variances) -> Variances:
+    """The variances of sums of independent parts: :class:`Variance`'s own addition for many at once."""
+    total = one.values + other.values
+    below = np.zeros_like(total)
+    for part in (one, other):
+        below += np.where(part.values > 0, part.values**2 / part.freedoms, 0.0)
+    freedoms = np.divide(total**2, below, out=np.full_like(total, np.inf), where=below > 0)
+    return Variances(total, freedoms)
+
+
+def seed_variances(values: Floats) -> Variances:
+    """:func:`seed_variance` of every row, on the diagonal, and of every pair of rows beside it.
+
+    Args:
+        values: ``[rows, seeds]``, at least two seeds.
+
+    Returns:
+        ``[rows, rows]``.
+
+    Example:
+        >>> import numpy as np
+        >>> seed_variances(np.array([[1.0, 2.0], [3.0, 4.0]])).values.round(2).tolist()
+        [[0.25, 0.0], [0.0, 0.25]]
+    """
+    rows, seeds = values.shape
+    asked = values[:, None] - values[None]
+    asked[np.arange(rows), np.arange(rows)] = values
+    own = asked.var(axis=2, ddof=1) / seeds
+    if rows == 1:
+        return Variances(own, np.full_like(own, seeds - 1))
+    of_one, of_two = _pooled(values, True), _pooled(values, False)
+    alone = np.eye(rows, dtype=bool)
+    pooled = np.where(alone, of_one.value, of_two.value)
+    takes_own = (own > pooled) if seeds > 2 else np.zeros_like(alone)
+    freedoms = np.where(takes_own, seeds - 1, np.where(alone, of_one.freedom, of_two.freedom))
+    return Variances(np.where(takes_own, own, pooled), freedoms)
 
 
 def seed_variance(values: Floats, one: int, other: int) -> Variance:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from lightning_untrac.functional.uncertainty import Variance
+from lightning_untrac.functional.uncertainty import Variances, added, resampled_covariance, seed_variances
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
 from lightning_untrac.results.schema import PARTS, RELATIVE, InfluenceRow
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LEVEL: Final = 0.95
-_NOTHING: Final = Variance(0.0, float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ def influence_intervals(
         for record in records:
             if record["test_set"] == test_set:
                 by_corpus.setdefault(record["corpus"], {})[record["seed"]] = record
-        usable = [row for row in range(len(matrix.corpora)) if matrix.usable[row, column]]
+        usable = np.flatnonzero(matrix.usable[:, column]).tolist()
         if not usable:
             continue
         # Where a run is not finished yet, chance is judged by the seeds that all have.
@@ -178,18 +177,17 @@ class _Spread:
         self._options: dict[str, Any] = {"relative": relative, "num_resamples": num_resamples, "seed": seed}
         self.values = np.array([[record["influence"] for record in of_corpus] for of_corpus in readings])
         count, num_seeds = self.values.shape
-        self._examples = [[_NOTHING] * count for _ in range(count)]
+        self._variances = Variances(np.zeros((count, count)), np.full((count, count), np.inf))
         self.sources = set[str]()
         if self._resample():
             self.sources.add("examples")
         # Seeds that change nothing, without anything else, are no knowledge of chance.
         if num_seeds > 1 and (self.sources or np.ptp(self.values, axis=1).any()):
             self.sources.add("seeds")
+            self._variances = added(seed_variances(self.values), self._variances)
 
     def _resample(self) -> bool:
         """Fill in the variances over examples: on the diagonal of each influence, beside it of each difference."""
-        from lightning_untrac.functional.uncertainty import resampled_covariance
-
         if any(record.get(name) is None for of_corpus in self._readings for record in of_corpus for name in PARTS):
             return False
         # Seeds measure the same examples: their mean is a function of sums over seeds.
@@ -199,33 +197,26 @@ class _Spread:
         )
         if (weights > 0).sum(axis=1).min() < 2:
             return False
-        count = len(self._readings)
         if (before == before[0]).all() and (weights == weights[0]).all():  # one test set, and not a corpus each
             covariance, parts = resampled_covariance(before, after, weights, **self._options)
-            freedom = parts - 1
-            for i, j in np.ndindex(count, count):
-                between = covariance[i, i] + covariance[j, j] - 2 * covariance[i, j]
-                value = covariance[i, i] if i == j else between
-                self._examples[i][j] = Variance(max(float(value), 0.0), freedom)
+            alone = np.diag(covariance)
+            values = np.maximum(alone[:, None] + alone[None] - 2 * covariance, 0.0)
+            np.fill_diagonal(values, np.maximum(alone, 0.0))
+            self._variances = Variances(values, np.full_like(values, parts - 1))
             return True
-        own = []
-        for i in range(count):
-            row = slice(i, i + 1)
-            covariance, parts = resampled_covariance(before[row], after[row], weights[row], **self._options)
-            own.append(Variance(float(covariance.item()), parts - 1))
-        for i, j in np.ndindex(count, count):
-            self._examples[i][j] = own[i] if i == j else own[i] + own[j]
+        found = [
+            resampled_covariance(before[row], after[row], weights[row], **self._options)
+            for row in (slice(i, i + 1) for i in range(len(self._readings)))
+        ]
+        own = np.array([covariance.item() for covariance, _ in found])
+        freedom = np.array([parts - 1.0 for _, parts in found])
+        shape = (len(own), len(own))
+        one = Variances(np.broadcast_to(own[:, None], shape), np.broadcast_to(freedom[:, None], shape))
+        values, freedoms = added(one, Variances(one.values.T, one.freedoms.T))
+        np.fill_diagonal(values, own)
+        np.fill_diagonal(freedoms, freedom)
+        self._variances = Variances(values, freedoms)
         return True
-
-    def _errors(self, pairs: Sequence[tuple[int, int]]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Standard errors and degrees of freedom: of an influence (i, i), or of the difference of two."""
-        from lightning_untrac.functional.uncertainty import seed_variance
-
-        found = []
-        for i, j in pairs:
-            of_seeds = seed_variance(self.values, i, j) if "seeds" in self.sources else _NOTHING
-            found.append(of_seeds + self._examples[i][j])
-        return np.sqrt([value for value, _ in found]), np.array([freedom for _, freedom in found])
 
     def against_zero(
         self, means: npt.NDArray[np.float64]
@@ -234,7 +225,7 @@ class _Spread:
 
         from lightning_untrac.functional.uncertainty import holm
 
-        errors, freedoms = self._errors([(i, i) for i in range(len(means))])
+        errors, freedoms = np.sqrt(np.diag(self._variances.values)), np.diag(self._variances.freedoms)
         half = t.ppf((1 + LEVEL) / 2, freedoms) * errors
         return means - half, means + half, holm(_p_values(means, errors, freedoms))
 
@@ -244,7 +235,7 @@ class _Spread:
         adjusted = np.ones((len(means), len(means)))
         if len(means) > 1:
             one, other = np.triu_indices(len(means), 1)
-            errors, freedoms = self._errors(list(zip(one.tolist(), other.tolist(), strict=True)))
+            errors, freedoms = np.sqrt(self._variances.values[one, other]), self._variances.freedoms[one, other]
             adjusted[one, other] = adjusted[other, one] = holm(_p_values(means[one] - means[other], errors, freedoms))
         return adjusted
 

@@ -8,9 +8,12 @@ from scipy import stats
 
 from lightning_untrac.functional.uncertainty import (
     Variance,
+    Variances,
+    added,
     holm,
     resampled_covariance,
     seed_variance,
+    seed_variances,
     shared_letters,
 )
 
@@ -107,3 +110,25 @@ def test_two_share_a_letter_exactly_if_they_are_not_told_apart(seed: int) -> Non
     for one, other in itertools.combinations(range(7), 2):
         assert bool(set(letters[one]) & set(letters[other])) is not bool(differs[one, other])
     assert all(letters)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_all_seed_variances_at_once_are_those_of_each(rows, seeds):
+    values = np.random.default_rng(rows).normal(size=(rows, seeds)) * np.arange(1, rows + 1)[:, None]
+    found = seed_variances(values)
+    for one, other in np.ndindex(rows, rows):
+        expected = seed_variance(values, one, other)
+        assert found.values[one, other] == pytest.approx(expected.value, rel=1e-12)
+        assert found.freedoms[one, other] == expected.freedom
+
+
+def test_many_sums_of_variances_at_once_are_those_of_each():
+    first = Variances(np.array([0.0, 1.0, 2.0]), np.array([3.0, 4.0, np.inf]))
+    second = Variances(np.array([0.0, 3.0, 0.5]), np.array([np.inf, 2.0, 7.0]))
+    found = added(first, second)
+    for place in range(3):
+        expected = Variance(first.values[place], first.freedoms[place]) + Variance(
+            second.values[place], second.freedoms[place]
+        )
+        assert (found.values[place], found.freedoms[place]) == expected
