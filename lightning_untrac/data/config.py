@@ -19,7 +19,8 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class DatasetConfig:
     """One named dataset (or several, with ``split_by``).
 
-    Give either ``text`` (every token is a target) or ``prompt`` and ``target`` (only the target's tokens are).
+    Give one of ``text`` (every token is a target), ``prompt`` and ``target`` (only the target's tokens are) and
+    ``messages`` (only the assistant's turns are).
 
     Attributes:
         name: what the dataset is called in tables, plots and logs; with ``split_by``, the prefix of the names.
@@ -28,11 +29,15 @@ class DatasetConfig:
         subset: the hub dataset's configuration name.
         split: the hub dataset's (or ``save_to_disk`` dictionary's) split; plain files have none.
         revision: the hub dataset's revision: pin it to be reproducible.
-        text: column with the text. Ignored where ``prompt`` and ``target`` are given.
+        text: column with the text. Ignored where ``prompt`` and ``target`` or ``messages`` are given.
         prompt: column with the prompt, on which no loss is taken.
         target: column with the target.
-        separator: what stands between prompt and target for causal models; tokenised with the target.
-        where: keep only the rows whose columns have these values, e.g. ``{dataset: dataset1}``; compared as text.
+        separator: what stands between prompt and target for causal models; part of the target.
+        messages: column with conversations, each a list of messages with ``role`` and ``content`` (or the same as JSON
+            text); the tokenizer's chat template makes one text of each.
+        tools: column with the tools of each conversation, a list of JSON schemas, for templates that write them.
+        where: keep only the rows whose columns have these values, e.g. ``{dataset: dataset1}``; compared as text, and
+            as numbers where both are numbers (1 and 1.0 are equal).
         split_by: make one dataset of each value of this column, named after it (``NAME-value`` where a name is given).
         transform: a named preprocessing of well-known suites: see ``lightning_untrac.data.transforms``.
         sample_by: what one example of a plain text file is.
@@ -53,6 +58,8 @@ class DatasetConfig:
     prompt: str | None = None
     target: str | None = None
     separator: str = " "
+    messages: str | None = None
+    tools: str | None = None
     where: dict[str, str | int | float | bool] | None = None
     split_by: str | None = None
     transform: str | None = None
@@ -63,7 +70,9 @@ class DatasetConfig:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read as text."""
+        """The columns that hold the examples."""
+        if self.messages:
+            return (self.messages, self.tools) if self.tools else (self.messages,)
         return (self.prompt, self.target) if self.prompt and self.target else (self.text,)
 
     def problems(self, role: str) -> list[str]:
@@ -81,12 +90,9 @@ class DatasetConfig:
                 f"{role}: name {self.name!r} can't be a file name; use letters, digits, '.', '-' and '_' (100 at most, "
                 "beginning with a letter or digit)"
             )
-        if (self.prompt is None) != (self.target is None):
-            found.append(f"{label}: give both `prompt` and `target`, or neither (then `text` is read)")
+        found += [f"{label}: {problem}" for problem in self._column_problems()]
         if self.num_examples is not None and self.num_examples < 1:
             found.append(f"{label}: num_examples is {self.num_examples}; give at least 1, or leave it out for all")
-        if self.prompt is not None and self.prompt == self.target:
-            found.append(f"{label}: `prompt` and `target` are both column {self.prompt!r}; name two columns")
         if not self.path:
             found.append(f"{label}: path is empty; give a file, a folder, a hub id or builtin:NAME")
         if self.sample_seed < 0:
@@ -95,6 +101,24 @@ class DatasetConfig:
             found.append(f"{label}: share is {self.share}; give a positive number")
         if self.transform is not None and self.transform not in TRANSFORMS:
             found.append(f"{label}: transform {self.transform!r} is unknown; there are {', '.join(sorted(TRANSFORMS))}")
+        return found
+
+    def _column_problems(self) -> list[str]:
+        found = []
+        if (self.prompt is None) != (self.target is None):
+            found.append("give both `prompt` and `target`, or neither (then `text` is read)")
+        if self.prompt is not None and self.prompt == self.target:
+            found.append(f"`prompt` and `target` are both column {self.prompt!r}; name two columns")
+        if self.tools is not None and self.messages is None:
+            found.append("`tools` belong to conversations; give `messages` too")
+        if self.messages is None:
+            return found
+        if self.prompt is not None or self.target is not None:
+            found.append("give `messages`, or `prompt` and `target`, not both")
+        if self.transform is not None:
+            found.append(f"transform {self.transform!r} makes texts of its own; leave `messages` out")
+        if self.messages == self.tools:
+            found.append(f"`messages` and `tools` are both column {self.tools!r}; name two columns")
         return found
 
 

@@ -19,13 +19,15 @@ from lightning_untrac.data.episodes import (
     mixture_episode,
 )
 from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples
-from lightning_untrac.data.preparation import dataset_notes, share_notes
+from lightning_untrac.data.preparation import dataset_notes, document_start_notes, share_notes
 from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.data.retaining import PairedBatchSampler, PairedCollator, PairedExamples, RetainedOrder
 from lightning_untrac.data.sampling import EpisodeBatchSampler, evaluation_batches
+from lightning_untrac.data.shared_texts import shared_text_notes
 from lightning_untrac.data.tokenized import PackedBlocks, TokenizedDataset
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.errors import raise_if_any
+from lightning_untrac.naming import self_name
 
 
 class CorpusDataModule(PreparedDataModule):
@@ -48,6 +50,9 @@ class CorpusDataModule(PreparedDataModule):
         max_length: cut examples to this many tokens, and count how many were cut (:meth:`notes`); None refuses
             examples longer than the model's context. Packed corpora are never cut.
         append_eos: end causal documents in EOS, for tokenizers that begin them with another token.
+        document_start: what a causal document begins with: ``bos``, ``eos``, ``nothing``, or a token of the vocabulary
+            such as ``<|endoftext|>``; by default BOS, or EOS where there is no BOS. It should be what documents began
+            with in training. A text that begins with it already gets no second one.
         per_example: read corpora (UnTrac-Inv) example by example even where they are packed for training.
         corpus_eval_examples: read at most this many blocks or examples of each corpus (UnTrac-Inv), drawn once; a few
             hundred are enough for a corpus' mean.
@@ -56,7 +61,7 @@ class CorpusDataModule(PreparedDataModule):
         retained_per_example: how many retained examples (or blocks) a step has for each one that it unlearns, where the
             objective asks for retained data: other corpora by their shares, in an order of their own.
         num_workers: processes that assemble batches; 0 is right unless examples are very long.
-        cache_folder: where token ids are kept; by default inside the ``datasets`` cache.
+        cache_folder: where rows and token ids are kept; by default inside the ``datasets`` cache.
         plan: which episodes to serve.
 
     Raises:
@@ -73,6 +78,7 @@ class CorpusDataModule(PreparedDataModule):
         block_size: int | None = None,
         max_length: int | None = None,
         append_eos: bool = False,
+        document_start: str | None = None,
         per_example: bool = False,
         corpus_eval_examples: int | None = None,
         self_examples: int | None = None,
@@ -86,6 +92,7 @@ class CorpusDataModule(PreparedDataModule):
         self.test_sets = list(test_sets or [])
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.block_size, self.max_length, self.append_eos = block_size, max_length, append_eos
+        self.document_start = document_start
         self.per_example, self.corpus_eval_examples = per_example, corpus_eval_examples
         self.self_examples = self_examples
         self.retained_per_example = retained_per_example
@@ -112,6 +119,11 @@ class CorpusDataModule(PreparedDataModule):
         sizes = {name: len(self.training_examples(name)) for name in self.tokenized_corpora}
         if shares := self._shares(list(sizes)):
             found += share_notes(sizes, shares)
+        by_design = {self_name(name) for name in self.tokenized_corpora} if self.self_examples is not None else set()
+        test_sets = [dataset for name, dataset in self.tokenized_test_sets.items() if name not in by_design]
+        found += shared_text_notes([*self.tokenized_corpora.values()], test_sets)
+        if self._facts is not None:
+            found += document_start_notes(self._facts, [*self.corpora, *self.test_sets], self.document_start)
         if self.block_size is not None and self._facts is not None and self._facts.is_seq2seq:
             found.append("data.block_size: not used, because an encoder-decoder model takes examples and not blocks")
         return found
@@ -268,7 +280,9 @@ class CorpusDataModule(PreparedDataModule):
     def loader_options(self) -> dict[str, Any]:
         """What every DataLoader of this data is made with."""
         return {
-            "collate_fn": Collator(padding_token(self._known().tokenizer), self._known().is_seq2seq),
+            "collate_fn": Collator(
+                padding_token(self._known().tokenizer, self._known().vocabulary_size), self._known().is_seq2seq
+            ),
             "num_workers": self.num_workers,
             "persistent_workers": False,
             "pin_memory": bool(self.trainer and self.trainer.strategy.root_device.type == "cuda"),

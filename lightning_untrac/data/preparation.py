@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from lightning_untrac.data.chat import bos_is_a_turns_mark
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.sampling import examples_by_share
 from lightning_untrac.data.sources import expand
-from lightning_untrac.data.tokenization import CACHE_PREFIX, TokenizationConfig, tokenize
+from lightning_untrac.data.tokenization import TokenizationConfig, tokenize
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError
@@ -81,7 +82,7 @@ def prepare_datasets(
     names: set[str] = set()
     for config in configs:
         try:
-            for entry, rows in expand([config]):
+            for entry, rows in expand([config], cache_folder):
                 if entry.name in names:
                     problems.append(
                         f"the name {entry.name!r} is made twice; give `split_by` entries names of their own"
@@ -148,6 +149,17 @@ def dataset_notes(dataset: TokenizedDataset, max_length: int | None) -> list[str
     return found
 
 
+def document_start_notes(facts: Facts, configs: Sequence[DatasetConfig], wanted: str | None) -> list[str]:
+    """Whether documents begin with what the chat template puts before each turn, without anyone having asked for it."""
+    plain = any(config.messages is None for config in configs)
+    if facts.is_seq2seq or wanted is not None or not plain or not bos_is_a_turns_mark(facts.tokenizer):
+        return []
+    return [
+        f"texts begin with the tokenizer's BOS, {facts.tokenizer.bos_token}, which its chat template puts before every "
+        "turn; if documents began otherwise in training, set data.document_start to what they began with"
+    ]
+
+
 def share_notes(sizes: Mapping[str, int], shares: Sequence[float]) -> list[str]:
     """Which corpora come more than once into a pass of the mixture, because their share is more than what they have."""
     counts = examples_by_share(shares, sum(sizes.values()))
@@ -157,19 +169,6 @@ def share_notes(sizes: Mapping[str, int], shares: Sequence[float]) -> list[str]:
         for (name, size), count in zip(sizes.items(), counts, strict=True)
         if count > size
     ]
-
-
-def default_cache_folder() -> Path:
-    """Inside the cache of ``datasets``."""
-    from datasets import config
-
-    return Path(config.HF_DATASETS_CACHE) / "lightning-untrac"
-
-
-def clear_cache(folder: Path) -> None:
-    """Delete the cached token ids in ``folder``, and nothing else that may lie there."""
-    for file in folder.glob(f"{CACHE_PREFIX}*.arrow"):
-        file.unlink()
 
 
 def data_rows(corpora: Sequence[TokenizedDataset], test_sets: Sequence[TokenizedDataset]) -> list[dict[str, Any]]:

@@ -9,15 +9,9 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from lightning_untrac.data.arrow_cache import clear_cache, default_cache_folder
 from lightning_untrac.data.config import DatasetConfig, config_problems
-from lightning_untrac.data.preparation import (
-    Facts,
-    ModelFacts,
-    clear_cache,
-    default_cache_folder,
-    length_problems,
-    prepare_datasets,
-)
+from lightning_untrac.data.preparation import Facts, ModelFacts, length_problems, prepare_datasets
 from lightning_untrac.data.tokenization import TokenizationConfig
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.errors import ConfigurationError, raise_if_any
@@ -39,6 +33,7 @@ class PreparedDataModule(L.LightningDataModule):
     block_size: int | None
     max_length: int | None
     append_eos: bool
+    document_start: str | None
     per_example: bool
     corpus_eval_examples: int | None
     retained_per_example: int
@@ -127,7 +122,9 @@ class PreparedDataModule(L.LightningDataModule):
         whole = not packed or self.per_example
         how = None
         if facts is not None:
-            how = TokenizationConfig(facts.is_seq2seq, self.max_length if whole else None, self.append_eos)
+            how = TokenizationConfig(
+                facts.is_seq2seq, self.max_length if whole else None, self.append_eos, self.document_start
+            )
         sound = [config for config in configs if not config.problems("")]
         return prepare_datasets(sound, facts, how, self._cache_folder(), whole=whole)
 
@@ -153,7 +150,7 @@ class PreparedDataModule(L.LightningDataModule):
         return Path(self.cache_folder).expanduser() if self.cache_folder is not None else default_cache_folder()
 
     def clear_cache(self) -> None:
-        """Delete the cached token ids."""
+        """Delete the cached rows and token ids."""
         clear_cache(self._cache_folder())
 
     def _packs(self, facts: Facts) -> bool:

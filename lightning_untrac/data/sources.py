@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lightning_untrac.data.arrow_cache import default_cache_folder
 from lightning_untrac.data.builtin import builtin_examples, builtin_names
+from lightning_untrac.data.cells import as_text, comparable
 from lightning_untrac.data.config import NAME_PATTERN, DatasetConfig
-from lightning_untrac.data.files import (
-    FORMATS,
-    READER_VERSION,
-    as_text,
-    ending,
-    file_identities,
-    find_files,
-    missing_column_problems,
-    numbered_rows,
-    text_rows,
-)
-from lightning_untrac.data.progress import progress_bars
+from lightning_untrac.data.files import FORMATS, ending
+from lightning_untrac.data.local import as_dataset, cause, needed_columns, read_local
+from lightning_untrac.data.messages import conversation_text, tools_text
+from lightning_untrac.data.rows import missing_column_problems
 from lightning_untrac.data.transforms import TRANSFORMS
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 
@@ -31,16 +25,20 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 BUILTIN = "builtin:"
-QUIET_BYTES = 64 * 2**20
-"""Files below this size are read in a moment and show no bar."""
+MAX_VALUES = 5
+"""So many values of a column, or problems of its cells, are named in a message."""
 
 
-def expand(configs: Iterable[DatasetConfig]) -> list[tuple[DatasetConfig, Dataset]]:
+def expand(configs: Iterable[DatasetConfig], cache_folder: Path | None = None) -> list[tuple[DatasetConfig, Dataset]]:
     """Load every dataset, and make several of an entry that has ``split_by``.
+
+    Args:
+        configs: the datasets.
+        cache_folder: where the cells of local files are kept; by default inside the ``datasets`` cache.
 
     Returns:
         Pairs of an entry (always with a name, never with ``split_by``) and its rows: a ``datasets.Dataset`` whose
-        columns ``text`` or ``prompt`` and ``target`` are strings.
+        columns are strings: ``text``; or ``prompt`` and ``target``; or ``messages`` and ``tools`` (JSON).
 
     Raises:
         ConfigurationError: with every problem of every dataset.
@@ -48,7 +46,7 @@ def expand(configs: Iterable[DatasetConfig]) -> list[tuple[DatasetConfig, Datase
     loaded, problems = [], []
     for config in configs:
         try:
-            loaded += _load_entry(config)
+            loaded += _load_entry(config, cache_folder or default_cache_folder())
         except ConfigurationError as error:
             label = config.name or config.path
             problems += [p if p.startswith(f"{label}:") else f"{label}: {p}" for p in error.problems]
@@ -56,8 +54,8 @@ def expand(configs: Iterable[DatasetConfig]) -> list[tuple[DatasetConfig, Datase
     return loaded
 
 
-def _load_entry(config: DatasetConfig) -> list[tuple[DatasetConfig, Dataset]]:
-    rows = _read(config)
+def _load_entry(config: DatasetConfig, cache_folder: Path) -> list[tuple[DatasetConfig, Dataset]]:
+    rows = _read(config, cache_folder)
     if len(rows) == 0:
         raise ConfigurationError([f"{config.path} has no rows"])
     if config.transform is not None:
@@ -65,12 +63,11 @@ def _load_entry(config: DatasetConfig) -> list[tuple[DatasetConfig, Dataset]]:
             config = replace(config, prompt="prompt", target="target")
         else:
             config = replace(config, text="text", prompt=None, target=None)
-    raise_if_any(missing_column_problems(_needed_columns(config), rows.column_names))
-    rows = _with_label_names(rows, _needed_columns(config))
+    raise_if_any(missing_column_problems(needed_columns(config), rows.column_names))
+    _check_utf8(rows, needed_columns(config))
+    rows = _with_label_names(rows, needed_columns(config))
     for column, value in (config.where or {}).items():
-        rows = rows.select(_groups(rows, column).get(as_text(value), []))
-        if len(rows) == 0:
-            raise ConfigurationError([f"no row has {column} = {value!r}; check `where`"])
+        rows = _where(rows, column, value)
     if config.split_by is None:
         return [(config, _as_strings(rows, config))]
     groups = _groups(rows, config.split_by)
@@ -97,20 +94,16 @@ def _load_entry(config: DatasetConfig) -> list[tuple[DatasetConfig, Dataset]]:
     return parts
 
 
-def _needed_columns(config: DatasetConfig) -> tuple[str, ...]:
-    split_by = [config.split_by] if config.split_by else []
-    return tuple(dict.fromkeys([*config.columns, *(config.where or {}), *split_by]))
-
-
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _read(config: DatasetConfig) -> Dataset:
+def _read(config: DatasetConfig, cache_folder: Path) -> Dataset:
     if config.path.startswith(BUILTIN):
         return _read_builtin(config)
     path = Path(config.path).expanduser()
     if path.exists() or _looks_local(config.path):
-        return _read_local(config, path)
+        rows = read_local(config, path, cache_folder)
+        return _transformed(rows, config) if config.transform else rows
     return _read_hub(config)
 
 
@@ -140,64 +133,9 @@ def _read_hub(config: DatasetConfig) -> Dataset:
         rows = datasets.load_dataset(config.path, config.subset, split=config.split, revision=config.revision)
     except Exception as error:  # the hub's errors have no common class
         raise ConfigurationError(
-            [f"{config.path!r} is neither a file or folder here nor loadable from the hub ({_cause(error)})"]
+            [f"{config.path!r} is neither a file or folder here nor loadable from the hub ({cause(error)})"]
         ) from error
     return _transformed(rows, config) if config.transform else rows
-
-
-def _read_local(config: DatasetConfig, path: Path) -> Dataset:
-    import datasets
-
-    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        saved = _load(lambda: datasets.load_from_disk(str(path)), path)
-        if isinstance(saved, datasets.DatasetDict):
-            if config.split not in saved:
-                raise ConfigurationError([f"{path} has no split {config.split!r}; there are {', '.join(saved)}"])
-            saved = saved[config.split]
-        return _transformed(saved, config) if config.transform else saved
-    kind, files = find_files(path)
-    if kind == "parquet":
-        with progress_bars(sum(file.stat().st_size for file in files) > QUIET_BYTES):
-            names = [str(file) for file in files]
-            rows = _load(lambda: datasets.load_dataset("parquet", data_files=names, split="train"), path)
-        return _transformed(rows, config) if config.transform else rows
-    if config.transform:
-        problems: list[str] = []
-        raw = [row for file in files for _, row in numbered_rows(file, config.sample_by, problems)]
-        raise_if_any(problems)
-        return _transformed(raw, config)
-    columns = _needed_columns(config)
-    with progress_bars(sum(file.stat().st_size for file in files) > QUIET_BYTES):
-        return _load(
-            lambda: datasets.Dataset.from_generator(
-                text_rows,
-                features=datasets.Features({column: datasets.Value("string") for column in columns}),
-                gen_kwargs={
-                    "files": file_identities(files),
-                    "columns": columns,
-                    "sample_by": config.sample_by,
-                    "version": READER_VERSION,
-                },
-            ),
-            path,
-        )
-
-
-def _load(load: Any, path: Path) -> Any:
-    try:
-        return load()
-    except Exception as error:  # `datasets` wraps whatever its readers raise
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, ConfigurationError):
-            cause = cause.__cause__
-        if cause is not None:
-            raise cause from None
-        raise ConfigurationError([f"can't read {path} ({_cause(error)})"]) from error
-
-
-def _cause(error: Exception) -> str:
-    first = error.__cause__ or error
-    return f"{type(first).__name__}: {(str(first).splitlines() or ['no message'])[0]}"
 
 
 def _transformed(rows: Iterable[Any], config: DatasetConfig) -> Dataset:
@@ -221,16 +159,33 @@ def _transformed(rows: Iterable[Any], config: DatasetConfig) -> Dataset:
 
 
 def _cells(rows: Dataset, column: str) -> Iterator[Any]:
-    for batch in rows.select_columns([column]).iter(batch_size=10_000):
-        yield from batch[column]
+    try:
+        for batch in rows.select_columns([column]).iter(batch_size=10_000):
+            yield from batch[column]
+    except UnicodeDecodeError as error:
+        raise ConfigurationError([f"column {column!r} holds bytes that are no UTF-8 text ({error.reason})"]) from error
 
 
 def _groups(rows: Dataset, column: str) -> dict[str | None, np.ndarray]:
     """Row numbers by the column's value, in one pass."""
     groups: dict[str | None, array[int]] = {}
     for index, cell in enumerate(_cells(rows, column)):
-        groups.setdefault(as_text(cell), array("q")).append(index)
+        try:
+            groups.setdefault(as_text(cell), array("q")).append(index)
+        except ValueError as error:
+            raise ConfigurationError([f"column {column!r}, row {index + 1}: {error}"]) from error
     return {value: np.frombuffer(indices, dtype=np.int64) for value, indices in groups.items()}
+
+
+def _where(rows: Dataset, column: str, value: Any) -> Dataset:
+    """The rows whose cell in ``column`` equals ``value``."""
+    groups = _groups(rows, column)
+    wanted = comparable(as_text(value))
+    chosen = [indices for text, indices in groups.items() if comparable(text) == wanted]
+    if not chosen:
+        there = ", ".join(repr(text) for text in list(groups)[:MAX_VALUES]) + ", ..." * (len(groups) > MAX_VALUES)
+        raise ConfigurationError([f"no row has {column} = {value!r}; check `where` (there are {there})"])
+    return rows.select(np.sort(np.concatenate(chosen)))
 
 
 def _with_label_names(rows: Dataset, columns: Iterable[str]) -> Dataset:
@@ -249,19 +204,27 @@ def _count_rows(indices: Sequence[int] | np.ndarray) -> str:
     return f"{len(indices)} {'row' if len(indices) == 1 else 'rows'}, first in row {indices[0] + 1}"
 
 
-def _as_strings(rows: Dataset, config: DatasetConfig) -> Dataset:
-    """Keep the text columns alone, under their standard names, and refuse cells that are no text."""
-    from datasets import Value
+def _check_utf8(rows: Dataset, columns: Iterable[str]) -> None:
+    import pyarrow as pa
 
+    for column in columns:
+        try:
+            rows.data.column(column).validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise ConfigurationError([f"column {column!r} holds bytes that are no UTF-8 text ({error})"]) from error
+
+
+def _as_strings(rows: Dataset, config: DatasetConfig) -> Dataset:
+    """Keep the examples' columns alone, under their standard names, and refuse cells that are no text."""
+    if config.messages:
+        tools = _converted(rows, config.tools, tools_text) if config.tools else [""] * len(rows)
+        return as_dataset({"messages": _converted(rows, config.messages, conversation_text), "tools": tools})
     standard = ("prompt", "target") if len(config.columns) == 2 else ("text",)
     rows = rows.select_columns(list(config.columns))
+    kinds = {str(rows.data.schema.field(column).type) for column in config.columns}
+    if not kinds <= {"string", "large_string"}:
+        rows = as_dataset({column: _text_column(rows, column) for column in config.columns})
     for column in config.columns:
-        kind = getattr(rows.features[column], "dtype", None)
-        if kind is None or kind.startswith(("list", "struct", "binary", "dict")):
-            raise ConfigurationError([f"column {column!r} holds {rows.features[column]}; expected text"])
-        if kind not in ("string", "large_string"):
-            with progress_bars(False):
-                rows = rows.cast_column(column, Value("string"))
         if rows.data.column(column).null_count:
             missing = [index for index, cell in enumerate(_cells(rows, column)) if cell is None]
             if missing:
@@ -270,3 +233,34 @@ def _as_strings(rows: Dataset, config: DatasetConfig) -> Dataset:
                 )
     renames = {old: new for old, new in zip(config.columns, standard, strict=True) if old != new}
     return rows.rename_columns(renames) if renames else rows
+
+
+def _text_column(rows: Dataset, column: str) -> Any:
+    """A column of other values as an Arrow array of strings."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = rows.with_format("arrow")[:][column]
+    if pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
+        raise ConfigurationError([f"column {column!r} holds {rows.features[column]}; expected text"])
+    if pa.types.is_floating(cells.type):
+        cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)  # as pandas writes what is missing
+    return pc.cast(cells, pa.string())
+
+
+def _converted(rows: Dataset, column: str, convert: Callable[[Any, bool], str | None]) -> list[str]:
+    """A column of conversations (or of their tools) as JSON text."""
+    texts, missing, problems = [], [], []
+    for index, cell in enumerate(_cells(rows, column)):
+        try:
+            text = convert(cell, True)
+        except ValueError as error:
+            problems.append(f"column {column!r}, row {index + 1}: {error}")
+            continue
+        if text is None:
+            missing.append(index)
+        texts.append(text or "")
+    if missing:
+        problems.append(f"column {column!r} is missing in {_count_rows(missing)}; fill it in or use `where`")
+    raise_if_any(problems[:MAX_VALUES])
+    return texts

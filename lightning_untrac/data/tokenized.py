@@ -101,6 +101,10 @@ class TokenizedDataset:
 
         return self._hashes.take(pa.array(indices)).combine_chunks()
 
+    def distinct_hashes(self) -> Any:
+        """The :meth:`content_hash` of each text once, as an Arrow array."""
+        return self._hashes.unique()
+
     def lengths(self) -> np.ndarray:
         """Tokens of each example, to put alike ones into one batch."""
         return np.diff(self.input_ids.offsets)

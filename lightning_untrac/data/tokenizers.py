@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 BYTE = "byte"
 """Name of the tokenizer that needs no files: UTF-8 bytes (``transformers.ByT5Tokenizer``, 384 ids)."""
 
+_PROBE = " Ein  Wort,\n\tÉté naïf İ 日本 \u200b 1,000.5 don't </s><s> "
+"""Text by which two slow tokenizers with one vocabulary and other settings are told apart."""
+
 
 def load_tokenizer(
     name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False
@@ -60,31 +63,82 @@ def missing_folder(name_or_path: str) -> str | None:
     return f"there is no folder {name_or_path}" if is_path and not Path(name_or_path).expanduser().is_dir() else None
 
 
-def document_start(tokenizer: PreTrainedTokenizerBase) -> int:
+def document_start(tokenizer: PreTrainedTokenizerBase, wanted: str | None = None) -> int | None:
     """The token before a document's first token: BOS, or EOS where there is no BOS (as ByT5).
 
     A causal model reads a test example after the same token that stands before each document in its packed training
     blocks, so that the example's first token is a target in a context that the model knows.
 
+    Args:
+        tokenizer: any of transformers'.
+        wanted: ``bos``, ``eos``, ``nothing`` or a token of the vocabulary; None for the first of BOS and EOS.
+
+    Returns:
+        Its id; None for ``nothing``.
+
     Raises:
-        ConfigurationError: if the tokenizer has neither.
+        ConfigurationError: if the tokenizer doesn't have it.
     """
-    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+    if wanted == "nothing":
+        return None
+    named = {"bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id}
+    for token in named.values() if wanted is None else [named.get(wanted)]:
         if token is not None:
             return int(token)
-    raise ConfigurationError(["tokenizer: has neither a BOS nor an EOS token; a document needs one to begin with"])
+    if wanted is None:
+        raise ConfigurationError(
+            [
+                "tokenizer: has neither a BOS nor an EOS token; a document needs one to begin with: set "
+                "data.document_start to a token of its vocabulary, or to 'nothing'"
+            ]
+        )
+    if wanted not in named and wanted in (vocabulary := tokenizer.get_vocab()):
+        return int(vocabulary[wanted])
+    raise ConfigurationError(
+        [
+            f"data.document_start: the tokenizer has no {wanted.upper() if wanted in named else repr(wanted)} token; "
+            "give 'bos', 'eos', 'nothing' or a token of its vocabulary"
+        ]
+    )
 
 
-def padding_token(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The token that fills short rows up; any would do, because it is masked and never a target."""
-    if tokenizer.pad_token_id is not None:
-        return int(tokenizer.pad_token_id)
-    return int(tokenizer.eos_token_id or 0)
+def document_end(tokenizer: PreTrainedTokenizerBase, seq2seq: bool) -> int:
+    """The token that ends a document, or an encoder-decoder's target.
+
+    Raises:
+        ConfigurationError: if the tokenizer has none.
+    """
+    if tokenizer.eos_token_id is not None:
+        return int(tokenizer.eos_token_id)
+    if seq2seq:
+        wants = "an encoder-decoder's targets end in one: give the tokenizer an `eos_token`"
+    else:
+        wants = "data.append_eos asks for one: leave it out, or give the tokenizer an `eos_token`"
+    raise ConfigurationError([f"tokenizer: has no EOS token, and {wants}"])
+
+
+def padding_token(tokenizer: PreTrainedTokenizerBase, vocabulary_size: int) -> int:
+    """The token that fills short rows up; any that the model has would do, because it is masked and never a target.
+
+    Args:
+        tokenizer: any of transformers'. Its padding token may lie beyond the model's vocabulary, where it was added
+            later and the model's embedding was not made larger.
+        vocabulary_size: entries of the model's vocabulary.
+    """
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if token is not None and 0 <= token < vocabulary_size:
+            return int(token)
+    return 0
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     """A digest that changes when the tokenizer encodes differently; part of the cache's key."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    vocabulary = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
-    identity = [type(tokenizer).__name__, vocabulary, tokenizer.bos_token_id, tokenizer.eos_token_id]
+    identity = [type(tokenizer).__name__, tokenizer.bos_token_id, tokenizer.eos_token_id]
+    identity.append(getattr(tokenizer, "split_special_tokens", False))
+    if backend is not None:
+        identity.append(backend.to_str())
+    else:
+        ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
+        identity += [sorted(tokenizer.get_vocab().items()), ids]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lightning_untrac.data import DatasetConfig
-from lightning_untrac.data.files import as_text
+from lightning_untrac.data.cells import as_text
 from lightning_untrac.data.sources import expand
 from lightning_untrac.errors import ConfigurationError
 

@@ -1,0 +1,87 @@
+"""Which datasets hold the same texts, by the hashes of their examples: what one is given, the other could be given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lightning_untrac.data.tokenized import TokenizedDataset
+
+LEAST_SHARE = 0.1
+"""From this part of the smaller dataset's texts on, what two share is told (of a corpus and a test set: the test
+set's)."""
+
+MAX_NOTES = 10
+
+
+def shared_text_notes(corpora: Sequence[TokenizedDataset], test_sets: Sequence[TokenizedDataset]) -> list[str]:
+    """Pairs of corpora, and of a corpus and a test set, that hold the same texts, a sentence each, the worst first.
+
+    Texts count once however often a dataset repeats them, and are equal where every character is. The time is linear in
+    the number of examples.
+
+    Args:
+        corpora: tokenised.
+        test_sets: tokenised; without those that were made of the corpora on purpose.
+    """
+    datasets = [*corpora, *test_sets]
+    if len(datasets) < 2:
+        return []
+    sizes, shared = _counts(datasets)
+    found: list[tuple[float, str]] = []
+    for first in range(len(corpora)):
+        for second in range(first + 1, len(datasets)):
+            count, is_test_set = int(shared[first, second]), second >= len(corpora)
+            share = count / (sizes[second] if is_test_set else min(sizes[first], sizes[second]))
+            if share < LEAST_SHARE:
+                continue
+            same = count == sizes[first] == sizes[second]
+            names = datasets[first].name, datasets[second].name
+            say = _with_test_set if is_test_set else _of_corpora
+            found.append((share, say(*names, count, sizes[first], sizes[second], same)))
+    found.sort(key=lambda pair: -pair[0])
+    notes = [note for _, note in found[:MAX_NOTES]]
+    if len(found) > MAX_NOTES:
+        notes.append(
+            f"{len(found) - MAX_NOTES} more pairs of datasets share at least a tenth of the smaller one's texts"
+        )
+    return notes
+
+
+def _counts(datasets: Sequence[TokenizedDataset]) -> tuple[list[int], np.ndarray]:
+    """Different texts of each dataset, and of each pair those that both hold."""
+    import pyarrow as pa
+    from scipy.sparse import csr_array
+
+    hashes = [dataset.distinct_hashes() for dataset in datasets]
+    sizes = [len(each) for each in hashes]
+    texts = pa.concat_arrays(hashes).dictionary_encode()
+    holders = np.repeat(np.arange(len(datasets)), sizes)
+    codes = texts.indices.to_numpy()
+    shape = (len(datasets), len(texts.dictionary))
+    holds = csr_array((np.ones(len(codes), dtype=np.int64), (holders, codes)), shape=shape)
+    return sizes, (holds @ holds.T).toarray()
+
+
+def _of_corpora(first: str, second: str, count: int, of_first: int, of_second: int, same: bool) -> str:
+    what = (
+        f"corpora {first} and {second} hold the same {_texts(count)}"
+        if same
+        else f"corpora {first} and {second} share {_texts(count)} ({count / of_first:.0%} of {first}'s, "
+        f"{count / of_second:.0%} of {second}'s)"
+    )
+    return f"{what}: unlearning one unlearns the other, and training without one keeps what they share"
+
+
+def _with_test_set(corpus: str, test_set: str, count: int, _: int, of_test_set: int, same: bool) -> str:
+    what = (
+        f"test set {test_set} and corpus {corpus} hold the same {_texts(count)}"
+        if same
+        else f"test set {test_set} has {count} of its {_texts(of_test_set)} in common with corpus {corpus}"
+    )
+    return f"{what}: there it shows what was memorised, and no behaviour that could come from anywhere else"
+
+
+def _texts(count: int) -> str:
+    return f"{count} {'text' if count == 1 else 'texts'}"
