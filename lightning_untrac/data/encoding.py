@@ -128,7 +128,7 @@ class Encoder:
             texts = [prompt + self.separator + target for prompt, target in pairs]
             spans = [[(len(prompt), len(text))] for (prompt, _), text in zip(pairs, texts, strict=True)]
             for pair, (ids, is_target) in zip(pairs, self._located(texts, spans), strict=True):
-                yield content_hash(*pair), self._causal(ids, is_target)
+                yield content_hash(*pair), self._causal(ids, is_target, prompted=bool(pair[0]))
 
     def _rendered(self, messages: str, tools: str) -> tuple[str, list[Span]]:
         self._chat = self._chat or Chat(self.tokenizer)
@@ -180,19 +180,20 @@ class Encoder:
 
     # -- sequences -------------------------------------------------------------------------------------------------
 
-    def _causal(self, ids: list[int], is_target: np.ndarray, complete: bool = False) -> Encoded:
+    def _causal(self, ids: list[int], is_target: np.ndarray, prompted: bool = False, complete: bool = False) -> Encoded:
         """One sequence.
 
         Args:
             ids: of the whole text.
             is_target: which of them are.
+            prompted: whether what stands first is a prompt.
             complete: whether the text brings its own beginning and end (a chat template's).
         """
         if not ids:
             return [], np.empty(0, dtype=np.int32), 0, 0
         # Never a second one: the text may begin (or end) with it already.
-        if self.start is not None and ids[0] != self.start and (not complete or is_target[0]):
-            ids, is_target = [self.start, *ids], np.append(is_target[0], is_target)
+        if self.start is not None and ids[0] != self.start and not (complete and not is_target[0]):
+            ids, is_target = [self.start, *ids], np.append(not prompted, is_target)
         if self.end is not None and ids[-1] != self.end and not complete:
             ids, is_target = [*ids, self.end], np.append(is_target, True)
         before = len(ids)

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 from lightning_untrac.data.chat import bos_is_a_turns_mark
 from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.sampling import examples_by_share
 from lightning_untrac.data.sources import expand
-from lightning_untrac.data.tokenization import TokenizationConfig, tokenize
+from lightning_untrac.data.tokenization import tokenize
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError

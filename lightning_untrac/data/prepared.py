@@ -11,8 +11,8 @@ import lightning.pytorch as L
 
 from lightning_untrac.data.arrow_cache import clear_cache, default_cache_folder
 from lightning_untrac.data.config import DatasetConfig, config_problems
+from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.preparation import Facts, ModelFacts, length_problems, prepare_datasets
-from lightning_untrac.data.tokenization import TokenizationConfig
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.naming import self_name

@@ -14,7 +14,7 @@ import numpy as np
 from lightning_untrac.data.arrow_cache import TOKENS, cached_table
 from lightning_untrac.data.chat import ConversationError
 from lightning_untrac.data.config import DatasetConfig
-from lightning_untrac.data.encoding import Encoder, TokenizationConfig, content_hash
+from lightning_untrac.data.encoding import Encoder, TokenizationConfig
 from lightning_untrac.data.progress import progress_bars
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
@@ -23,8 +23,6 @@ from lightning_untrac.errors import ConfigurationError
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
-
-__all__ = ["CACHE_VERSION", "TokenizationConfig", "content_hash", "tokenize"]
 
 CACHE_VERSION = 3
 """Part of the cache's key: raise it when the same text would be encoded differently."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lightning_untrac import ExampleRecorder
-from lightning_untrac.data.tokenization import content_hash
+from lightning_untrac.data.encoding import content_hash
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.results import InfluenceStore
 

@@ -98,6 +98,145 @@ def test_json_numbers_keep_their_digits(tmp_path):
     assert load(path)["text"][:] == ["1.0", "12345678901234567890123", "true", "x"]
 
 
+def test_a_mark_that_is_not_closed_joins_no_rows(tmp_path):
+    path = write(
+        tmp_path / "a.tsv", 'text\tn\n"once upon\t1\nmiddle\t2\nthe last"\t3\n"all ""of"" it"\t4\n"so" he said\t5\n'
+    )
+    assert load(path)["text"][:] == ['"once upon', "middle", 'the last"', 'all "of" it', '"so" he said']
+    assert load(path, text="n")["text"][:] == list("12345")
+
+
+def test_a_cell_over_lines_is_one_where_no_line_is_a_row_by_itself(tmp_path):
+    path = write(tmp_path / "a.tsv", 'n\ttext\n1\t"two\nlines"\n2\tb\n')
+    assert load(path)["text"][:] == ["two\nlines", "b"]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_other_marks_between_the_cells_of_a_csv(tmp_path, mark):
+    lines = [["n", "text"], ["1", "a, b"], ["2", f'"c{mark}d"'], ["3", '"two\nlines"']]
+    path = write(tmp_path / "a.csv", "\r\n".join(mark.join(line) for line in lines))
+    assert load(path)["text"][:] == ["a, b", f"c{mark}d", "two\nlines"]
+
+
+def test_a_csv_of_one_column_has_no_mark_to_find(tmp_path):
+    assert load(write(tmp_path / "a.csv", 'text\n"a; b, c"\nd;e\n\nf\n'))["text"][:] == ["a; b, c", "d;e", "f"]
+
+
+def test_blank_lines_before_a_header(tmp_path):
+    assert load(write(tmp_path / "a.csv", "\n\ntext,n\na,1\n"))["text"][:] == ["a"]
+
+
+@pytest.mark.parametrize("layout", [None, 1])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "b.jsonl.gz"])
+def test_one_json_text_under_any_ending(tmp_path, name, layout):
+    rows = [{"text": text} for text in AWKWARD]
+    assert load(write(tmp_path / name, json.dumps(rows, indent=layout)))["text"][:] == AWKWARD
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_objects_over_several_lines_each(tmp_path, name):
+    content = "\n".join(json.dumps({"text": text}, indent=2) for text in AWKWARD)
+    assert load(write(tmp_path / name, content))["text"][:] == AWKWARD
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("letter", ["\u2028", "\u2029", "\x85", "\x7f", "\x1c"])
+def test_only_a_line_feed_ends_a_line_of_json(tmp_path, name, letter):
+    texts = [f"heron{letter}reed", "wren"]
+    content = "".join(json.dumps({"text": text}, ensure_ascii=letter == "\x1c") + "\r\n" for text in texts)
+    assert load(write(tmp_path / name, content))["text"][:] == texts
+
+
+def test_a_byte_order_mark_within_files_that_were_put_together(tmp_path):
+    content = b"\xef\xbb\xbf" + b'{"text": "a"}\n' + b"\xef\xbb\xbf" + b'{"text": "b"}\n'
+    assert load(write(tmp_path / "a.jsonl", content))["text"][:] == ["a", "b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt", "b.csv.gz"])
+def test_other_encodings_that_say_so(tmp_path, name, encoding):
+    content = {"jsonl": '{"text": "é"}\n', "csv": "text,n\né,1\n", "txt": "é\n"}[name.split(".")[1]]
+    assert load(write(tmp_path / name, content.encode(encoding)))["text"][:] == ["é"]
+
+
+def test_not_a_number_is_missing(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": NaN, "n": Infinity}\n{"text": "b", "n": NaN}\n')
+    (problem,) = problems(path)
+    assert "column 'text' is missing in 1 row, first in row 1" in problem
+    assert load(path, where={"text": "b"})["text"][:] == ["b"]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"text": [1.5, float("nan")]}), tmp_path / "a.parquet")
+    assert "column 'text' is missing in 1 row, first in row 2" in problems(tmp_path / "a.parquet")[0]
+
+
+@pytest.mark.parametrize("value", [1, 1.0, "1", "1.0"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_where_compares_numbers_as_numbers(tmp_path, name, value):
+    rows = [("a", 1.0), ("b", 2.0), ("c", 1)]
+    if name == "a.parquet":
+        import pandas as pd
+
+        pd.DataFrame({"text": [r[0] for r in rows], "label": [float(r[1]) for r in rows]}).to_parquet(tmp_path / name)
+    elif name == "a.csv":
+        write(tmp_path / name, "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    else:
+        write(tmp_path / name, json_lines([{"text": text, "label": label} for text, label in rows]))
+    assert load(tmp_path / name, where={"label": value})["text"][:] == ["a", "c"]
+    (problem,) = problems(tmp_path / name, where={"label": 3})
+    assert "no row has label = 3; check `where` (there are '1.0', '2.0'" in problem
+
+
+def test_where_keeps_names_and_large_numbers_apart(tmp_path):
+    cells = ["007", "7", "True", "false", "12345678901234567", "12345678901234568"]
+    path = write(tmp_path / "a.jsonl", json_lines([{"text": cell} for cell in cells]))
+    for value, found in ((7, ["7"]), ("007", ["007"]), (True, ["True"]), (12345678901234567, ["12345678901234567"])):
+        assert load(path, where={"text": value})["text"][:] == found
+
+
+def test_parquet_shards_may_differ_in_what_is_not_needed(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    pq.write_table(pa.table({"text": ["a"], "n": [1], "extra": [[1]]}), folder / "0.parquet")
+    pq.write_table(pa.table({"n": [1.5], "text": pa.array(["b"]).dictionary_encode()}), folder / "1.parquet")
+    pq.write_table(pa.table({"text": pa.array(["c"]).cast(pa.large_string()), "n": [1]}), folder / "2.parquet")
+    assert load(folder)["text"][:] == ["a", "b", "c"]
+    assert load(folder, where={"n": 1})["text"][:] == ["a", "c"]
+    pq.write_table(pa.table({"words": ["d"], "n": [1]}), folder / "3.parquet")
+    (problem,) = problems(folder)
+    assert "3.parquet: has no column 'text'; there are words, n" in problem
+
+
+def test_class_labels_of_parquet_files_keep_their_names(tmp_path):
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+    Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features).to_parquet(tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet", where={"label": "pos"})["text"][:] == ["a"]
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+
+    half = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xed\xa0\x80"]).buffers())  # of a surrogate pair
+    pq.write_table(pa.table({"text": half}), tmp_path / "a.parquet")
+    assert "Invalid UTF8" in problems(tmp_path / "a.parquet")[0]
+    Dataset(pa.table({"text": half})).save_to_disk(str(tmp_path / "d"))
+    assert "column 'text' holds bytes that are no UTF-8 text" in problems(tmp_path / "d")[0]
+
+
+def test_a_link_to_nothing_in_a_folder_is_not_passed_over(tmp_path):
+    write(tmp_path / "d" / "a.txt", "a")
+    (tmp_path / "d" / "b.txt").symlink_to(tmp_path / "gone.txt")
+    assert "b.txt is a link to a file that does not exist" in problems(tmp_path / "d")[0]
+
+
 def test_columns_that_only_later_rows_have(tmp_path):
     filler = [{"other": "o" * 100, "keep": "no"}] * 2000
     path = write(tmp_path / "a.jsonl", json_lines([*filler, {"text": "late", "keep": "yes"}]))
@@ -236,6 +375,22 @@ def test_builtin_datasets_split_and_count_like_others():
         ("a.csv", "text,text\na,b\n", "the header names 'text' more than once"),
         ("a.csv", "text,n\n", "has no rows"),
         ("a.jsonl", "\n\n", "has no rows"),
+        (
+            "a.tsv",
+            'text\n"a\nb"\n',
+            "a.tsv, line 2: a quotation mark opens here and the next that closes one is in line 3",
+        ),
+        ("a.tsv", 'n\tt\n1\t"a\n2\tb"\n3\t"c\nd"\n', "a.tsv, line 2: a quotation mark joins it with the lines up to 3"),
+        ("a.csv", 'text,n\na,1\n"b,2\nc,3\n', "a.csv, line 3: not valid CSV"),
+        ("a.csv", "text, n\na,1\n", "has no column 'where'; there are text, ' n'"),
+        ("a.jsonl", '{"text": "a", "text": "b"}\n', "a.jsonl, line 1: names 'text' more than once"),
+        ("a.json", '[{"text": "a", "text": "b"}]', "a.json, line 1: names 'text' more than once"),
+        ("a.jsonl", '{"text": "a"}\n' + "\0" * 99, "a.jsonl, line 2: holds NUL bytes"),
+        ("a.json", '[{"text": "a"}]\n' + "\0" * 99, "a.json, line 2: holds NUL bytes"),
+        ("a.csv", "text,n\na,1\n" + "\0" * 99, "a.csv, line 3: holds NUL bytes"),
+        ("a.txt", "a\nb\0\n", "a.txt, line 2: holds NUL bytes"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: objects in objects, too deep to read"),
+        ("a.jsonl", gzip.compress(b'{"text": "a"}\n'), "a.jsonl, packed with gzip; let its name end in .gz"),
         ("a.csv", "words,n\na,1\n", "has no column 'text'; there are words, n"),
         ("a.csv", b"text,n\na,1\n\xe4,2\n", "a.csv, line 3: not UTF-8 text"),
         ("a.txt", b"a\nb\n\xe4", "a.txt, line 3: not UTF-8 text"),
@@ -246,7 +401,8 @@ def test_builtin_datasets_split_and_count_like_others():
     ],
 )
 def test_bad_files(tmp_path, name, content, said):
-    (problem,) = problems(write(tmp_path / name, content))
+    fields = {"text": "where"} if "'where'" in said else {}
+    (problem,) = problems(write(tmp_path / name, content), **fields)
     assert problem.startswith("x: ")
     assert said in problem
 

@@ -5,7 +5,8 @@ import pytest
 from datasets import Dataset
 
 from lightning_untrac.data import DatasetConfig
-from lightning_untrac.data.tokenization import TokenizationConfig, content_hash, tokenize
+from lightning_untrac.data.encoding import TokenizationConfig, content_hash
+from lightning_untrac.data.tokenization import tokenize
 from lightning_untrac.data.tokenized import PackedBlocks
 from lightning_untrac.data.tokenizers import document_start, load_tokenizer, padding_token, tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError
@@ -42,20 +43,6 @@ def test_a_text_begins_with_the_document_start_and_is_all_target(run, tokenizer)
     assert data.num_targets == sum(len(data[i]["labels"]) - 1 for i in range(3))
     assert data.longest == data.lengths().max()
     assert data.max_token == max(data[i]["input_ids"].max() for i in range(3))
-
-
-@pytest.mark.parametrize("target", ["the baker", "513", "é"])
-def test_target_tokens_do_not_depend_on_the_prompt(run, tokenizer, target):
-    prompts = ["", "What is", "What is the number after 512?", "the", "a\n", " "]
-    data = run([pair(prompt, target) for prompt in prompts])
-    expected = tokenizer(" " + target, add_special_tokens=False)["input_ids"]
-    for index, prompt in enumerate(prompts):
-        row = data[index]
-        assert row["input_ids"][-len(expected) :].tolist() == expected
-        scored = row["labels"][1:]
-        assert scored[scored != -100].tolist() == expected
-        body = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        assert row["input_ids"].tolist() == [document_start(tokenizer), *body, *expected]
 
 
 @pytest.mark.parametrize("separator", ["", " ", "\nAnswer: "])
@@ -254,4 +241,73 @@ def test_a_tokenizer_that_isnt_there_or_is_broken(tmp_path, broken):
 def test_document_start_and_padding(byte_tokenizer, bpe_tokenizer):
     assert document_start(byte_tokenizer) == byte_tokenizer.eos_token_id
     assert document_start(bpe_tokenizer) == bpe_tokenizer.bos_token_id != bpe_tokenizer.eos_token_id
-    assert padding_token(bpe_tokenizer) == bpe_tokenizer.pad_token_id
+    assert padding_token(bpe_tokenizer, 400) == bpe_tokenizer.pad_token_id
+
+
+def test_padding_lies_within_the_models_vocabulary(bpe_folder):
+    tokenizer = load_tokenizer(str(bpe_folder))
+    tokenizer.add_special_tokens({"pad_token": "[new]"})
+    size = tokenizer.pad_token_id  # of a model whose embedding was not made larger
+    assert padding_token(tokenizer, size + 1) == tokenizer.pad_token_id
+    assert padding_token(tokenizer, size) == tokenizer.eos_token_id
+    assert padding_token(tokenizer, 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "token"), [(None, "<s>"), ("bos", "<s>"), ("eos", "</s>"), ("<pad>", "<pad>"), ("nothing", None)]
+)
+def test_what_documents_begin_with_can_be_chosen(run, bpe_tokenizer, wanted, token):
+    row = run(texts("the baker"), TokenizationConfig(document_start=wanted), with_tokenizer=bpe_tokenizer)
+    body = bpe_tokenizer("the baker", add_special_tokens=False)["input_ids"]
+    start = [] if token is None else [bpe_tokenizer.convert_tokens_to_ids(token)]
+    assert row[0]["input_ids"].tolist() == row[0]["labels"].tolist() == [*start, *body]
+    assert row.num_targets == len(body) - (token is None)  # nothing predicts a first token
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [("bos", "the tokenizer has no BOS token; give 'bos', 'eos', 'nothing'"), ("<|x|>", "has no '<|x|>' token")],
+)
+def test_a_beginning_that_the_tokenizer_lacks(byte_tokenizer, wanted, said):
+    with pytest.raises(ConfigurationError) as caught:
+        document_start(byte_tokenizer, wanted)
+    assert said in caught.value.problems[0]
+    assert caught.value.problems[0].startswith("data.document_start: ")
+
+
+@pytest.fixture(scope="module")
+def plain_tokenizer():
+    """One without any special token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.WordLevel({"[UNK]": 0, "heron": 1, "reed": 2}, unk_token="[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]")
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (TokenizationConfig(seq2seq=True), "has no EOS token, and an encoder-decoder's targets end in one"),
+        (TokenizationConfig(append_eos=True, document_start="nothing"), "has no EOS token, and data.append_eos asks"),
+        (TokenizationConfig(), "has neither a BOS nor an EOS token"),
+    ],
+)
+def test_special_tokens_are_missed_only_where_they_are_needed(run, plain_tokenizer, how, said):
+    with pytest.raises(ConfigurationError) as caught:
+        run([pair("heron", "reed")], how, with_tokenizer=plain_tokenizer)
+    assert len(caught.value.problems) == 1
+    assert said in caught.value.problems[0]
+    bare = run([pair("heron", "reed")], TokenizationConfig(document_start="nothing"), with_tokenizer=plain_tokenizer)
+    assert (bare[0]["input_ids"].tolist(), bare[0]["labels"].tolist()) == ([1, 2], [-100, 2])
+
+
+@pytest.mark.parametrize("setting", ["lower", "case"])
+def test_settings_of_a_slow_tokenizer_are_part_of_its_fingerprint(tmp_path, setting):
+    from transformers.models.canine.tokenization_canine import CanineTokenizer
+
+    plain, other = CanineTokenizer(), CanineTokenizer()
+    assert tokenizer_fingerprint(plain) == tokenizer_fingerprint(other)
+    other._tokenize = lambda text: list(getattr(text, "lower" if setting == "lower" else "swapcase")())
+    assert tokenizer_fingerprint(plain) != tokenizer_fingerprint(other)
