@@ -148,7 +148,8 @@ class Encoder:
         if not texts:
             return []
         if not getattr(self.tokenizer, "is_fast", False):
-            return [(ids, self._by_pieces(*row, ids)) for *row, ids in zip(texts, spans, self._ids(texts), strict=True)]
+            rows = zip(texts, spans, self._ids(texts), strict=True)
+            return [(ids, self._by_pieces(text, inside, ids)) for text, inside, ids in rows]
         encoded = self.tokenizer(texts, add_special_tokens=False, verbose=False, return_offsets_mapping=True)
         found = []
         for text, inside, ids, offsets in zip(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,8 @@ def _all_rows(kind: str, files: list[Path], sample_by: str) -> list[dict[str, An
     if kind == "parquet":
         import pyarrow.parquet as pq
 
-        return [row for file in files for row in load(lambda file=file: pq.ParquetFile(file).read().to_pylist(), file)]
+        tables = [load(partial(pq.read_table, file), file) for file in files]
+        return [row for table in tables for row in table.to_pylist()]
     problems: list[str] = []
     rows = [row for file in files for _, row in placed_rows(file, sample_by, problems)]
     raise_if_any(problems)
