@@ -392,3 +392,26 @@ def test_a_corpus_without_a_name_has_no_part(make_data):
     data.corpora[0].name, data.corpora[0].split_by = None, "kind"
     data.self_examples = 4
     assert any("give this one a `name`" in problem for problem in data.problems())
+
+
+def test_padding_that_the_model_has_no_row_for(make, make_facts, bpe_folder):
+    from lightning_untrac.data.tokenizers import load_tokenizer
+
+    tokenizer = load_tokenizer(str(bpe_folder))
+    tokenizer.add_special_tokens({"pad_token": "[new]"})
+    data = make(prepared=False)
+    data.prepare(make_facts(tokenizer=tokenizer, vocabulary_size=tokenizer.pad_token_id))
+    batch = next(iter(data.val_dataloader()))
+    assert batch["attention_mask"].min() == 0
+    assert batch["input_ids"].max() < tokenizer.pad_token_id
+
+
+def test_a_missing_end_is_one_problem_for_all_datasets(make, make_facts, tmp_path):
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]", bos_token="[UNK]")
+    found = problems(make(prepared=False, append_eos=True), make_facts(tokenizer=tokenizer))
+    assert len(found) == 1
+    assert found[0].startswith("tokenizer: has no EOS token, and data.append_eos asks for one: leave it out, or")
