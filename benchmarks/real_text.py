@@ -110,7 +110,8 @@ HELD_OUT = ("docstrings", "readmes", "headers")
 TEST_EXAMPLES, TEST_CHARACTERS = 64, 300
 
 
-def _documents(kind: str) -> list[str]:
+def documents(kind: str) -> list[str]:
+    """Distinct texts of a kind, in an order that is the same every time; long ones are cut into several."""
     texts = {**CORPORA, **NEW_KINDS}[kind]()
     pieces = (text[start : start + LONGEST] for text in texts for start in range(0, max(1, len(text)), LONGEST))
     unique = list(dict.fromkeys(piece.strip() for piece in pieces if len(piece.strip()) >= SHORTEST))
@@ -139,7 +140,7 @@ def write_corpora(folder: Path, characters: dict[str, int]) -> tuple[list[Path],
     folder.mkdir(parents=True, exist_ok=True)
     corpora, test_sets = [], []
     for kind, wanted in characters.items():
-        documents = _documents(kind)
+        documents = documents(kind)
         if kind in HELD_OUT:
             new, documents = documents[:TEST_EXAMPLES], documents[TEST_EXAMPLES:]
             test_sets.append(_write(folder / f"new_{kind}.jsonl", [text[:TEST_CHARACTERS] for text in new]))
@@ -150,12 +151,12 @@ def write_corpora(folder: Path, characters: dict[str, int]) -> tuple[list[Path],
             raise ValueError(f"{kind}: {sum(map(len, chosen))} characters are installed here, {wanted} were asked for")
         corpora.append(_write(folder / f"{kind}.jsonl", chosen))
     for kind in NEW_KINDS:
-        texts = [text[:TEST_CHARACTERS] for text in _documents(kind)[:TEST_EXAMPLES]]
+        texts = [text[:TEST_CHARACTERS] for text in documents(kind)[:TEST_EXAMPLES]]
         test_sets.append(_write(folder / f"{kind}.jsonl", texts))
     return corpora, test_sets
 
 
 if __name__ == "__main__":
     for name in (*CORPORA, *NEW_KINDS):
-        found = _documents(name)
+        found = documents(name)
         print(f"{name}: {len(found)} documents, {sum(map(len, found)):,} characters")

@@ -51,7 +51,7 @@ def load_tokenizer(
 
 
 def missing_folder(name_or_path: str) -> str | None:
-    """What is wrong with a path that can be no hub name and is not there; None for anything else.
+    """What is wrong with a path that can be no hub name and is no folder of a model; None for anything else.
 
     Example:
         >>> missing_folder("./no/such/model")
@@ -59,8 +59,12 @@ def missing_folder(name_or_path: str) -> str | None:
         >>> missing_folder("facebook/opt-125m") is None
         True
     """
+    path = Path(name_or_path).expanduser()
+    files = [path] if path.is_file() else sorted(path.glob("*.gguf")) if not (path / "config.json").exists() else []
+    if files and files[0].suffix == ".gguf":
+        return f"{files[0]} is a GGUF file; make a folder of it: python -m lightning_untrac.gguf {files[0]} FOLDER"
     is_path = name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1
-    return f"there is no folder {name_or_path}" if is_path and not Path(name_or_path).expanduser().is_dir() else None
+    return f"there is no folder {name_or_path}" if is_path and not path.is_dir() else None
 
 
 def document_start(tokenizer: PreTrainedTokenizerBase, wanted: str | None = None) -> int | None:
