@@ -18,7 +18,8 @@ from lightning_untrac.verbs.surroundings import say, temporary_output
 
 STEP_VERBS = [verb for verb in VERBS if verb not in ("run", "merge")]
 WITHOUT_MODEL = ("compare", "report")
-REPLACED_BY_TRAINING = ("config", "lora", "optimizer", "lr_scheduler")
+MODEL_BEFORE_TRAINING = ("config", "name_or_path", "lora")
+REPLACED_BY_TRAINING = (*MODEL_BEFORE_TRAINING, "optimizer", "lr_scheduler")
 """Settings of the model that a saved model brings along, or that were meant for training."""
 SHARED = ("model", "data", "trainer")
 HELP = """usage: untrac run RECIPE [--output FOLDER] [options of every step]
@@ -114,8 +115,8 @@ def load_recipe(name: str) -> dict[str, Any]:
 def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     """Each step with the recipe's shared settings, its own, and the flags, in that order of strength.
 
-    After a ``pretrain`` step, later steps use its model instead of the shared ``model.config``, and ``leave-out``
-    retrains with its settings.
+    After a ``pretrain`` step, later steps use its model instead of the shared one (``model.config`` or
+    ``model.name_or_path``, also where a flag gives it), and ``leave-out`` retrains with its settings.
 
     Args:
         recipe: as it was read.
@@ -143,19 +144,23 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[tuple[st
             takes_model = verb not in WITHOUT_MODEL
             step_name = f"{verb}-{config.get('method', 'untrac')}" if verb == "trace" else verb
             applies = scope in (verb, step_name) or (scope is None and _reaches(override, verb, takes_model))
+            if training is not None and scope is None and "model" in override:
+                override = _of_the_trained_model(override)
             if applies and "steps" in override:
                 config.pop("passes", None)  # the flag replaces the recipe's own way of saying how long
             config = merge(config, override) if applies else config
         if verb == "pretrain":
             training = {key: dict(config[key]) for key in SHARED if key in config}
-            training["model"] = {
-                k: v for k, v in training.get("model", {}).items() if k not in REPLACED_BY_TRAINING[:1]
-            }
+            training["model"] = {k: v for k, v in training.get("model", {}).items() if k != "config"}
             for counted in ("max_epochs", "max_steps"):  # pretrain.json says how long training took
                 training.get("trainer", {}).pop(counted, None)
         methods = str(config["method"]).split(",") if verb == "trace" and "method" in config else [None]
         steps += [(verb, {**config, "method": method.strip()} if method else config) for method in methods]
     return steps
+
+
+def _of_the_trained_model(override: dict[str, Any]) -> dict[str, Any]:
+    return {"model": {k: v for k, v in override["model"].items() if k not in MODEL_BEFORE_TRAINING}}
 
 
 def _reaches(override: dict[str, Any], verb: str, takes_model: bool) -> bool:

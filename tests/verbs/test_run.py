@@ -253,3 +253,34 @@ def test_a_loss_above_a_uniform_guess_is_said(untrac, config, tmp_path):
     assert ran.code == 0, ran.text
     notes = json.loads((tmp_path / "out" / "notes.json").read_text())
     assert any("above that of a uniform guess (6.0 nats per token)" in note["text"] for note in notes)
+
+
+def test_after_fine_tuning_the_fine_tuned_model_is_traced(untrac, recipe, model_folders, tmp_path):
+    """A shared ``name_or_path`` is where training started: retraining starts there too, all else at its end."""
+    steps = [
+        {
+            "pretrain": {
+                "steps": 4,
+                "model": {"optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01}}},
+            }
+        },
+        {"trace": {"method": "untrac", "steps": 1}},
+        {"leave-out": None},
+    ]
+    for name, parts, flags in (
+        ("recipe", {"model": {"name_or_path": model_folders("llama")}}, []),
+        ("flag", {"model": {}}, ["--model.name_or_path", model_folders("llama")]),
+    ):
+        ran = untrac("run", recipe(steps=steps, **parts), "--output", tmp_path / name, *flags)
+        assert ran.code == 0, ran.text
+        rows = InfluenceStore(tmp_path / name).table().to_pylist()
+        before = {
+            method: {row["test_set"]: row["loss_before"] for row in rows if row["method"] == method}
+            for method in ("untrac", "leave_out")
+        }
+        assert before["untrac"] == pytest.approx(before["leave_out"])  # leave-out's is that of the trained model
+        assert before["untrac"]["ask-birds"] < 5.9  # as it came, it guesses: ln 384 = 5.95
+    initial = load_file(tmp_path / "recipe" / "initial_model" / "model.safetensors")
+    assert all(
+        weight.equal(initial[name]) for name, weight in load_file(f"{model_folders('llama')}/model.safetensors").items()
+    )
