@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
+from lightning_untrac.data.saved_tokenizers import encodes_alike, reading_problems
+from lightning_untrac.data.tokenizers import load_tokenizer, tokenizer_fingerprint
+from lightning_untrac.errors import UntracError
 from lightning_untrac.results.checksums import write_checksums
 from lightning_untrac.sharding import whole_weights
 
@@ -52,6 +56,7 @@ def save_pretrained(trainer: L.Trainer, module: Any, folder: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
         module.model.save_pretrained(beside, state_dict=weights)
         module.tokenizer.save_pretrained(beside)
+        _check_tokenizer(module.tokenizer, beside, folder)
         write_checksums(beside)
         replaced = folder.with_name(f".{folder.name}.replaced")
         shutil.rmtree(replaced, ignore_errors=True)
@@ -60,3 +65,28 @@ def save_pretrained(trainer: L.Trainer, module: Any, folder: Path) -> None:
         beside.rename(folder)
         shutil.rmtree(replaced, ignore_errors=True)
     trainer.strategy.barrier("save_pretrained")
+
+
+class SavedTokenizerWarning(UserWarning):
+    """A saved tokenizer is read as another one than the one that was used."""
+
+
+_checked: set[tuple[str, str]] = set()
+"""Tokenizers that were read back in this process, each beside a model of a type: the next folder says the same."""
+
+
+def _check_tokenizer(tokenizer: Any, saved: Path, folder: Path) -> None:
+    """Read a tokenizer back and warn where a text comes out otherwise. No error: the weights beside it are right."""
+    config = saved / "config.json"  # adapters have none
+    key = (tokenizer_fingerprint(tokenizer), config.read_text() if config.is_file() else "")
+    if key in _checked:
+        return
+    _checked.add(key)
+    try:
+        problems = reading_problems(tokenizer, saved)
+        if problems and not encodes_alike(load_tokenizer(str(saved)), tokenizer):
+            problems = ["the tokenizer can't be read back as it was used; name it as model.tokenizer from now on"]
+    except UntracError as error:
+        problems = [f"the tokenizer can't be read back ({error}); name it as model.tokenizer from now on"]
+    for problem in problems:
+        warnings.warn(f"{folder}: {problem}", SavedTokenizerWarning, stacklevel=3)

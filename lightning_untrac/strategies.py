@@ -46,6 +46,13 @@ def strategy_problems(strategy: Any) -> list[str]:
     return []
 
 
+def waits_for_every_gradient(strategy: Any) -> bool:
+    """Whether a strategy waits for the gradient of every parameter, and fails where one gets none: plain DDP."""
+    from lightning.pytorch.strategies import DDPStrategy
+
+    return isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
+
+
 def name_problems(strategy: object, accelerator: object) -> list[str]:
     """What is wrong with a strategy's name, before Lightning says how to install what would be refused anyway.
 

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_untrac.data.saved_tokenizers import as_its_files_say
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.faults import first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,15 +35,19 @@ def load_tokenizer(
         return ByT5Tokenizer()
     if problem := missing_folder(name_or_path):
         raise ConfigurationError([f"tokenizer: {problem}"])
+    tokenizer, cause = None, ""
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)
-    except (
-        Exception
-    ) as error:  # transformers, tokenizers and the hub raise all sorts for a file that isn't there or is broken
-        cause = (str(error).splitlines() or [""])[0]
+    except Exception as error:  # transformers, tokenizers and the hub raise all sorts for a file that isn't there
+        cause = first_line(error)
+    try:
+        tokenizer = as_its_files_say(tokenizer, name_or_path, revision=revision)
+    except Exception as error:  # or that is broken
+        tokenizer, cause = None, cause or first_line(error)
+    if tokenizer is None:
         raise ConfigurationError(
             [f"tokenizer: can't load {name_or_path!r} ({cause}); give a hub name, a folder with its files, or 'byte'"]
-        ) from error
+        )
     if not tokenizer("a b", add_special_tokens=False)["input_ids"]:
         # transformers makes an empty tokenizer of a folder that has a model and no tokenizer.
         raise ConfigurationError(

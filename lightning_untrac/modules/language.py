@@ -17,18 +17,14 @@ from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.functional import IGNORE_INDEX, example_losses, mean_token_loss, shift_labels_left
 from lightning_untrac.metrics import DatasetLoss
-from lightning_untrac.modules.loading import (
-    DTYPES,
-    adapter_base,
-    adapter_folder,
-    build_model,
-    pretrained_config,
-    scratch_config,
-)
-from lightning_untrac.modules.parameters import select_parameters
+from lightning_untrac.modules.adapters import adapter_folder, adapter_problems, embedding_rows, tokenizer_home
+from lightning_untrac.modules.decoder_inputs import decoder_inputs
+from lightning_untrac.modules.loading import DTYPES, build_model, pretrained_config, scratch_config
+from lightning_untrac.modules.parameters import freeze, select_parameters
+from lightning_untrac.modules.probing import Findings, probe
 from lightning_untrac.modules.training import TokenWeightedTraining
 from lightning_untrac.sharding import checkpoint_activations, fully_shard_blocks, wrap_blocks
-from lightning_untrac.strategies import strategy_problems
+from lightning_untrac.strategies import strategy_problems, waits_for_every_gradient
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -118,15 +114,15 @@ class LanguageModule(TokenWeightedTraining):
             found.append(f"model.lora: {self.name_or_path} is a folder of adapters already; leave `lora` out")
         if self.dtype_name not in DTYPES:
             found.append(f"model.dtype: {self.dtype_name!r} is unknown; use one of {', '.join(DTYPES)}")
-        return found
+        return found + adapter_problems(self.name_or_path)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer."""
-        name = self.tokenizer_name or adapter_base(self.name_or_path) or self.name_or_path
-        if name is None:
+        if (name := self.tokenizer_name or self.name_or_path) is None:
             raise ConfigurationError(self.problems())
-        return load_tokenizer(name, revision=self.revision, trust_remote_code=self.trust_remote_code)
+        home = tokenizer_home(name) if self.tokenizer_name is None else name
+        return load_tokenizer(home, revision=self.revision, trust_remote_code=self.trust_remote_code)
 
     @cached_property
     def model_config(self) -> PretrainedConfig:
@@ -138,6 +134,11 @@ class LanguageModule(TokenWeightedTraining):
             return scratch_config(self.config, self.tokenizer)
         return pretrained_config(self.name_or_path, revision=self.revision, trust_remote_code=self.trust_remote_code)
 
+    @cached_property
+    def architecture(self) -> Findings:
+        """What was found out by trying a small model of the architecture."""
+        return probe(self.model_config, trust_remote_code=self.trust_remote_code)
+
     @property
     def is_seq2seq(self) -> bool:
         """Whether the model has an encoder and a decoder."""
@@ -145,13 +146,18 @@ class LanguageModule(TokenWeightedTraining):
 
     @property
     def context_length(self) -> int | None:
-        """Most positions that the model has, or None where there is no such limit (T5's are relative)."""
-        return getattr(self.model_config, "max_position_embeddings", None)
+        """Most tokens of a text, or of a source, that the model takes; None where there is no limit (T5's)."""
+        return self.architecture.context
+
+    @property
+    def target_context_length(self) -> int | None:
+        """The same of an encoder-decoder's targets."""
+        return self.architecture.target_context
 
     @property
     def vocabulary_size(self) -> int:
         """Rows of the embedding matrix."""
-        return int(self.model_config.get_text_config().vocab_size)
+        return embedding_rows(self.name_or_path) or int(self.model_config.get_text_config().vocab_size)
 
     @override
     def configure_model(self) -> None:
@@ -171,6 +177,7 @@ class LanguageModule(TokenWeightedTraining):
                 trust_remote_code=self.trust_remote_code,
                 attn_implementation=self.attn_implementation,
             )
+        freeze(self.model, self.architecture.unreached)
         if self.trainable is not None:
             select_parameters(self.model, self.trainable)
         self.model.train(self.dropout)
@@ -185,11 +192,28 @@ class LanguageModule(TokenWeightedTraining):
 
     @override
     def setup(self, stage: str) -> None:
-        raise_if_any(strategy_problems(self.trainer.strategy))
+        # Here and not in `configure_model`, where a strategy may leave weights that are made uninitialised.
+        raise_if_any([*self.architecture.problems, *self.strategy_problems(self.trainer.strategy)])
         if self.trainer.strategy.root_device.type == "mps":
             raise ConfigurationError(
                 ["trainer.accelerator: losses are summed in float64, which Apple's GPUs lack; use `accelerator: cpu`"]
             )
+
+    def strategy_problems(self, strategy: Any) -> list[str]:
+        """Why this phase can't work under a Trainer's strategy."""
+        found = strategy_problems(strategy)
+        if found or not waits_for_every_gradient(strategy):
+            return found
+        try:
+            by_chance = self.architecture.reached_by_chance
+        except ConfigurationError:  # of a model that isn't there, which is said elsewhere
+            return found
+        if by_chance is not None:
+            found.append(
+                f"trainer.strategy: not every text reaches every part of the model (such as {by_chance}), and plain "
+                "ddp waits for all of them; use ddp_find_unused_parameters_true"
+            )
+        return found
 
     def trainable_parameters(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that may move, tied ones once, by their name in the model."""
@@ -213,9 +237,8 @@ class LanguageModule(TokenWeightedTraining):
         assert self.model is not None
         inputs = {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask")}
         if self.is_seq2seq:
-            # The decoder reads its own targets one step late; transformers makes that shift from `labels`.
-            decoder_input_ids = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
-            logits = self.model(**inputs, decoder_input_ids=decoder_input_ids, use_cache=False).logits
+            shifted = decoder_inputs(self.model, batch["labels"])
+            logits = self.model(**inputs, decoder_input_ids=shifted, use_cache=False).logits
             return logits, batch["labels"]
         return self.model(**inputs, use_cache=False).logits, shift_labels_left(batch["labels"])
 

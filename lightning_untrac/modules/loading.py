@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import inspect
+import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 
 from lightning_untrac.data.tokenizers import missing_folder
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.modules.adapters import adapter_base, add_adapters, load_adapters
+from lightning_untrac.modules.refusals import refused
+from lightning_untrac.modules.small_models import model_class
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -20,30 +24,6 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
-ADAPTER_CONFIG = "adapter_config.json"
-
-
-def adapter_folder(name_or_path: str | None) -> bool:
-    """Whether a path is a folder of LoRA adapters."""
-    return name_or_path is not None and (Path(name_or_path) / ADAPTER_CONFIG).is_file()
-
-
-def adapter_base(name_or_path: str | None) -> str | None:
-    """Name of the model under a folder of LoRA adapters; None where the folder (or hub name) is a whole model."""
-    if not adapter_folder(name_or_path):
-        return None
-    return str(require_peft().PeftConfig.from_pretrained(name_or_path).base_model_name_or_path)
-
-
-def require_peft() -> Any:
-    """Import peft, or say how to get it."""
-    try:
-        import peft
-    except ImportError as error:
-        raise ConfigurationError(
-            ["LoRA needs the package peft: pip install 'lightning-untrac[lora]' -c constraints.txt"]
-        ) from error
-    return peft
 
 
 def scratch_config(settings: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
@@ -66,7 +46,7 @@ def scratch_config(settings: dict[str, Any], tokenizer: PreTrainedTokenizerBase)
         default = AutoConfig.for_model(model_type)
     except ValueError as error:
         raise ConfigurationError([f"model.config: model_type {model_type!r} is unknown to transformers"]) from error
-    if unknown := sorted(field for field in settings if not hasattr(default, field)):
+    if unknown := sorted(field for field in settings if not _takes(default, field, settings[field])):
         raise ConfigurationError([f"model.config: {type(default).__name__} has no field {', '.join(unknown)}"])
     from_tokenizer = {
         "vocab_size": len(tokenizer),
@@ -75,11 +55,29 @@ def scratch_config(settings: dict[str, Any], tokenizer: PreTrainedTokenizerBase)
         "pad_token_id": tokenizer.pad_token_id,
     }
     if default.is_encoder_decoder:
-        from_tokenizer["decoder_start_token_id"] = tokenizer.pad_token_id
-    try:
+        starts = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
+        from_tokenizer["decoder_start_token_id"] = next((token for token in starts if token is not None), None)
+    with refused(
+        lambda cause: f"model.config: {cause}"
+    ):  # transformers validates fields with several exception classes
         return AutoConfig.for_model(model_type, **{**from_tokenizer, **settings})
-    except Exception as error:  # transformers validates fields with several exception classes
-        raise ConfigurationError([f"model.config: {error}"]) from error
+
+
+def _takes(default: PretrainedConfig, field: str, value: Any) -> bool:
+    """Whether a field does something: one of the class's own, one that it translates, or one that its code reads."""
+    if hasattr(default, field) or field.endswith("_token_id"):
+        return True
+    try:
+        given = type(default)(**{field: value}).to_dict()
+    except Exception:  # of the value: what is wrong with it is said when the configuration is made
+        return True
+    given.pop(field, None)
+    if given != default.to_dict():
+        return True
+    made = model_class(default)._model_mapping.get(type(default), None)
+    read = re.compile(rf"config\.{re.escape(field)}\b|[\"']{re.escape(field)}[\"']")
+    modules = {kind.__module__ for kind in (made, type(default)) if kind is not None}
+    return any(read.search(inspect.getsource(sys.modules[name])) for name in modules)
 
 
 def pretrained_config(name_or_path: str, *, revision: str | None, trust_remote_code: bool) -> PretrainedConfig:
@@ -93,13 +91,10 @@ def pretrained_config(name_or_path: str, *, revision: str | None, trust_remote_c
     source = adapter_base(name_or_path) or name_or_path
     if problem := missing_folder(source):
         raise ConfigurationError([f"model: {problem}; give a folder made by save_pretrained, or a hub name"])
-    try:
+    with refused(
+        lambda cause: f"model: can't load {source!r} ({cause}); give a hub name or a folder made by save_pretrained"
+    ):
         return AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        cause = (str(error).splitlines() or [""])[0]
-        raise ConfigurationError(
-            [f"model: can't load {source!r} ({cause}); give a hub name or a folder made by save_pretrained"]
-        ) from error
 
 
 def build_model(
@@ -116,50 +111,43 @@ def build_model(
     """The model with its weights: from ``name_or_path``, or drawn from ``init_seed`` where that is None.
 
     Raises:
-        ConfigurationError: if the saved weights do not fit the architecture.
+        ConfigurationError: if the model can't be made, or the saved weights do not fit the architecture.
     """
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    options: dict[str, Any] = {"dtype": DTYPES[dtype]}
+    options: dict[str, Any] = {"dtype": DTYPES[dtype], "trust_remote_code": trust_remote_code}
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation
     if name_or_path is None:
         # The same first weights whatever random numbers were drawn before.
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), refused(lambda cause: f"model: can't be made ({cause}{_mending(cause, config)})"):
             torch.manual_seed(init_seed)
-            model = auto.from_config(config, trust_remote_code=trust_remote_code, **options)
+            model = model_class(config).from_config(config, **options)
     else:
         base = adapter_base(name_or_path)
-        try:
-            model, loading = auto.from_pretrained(
-                base or name_or_path,
-                revision=revision,
-                trust_remote_code=trust_remote_code,
-                output_loading_info=True,
-                **options,
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            cause = (str(error).splitlines() or [""])[0]
-            if "ignore_mismatched_sizes" in cause:
-                cause = "its config.json describes a model of other sizes than the saved weights have"
-            raise ConfigurationError([f"model: can't load the weights of {name_or_path!r} ({cause})"]) from error
-        if missing := sorted(loading["missing_keys"]):
-            # transformers would draw them at random and only print a table.
-            raise ConfigurationError(
-                [f"model: the weights of {name_or_path!r} lack {len(missing)} parameters, such as {missing[0]}; they "
-                 "don't fit its config.json"]
-            )  # fmt: skip
+        model = _with_saved_weights(config, base or name_or_path, revision=revision, **options)
         if base is not None:
-            return require_peft().PeftModel.from_pretrained(model, name_or_path, is_trainable=True)
-    if lora is not None:
-        peft = require_peft()
-        task = "SEQ_2_SEQ_LM" if config.is_encoder_decoder else "CAUSAL_LM"
-        try:
-            adapters = peft.LoraConfig(**{"task_type": task, **lora})
-            with torch.random.fork_rng():
-                torch.manual_seed(init_seed)
-                model = peft.get_peft_model(model, adapters)
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError([f"model.lora: {error}"]) from error
+            return load_adapters(model, name_or_path)
+    return model if lora is None else add_adapters(model, lora, init_seed)
+
+
+def _with_saved_weights(config: PretrainedConfig, name_or_path: str, **options: Any) -> PreTrainedModel:
+    with refused(lambda cause: f"model: can't load the weights of {name_or_path!r} ({cause}{_mending(cause, config)})"):
+        model, loading = model_class(config).from_pretrained(name_or_path, output_loading_info=True, **options)
+    if missing := sorted(loading["missing_keys"]):
+        # transformers would draw them at random and only print a table.
+        raise ConfigurationError(
+            [f"model: the weights of {name_or_path!r} lack {len(missing)} parameters, such as {missing[0]}; they "
+             "don't fit its config.json"]
+        )  # fmt: skip
     return model
+
+
+def _mending(cause: str, config: PretrainedConfig) -> str:
+    """What to do about a package that is not there; nothing to add for other causes."""
+    if "ttention" in cause and ("toggled on" in cause or "attn_implementation" in cause):
+        return "; install that package, or choose another model.attn_implementation, e.g. sdpa"
+    if getattr(config, "quantization_config", None) is not None:
+        return (
+            "; its weights are quantised, and steps on such weights are lost: give the model before it was quantised, "
+            "or install the package and train adapters (model.lora)"
+        )
+    return ""

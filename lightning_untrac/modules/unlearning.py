@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
-from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.objectives import GradientAscent, Objective
 from lightning_untrac.objectives.base import PlainObjective, retains_each_step
@@ -142,26 +142,23 @@ class Unlearning(LanguageModule):
     def weights_objective(self) -> Tensor | None:
         return self.unlearning_objective.on_weights(self)
 
+    @override
     def strategy_problems(self, strategy: Any) -> list[str]:
-        """Why the objective can't work under a Trainer's strategy."""
+        found = super().strategy_problems(strategy)
         if not self.unlearning_objective.needs_whole_weights or not isinstance(
             strategy, FSDPStrategy | ModelParallelStrategy
         ):
-            return []
+            return found
         return [
+            *found,
             f"trainer.strategy: {self._objective_name} keeps copies of whole weights, and {type(strategy).__name__} "
             "shards them; use --trainer.strategy auto (one device) or ddp, or an objective that keeps none "
-            "(AscentWithRetainLoss)"
+            "(AscentWithRetainLoss)",
         ]
 
     @property
     def _objective_name(self) -> str:
         return type(self.unlearning_objective).__name__
-
-    @override
-    def setup(self, stage: str) -> None:
-        super().setup(stage)
-        raise_if_any(self.strategy_problems(self.trainer.strategy))
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

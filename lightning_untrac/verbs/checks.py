@@ -11,12 +11,15 @@ import torch
 
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.config import config_problems
+from lightning_untrac.data.saved_tokenizers import encodes_alike
 from lightning_untrac.data.sources import expand
 from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.faults import first_line
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.modules.adapters import tokenizer_home
 from lightning_untrac.modules.preconditioned import NoCheckpointError
+from lightning_untrac.modules.small_models import model_class
 
 
 def model_problems(module: LanguageModule) -> list[str]:
@@ -25,22 +28,28 @@ def model_problems(module: LanguageModule) -> list[str]:
     if found:
         return found
     found = list(dict.fromkeys(_raised(lambda: module.tokenizer) + _raised(lambda: module.model_config)))
-    return found or _tokenizer_problems(module)
+    return found or [*module.architecture.problems, *_tokenizer_problems(module)]
 
 
 def _tokenizer_problems(module: LanguageModule) -> list[str]:
-    """Whether a tokenizer that was named for a saved model is as large as the one that lies beside it."""
+    """Whether a tokenizer that was named for a saved model encodes as the one that lies beside it."""
     if module.name_or_path is None or module.tokenizer_name is None:
         return []
     try:
-        own = load_tokenizer(module.name_or_path, revision=module.revision, trust_remote_code=module.trust_remote_code)
+        home = tokenizer_home(module.name_or_path)
+        own = load_tokenizer(home, revision=module.revision, trust_remote_code=module.trust_remote_code)
     except ConfigurationError:
         return []  # the model came without one
     if len(own) == len(module.tokenizer):
-        return []
+        if encodes_alike(module.tokenizer, own):
+            return []
+        return [
+            f"model.tokenizer: {module.tokenizer_name!r} encodes text otherwise than the tokenizer in {home!r}; leave "
+            "`tokenizer` out to use the model's own"
+        ]
     return [
         f"model.tokenizer: {module.tokenizer_name!r} has {len(module.tokenizer)} tokens and the tokenizer in "
-        f"{module.name_or_path!r} has {len(own)}; leave `tokenizer` out to use the model's own"
+        f"{home!r} has {len(own)}; leave `tokenizer` out to use the model's own"
     ]
 
 
@@ -123,11 +132,10 @@ def space_problems(folder: Path, module: LanguageModule, copies: int) -> list[st
     """
     if not copies:
         return []
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    auto = AutoModelForSeq2SeqLM if module.is_seq2seq else AutoModelForCausalLM
     with torch.device("meta"):
-        model = auto.from_config(module.model_config, trust_remote_code=module.trust_remote_code)
+        model = model_class(module.model_config).from_config(
+            module.model_config, trust_remote_code=module.trust_remote_code
+        )
     needed = copies * sum(parameter.numel() for parameter in model.parameters()) * 4
     free = shutil.disk_usage(folder).free
     if free > needed:

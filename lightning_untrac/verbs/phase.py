@@ -22,10 +22,10 @@ from lightning_untrac.data.preparation import data_rows
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.faults import first_line
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
-from lightning_untrac.modules import LanguageModule, Unlearning
+from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import InfluenceStore
 from lightning_untrac.results.methods import texts_of
-from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems, strategy_problems
+from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
 from lightning_untrac.verbs.checks import (
     data_problems,
     model_problems,
@@ -167,9 +167,7 @@ class Phase:
             return found + problems
         try:
             strategy = self.build_trainer(logger=False).strategy
-            found += strategy_problems(strategy)
-            if isinstance(self.module, Unlearning):
-                found += self.module.strategy_problems(strategy)
+            found += self.module.strategy_problems(strategy)
         except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
             found.append(f"trainer: {first_line(error)}")
         return found
