@@ -34,14 +34,16 @@ class Facts:
     Attributes:
         tokenizer: of transformers.
         is_seq2seq: whether the model has an encoder and a decoder.
-        context_length: most tokens that it takes, or None.
+        context_length: most tokens that it takes (of a source, for an encoder-decoder), or None.
         vocabulary_size: entries of its vocabulary.
+        target_context_length: most tokens of an encoder-decoder's target, or None.
     """
 
     tokenizer: Any
     is_seq2seq: bool
     context_length: int | None
     vocabulary_size: int
+    target_context_length: int | None = None
 
     @classmethod
     def of(cls, model: ModelFacts) -> Facts:
@@ -50,12 +52,13 @@ class Facts:
         Raises:
             ConfigurationError: if the model or its tokenizer can't be found.
         """
-        return cls(model.tokenizer, model.is_seq2seq, model.context_length, model.vocabulary_size)
+        target = getattr(model, "target_context_length", model.context_length)
+        return cls(model.tokenizer, model.is_seq2seq, model.context_length, model.vocabulary_size, target)
 
     def identity(self) -> tuple[Any, ...]:
         """Equal for two models whose data would come out alike."""
         fingerprint = tokenizer_fingerprint(self.tokenizer)
-        return fingerprint, self.is_seq2seq, self.context_length, self.vocabulary_size
+        return fingerprint, self.is_seq2seq, self.context_length, self.vocabulary_size, self.target_context_length
 
 
 def prepare_datasets(
@@ -105,7 +108,8 @@ def prepare_datasets(
 
 def length_problems(facts: Facts, max_length: int | None, block_size: int | None) -> list[str]:
     """Which of the lengths asked for exceed the model's context."""
-    limit = facts.context_length
+    limits = (facts.context_length, facts.target_context_length if facts.is_seq2seq else facts.context_length)
+    limit = None if None in limits else max(limits)  # type: ignore[type-var]
     return [
         f"data.{name}: {value} exceeds the model's context of {limit}"
         for name, value in (("max_length", max_length), ("block_size", block_size))
@@ -128,11 +132,17 @@ def fit_problems(dataset: TokenizedDataset, facts: Facts, *, whole: bool) -> lis
             f"{facts.vocabulary_size} entries; use the tokenizer that belongs to the model"
         )
     limit = facts.context_length
-    if whole and limit is not None and dataset.longest_after_cut > limit:
+    if whole and limit is not None and dataset.longest_source_after_cut > limit:
         found.append(
             f"{dataset.name}: an example has {dataset.longest} tokens, more than the model's context of {limit}; "
             "set data.max_length to cut such examples"
             + ("" if facts.is_seq2seq else ", or data.block_size to pack corpora")
+        )
+    limit = facts.target_context_length
+    if facts.is_seq2seq and limit is not None and dataset.longest_target_after_cut > limit:
+        found.append(
+            f"{dataset.name}: a target has {dataset.longest_target_after_cut} tokens, more than the model's context of "
+            f"{limit} for targets; set data.max_length to cut such examples"
         )
     return found
 

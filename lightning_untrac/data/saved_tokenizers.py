@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TOKENIZER_JSON, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 
 TEXT = (
-    "The Heron's 12,345 reeds;  two  spaces,\n\ta tab. I'LL don't x=1; if(a){b}\r\n\n na\u00efve na\u0131\u0308ve "
+    "The Heron's 12,345 reeds;  two  spaces,\n\ta tab. I'LL don't x=1; if(a){b}\r\n\n na\u00efve nai\u0308ve "
     "\ufb01n \u00bd \u00a0\u201cquoted\u201d\u2014 \u6f22\u5b57 \u0420\u0435\u043a\u0430 \U0001f642 "
 )
 """Letters of both cases, digits, runs of spaces, ligatures, other scripts: what normalisers and splitters differ on."""

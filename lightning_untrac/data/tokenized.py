@@ -61,7 +61,8 @@ class TokenizedDataset:
         num_source_examples: rows before empty ones were dropped.
         num_truncated: examples that were cut to ``max_length``.
         longest: tokens of the longest example before any cut (its source or its target, whichever is longer).
-        longest_after_cut: the same after cuts.
+        longest_source_after_cut: tokens of the longest text (or source) after cuts.
+        longest_target_after_cut: the same of the longest target, which is the text itself for a causal model.
         max_token: largest token id.
     """
 
@@ -78,12 +79,16 @@ class TokenizedDataset:
         self._hashes = table.column("content_hash")
         self.num_source_examples = num_source_examples
         self.longest = int(pc.max(table.column("num_tokens_before_cut")).as_py() or 0)
-        self.longest_after_cut = max(
-            np.diff(self.input_ids.offsets).max(initial=0), np.diff(self.labels.offsets).max(initial=0)
-        )
+        self.longest_source_after_cut = int(np.diff(self.input_ids.offsets).max(initial=0))
+        self.longest_target_after_cut = int(np.diff(self.labels.offsets).max(initial=0))
         self.num_truncated = int(pc.sum(table.column("truncated")).as_py() or 0)
         self.num_targets = int(pc.sum(table.column("num_targets")).as_py() or 0)
         self.max_token = int(pc.max(table.column("max_token")).as_py() or 0)
+
+    @property
+    def longest_after_cut(self) -> int:
+        """Tokens of the longest text, or of the longest source or target, after cuts."""
+        return max(self.longest_source_after_cut, self.longest_target_after_cut)
 
     def __len__(self) -> int:
         return len(self.input_ids)

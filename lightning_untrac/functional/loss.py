@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE_INDEX = -100
-"""Label of a position that is not a target (padding, prompt); transformers' convention."""
+from lightning_untrac.functional.token_losses import IGNORE_INDEX, token_losses
 
 
 def shift_labels_left(labels: Tensor) -> Tensor:
@@ -50,8 +49,11 @@ def mean_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
         >>> round(mean_token_loss(torch.zeros(1, 2, 4), torch.tensor([[0, 3]])).item(), 4)  # uniform: ln 4
         1.3863
     """
-    total = F.cross_entropy(_precise(logits), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
-    return total / (targets != IGNORE_INDEX).sum().clamp(min=1)
+    counted = targets.flatten() != IGNORE_INDEX
+    losses = token_losses(logits.flatten(0, 1), targets.flatten())
+    # The sum of cross entropy's own kernel, in its order: each token has one log-probability to choose from.
+    total = F.nll_loss(-losses.unsqueeze(1), torch.where(counted, 0, IGNORE_INDEX), reduction="sum")
+    return total / counted.sum().clamp(min=1)
 
 
 def example_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,15 +72,8 @@ def example_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         >>> [round(s, 4) for s in sums.tolist()], counts.tolist()
         ([2.7726, 1.3863], [2, 1])
     """
-    losses = F.cross_entropy(_precise(logits), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="none")
-    losses = losses.view_as(targets)
+    losses = token_losses(logits.flatten(0, 1), targets.flatten()).view_as(targets)
     return losses.double().sum(dim=1), (targets != IGNORE_INDEX).sum(dim=1)
-
-
-def _precise(logits: Tensor) -> Tensor:
-    """``[batch * length, vocabulary]``, in at least float32: a half precision log-softmax is off by whole percents."""
-    flat = logits.flatten(0, 1)
-    return flat if flat.dtype == torch.float64 else flat.float()
 
 
 def sum_by_dataset(values: Tensor, dataset_index: Tensor, num_datasets: int) -> Tensor:

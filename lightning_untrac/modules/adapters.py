@@ -127,7 +127,10 @@ def load_adapters(model: PreTrainedModel, name_or_path: str) -> PreTrainedModel:
     wrong = [
         f"{len(keys)} {said}, such as {keys[0]}"
         for keys, said in (
-            (found.unexpected_keys, "of its weights have no place in the model"),
+            (
+                [key for key in found.unexpected_keys if not _saved_twice(key)],
+                "of its weights have no place in the model",
+            ),
             (found.missing_keys, "weights of the adapters are missing"),
         )
         if keys
@@ -166,6 +169,11 @@ def _saved_config(name_or_path: str) -> Any:
         lambda cause: f"model: can't read {ADAPTER_CONFIG} in {name_or_path} ({cause}); save the adapters again"
     ):
         return require_peft().PeftConfig.from_pretrained(name_or_path)
+
+
+def _saved_twice(key: str) -> bool:
+    """Whether a weight is the copy that peft saves of resized embeddings, beside the one that it loads."""
+    return _names_embedding(key) and (".modules_to_save." in key or ".original_module." in key)
 
 
 def _names_embedding(key: str) -> bool:

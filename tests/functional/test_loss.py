@@ -99,3 +99,48 @@ def test_checksum_changes_with_a_single_bit(dtype: torch.dtype) -> None:
 
 def test_checksum_tells_zero_from_minus_zero() -> None:
     assert tensor_checksum([("a", torch.tensor([0.0]))]) != tensor_checksum([("a", torch.tensor([-0.0]))])
+
+
+# -- pieces over tokens ------------------------------------------------------------------------------------------------
+
+
+def taken_whole(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The mean as torch alone makes it."""
+    flat = logits.flatten(0, 1)
+    flat = flat if flat.dtype == torch.float64 else flat.float()
+    total = torch.nn.functional.cross_entropy(flat, targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / (targets != IGNORE_INDEX).sum()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_pieces_give_the_same_bits(dtype: torch.dtype, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning_untrac.functional.token_losses import token_losses
+
+    generator = torch.Generator().manual_seed(0)
+    logits = (torch.randn(2, 40, 517, generator=generator) * 4).to(dtype)
+    targets = torch.randint(0, 517, (2, 40), generator=generator)
+    targets[0, 3:9] = IGNORE_INDEX
+    monkeypatch.setattr(token_losses, "__defaults__", (rows * 517,))
+    one, other = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    expected, found = taken_whole(one, targets), mean_token_loss(other, targets)
+    expected.backward()
+    found.backward()
+    assert torch.equal(found, expected)
+    assert one.grad is not None
+    assert other.grad is not None
+    assert torch.equal(other.grad, one.grad)
+    sums, _ = example_losses(logits, targets)
+    assert sums.sum().item() == pytest.approx(expected.item() * int((targets != IGNORE_INDEX).sum()), rel=1e-6)
+
+
+def test_pieces_have_second_derivatives_and_single_gradients() -> None:
+    from lightning_untrac.functional.token_losses import token_losses
+
+    logits = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    targets = torch.tensor([0, 4, IGNORE_INDEX, 2, 2, 1])
+    assert torch.autograd.gradcheck(lambda x: token_losses(x, targets, 10), logits)
+    assert torch.autograd.gradgradcheck(lambda x: token_losses(x, targets, 10), logits)
+    one_each = torch.func.vmap(torch.func.grad(lambda x, t: token_losses(x[None], t[None], 1)[0]))
+    expected = torch.autograd.grad(token_losses(logits, targets, 10).sum(), logits)[0]
+    assert torch.allclose(one_each(logits.detach(), targets), expected)
