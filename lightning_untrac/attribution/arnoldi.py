@@ -41,6 +41,7 @@ class Arnoldi(HessianInfluence):
     gradient_passes: ClassVar[float] = 13.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"
     other_copies: ClassVar[float] = 25.0
+    needs_float32: ClassVar[bool] = True
 
     def __init__(self, iterations: int = 25, num_eigenvectors: int = 10) -> None:
         self.iterations, self.num_eigenvectors = iterations, num_eigenvectors

@@ -43,6 +43,7 @@ class Fisher(Scoring):
     unit: ClassVar[str] = "nats/token"
     gradient_passes: ClassVar[float] = 2.5
     other_copies: ClassVar[float] = 4.0
+    needs_float32: ClassVar[bool] = True
     damping: ClassVar[float] = 0.1
     target: ClassVar[float] = 0.01
 

@@ -47,6 +47,7 @@ class KroneckerInfluence(Scoring):
     gradient_passes: ClassVar[float] = 2.5
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"
     other_copies: ClassVar[float] = 2.0
+    needs_float32: ClassVar[bool] = True
 
     @override
     def problems(self, training: Path | None = None) -> list[str]:

@@ -44,6 +44,7 @@ class LiSSA(HessianInfluence):
     gradient_passes: ClassVar[float] = 19.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "all"
     other_copies: ClassVar[float] = 3.0
+    needs_float32: ClassVar[bool] = True
 
     def __init__(self, iterations: int = 10, damping: float = 0.01) -> None:
         self.iterations, self.damping = iterations, damping

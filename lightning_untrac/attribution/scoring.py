@@ -59,6 +59,7 @@ class Scoring(ABC):
             corpora and test sets (its time on the quickstart over GradDot's).
         gradients_kept: of which datasets it holds a gradient each.
         other_copies: what else it holds, in copies of the trainable weights.
+        needs_float32: whether its numbers are lost in half precision, also where that is mixed.
     """
 
     method: ClassVar[str]
@@ -72,6 +73,7 @@ class Scoring(ABC):
     gradient_passes: ClassVar[float] = 0.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "none"
     other_copies: ClassVar[float] = 0.0
+    needs_float32: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make known what a new method says of itself."""

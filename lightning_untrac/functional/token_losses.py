@@ -63,7 +63,7 @@ class _InPieces(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         logits, targets = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of this gradient is asked for
             return _differentiable_gradient(logits, targets, gradient), None, None

@@ -184,13 +184,11 @@ class _Probe:
         calls: list[Callable[[int], Any]] = [lambda length: self._logits(model, length, SHORT)]
         if self.is_seq2seq:
             calls.append(lambda length: self._logits(model, SHORT, length))
-        found = []
-        for call in calls:
-            if self._passes(call, LONG + 2) or not self._passes(call, SHORT):
-                found.append(None)
-            else:
-                found.append(next(length for length in range(LONG + 1, 0, -1) if self._passes(call, length)))
-        return [*found, None][:2]
+        found: list[int | None] = [None, None]
+        for index, call in enumerate(calls):
+            if not self._passes(call, LONG + 2) and self._passes(call, SHORT):
+                found[index] = next(length for length in range(LONG + 1, 0, -1) if self._passes(call, length))
+        return found
 
     @staticmethod
     @torch.no_grad()

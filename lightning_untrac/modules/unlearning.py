@@ -156,6 +156,17 @@ class Unlearning(LanguageModule):
             "(AscentWithRetainLoss)",
         ]
 
+    @override
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if self.unlearning_objective.underflows_in_float16 and str(self.trainer.precision).startswith("16"):
+            raise ConfigurationError(
+                [
+                    f"trainer.precision: {self.trainer.precision}; small numbers of {self._objective_name} are lost in "
+                    "float16; use bf16-mixed, or leave it out"
+                ]
+            )
+
     @property
     def _objective_name(self) -> str:
         return type(self.unlearning_objective).__name__

@@ -63,6 +63,7 @@ class Objective(ABC):
         needs_retain: whether there must be retained data, the corpora but the one that is unlearned. What overrides
             :meth:`on_retained` needs them anyway, and gets a batch of them with each step.
         needs_whole_weights: whether it can't work on sharded weights (FSDP), which is then said before the first step.
+        underflows_in_float16: whether small numbers of it are lost in float16, which is then refused.
 
     Example:
         >>> class ClampedAscent(Objective):
@@ -74,6 +75,7 @@ class Objective(ABC):
 
     needs_retain: ClassVar[bool] = False
     needs_whole_weights: ClassVar[bool] = False
+    underflows_in_float16: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, module: MeasuresLoss, batch: LanguageBatch) -> Tensor:

@@ -29,7 +29,7 @@ class FisherAnchoredAscent(Objective):
     Before each episode it costs ``fisher_examples`` forward and backward passes of single examples, and a step some
     sums over the weights. Memory: two more copies of the trainable parameters on the device (theta_0, and F in float32
     at least), also in checkpoints, and the distance from theta_0 until a step's backward pass is through. Weights must
-    not be sharded. With ``precision: 16-mixed`` small squared gradients underflow; use bf16-mixed or float32.
+    not be sharded. With ``precision: 16-mixed`` small squared gradients would underflow, so float16 is refused.
 
     Args:
         strength: of the anchor; 0 is plain ascent. It has no default, because squared gradients of trained models are
@@ -45,6 +45,7 @@ class FisherAnchoredAscent(Objective):
 
     needs_retain: ClassVar[bool] = True
     needs_whole_weights: ClassVar[bool] = True
+    underflows_in_float16: ClassVar[bool] = True
 
     def __init__(self, strength: float, fisher_examples: int = 64) -> None:
         self.strength = non_negative("FisherAnchoredAscent", "strength", strength)

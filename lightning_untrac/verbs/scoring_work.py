@@ -13,6 +13,7 @@ from lightning_untrac.attribution.scoring import Scoring, ScoringRun, score_rows
 from lightning_untrac.attribution.training_record import training_folder
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.results import InfluenceStore
+from lightning_untrac.verbs.checks import precision_problems
 from lightning_untrac.verbs.episode_work import publish_matrix
 from lightning_untrac.verbs.output import show_influences
 from lightning_untrac.verbs.parsing import Parsed
@@ -24,7 +25,7 @@ def scoring_intent(parsed: Parsed) -> Intent:
     """What ``trace`` is going to do with such a method, and what is wrong with its options."""
     options = parsed.options
     scoring: type[Scoring] = SCORINGS[options.method]
-    problems = list(scoring().problems())
+    problems = [*scoring().problems(), *precision_problems(scoring, parsed.config)]
     problems += [
         f"{name}: {options.method} has no episodes; leave it out, or trace with other methods by themselves"
         for name in ("steps", "passes", "examples", "shard", "ray", "read_at_own_rise", "read_at_kl")

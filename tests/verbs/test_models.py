@@ -89,3 +89,73 @@ def test_adapters_that_cannot_be_made(untrac, config, tmp_path, lora, said):
     assert ran.code == 2, ran.text
     assert "model.lora" in ran.text
     assert said in ran.text
+
+
+@pytest.mark.filterwarnings("ignore:.*AutoTokenizer:lightning_untrac.callbacks.save_pretrained.SavedTokenizerWarning")
+@pytest.mark.parametrize("tokenizer", ["byte", "lower"])
+def test_a_folder_that_pretrain_saved_is_read_as_it_was_trained(
+    untrac, config, tmp_path, losses, tokenizer, tiny_configs
+):
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    if tokenizer == "lower":
+        words = ["<end>", "heron", "wren", "nest", "mast", "keel"]
+        backend = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token="<end>"))
+        backend.normalizer, backend.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+        tokenizer = str(tmp_path / "tokenizer")
+        PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<end>", eos_token="<end>").save_pretrained(
+            tokenizer
+        )
+    model = {"config": {**tiny_configs["llama"], "model_type": "qwen2"}, "tokenizer": tokenizer}
+    output = tmp_path / "out"
+    ran = untrac("pretrain", "--config", config(model=model), "--output", output, "--steps", "1")
+    assert ran.code == 0, ran.text
+    named = losses(tmp_path / "named", name_or_path=str(output / "model"), tokenizer=tokenizer)
+    own = losses(tmp_path / "own", name_or_path=str(output / "model"))
+    assert own == named
+    wrong = untrac(
+        "evaluate",
+        "--config",
+        config(model={"name_or_path": str(output / "model"), "tokenizer": "byte" if tokenizer != "byte" else "gpt2"}),
+        "--output",
+        tmp_path / "wrong",
+    )
+    assert wrong.code == 2
+    assert "tokenizer" in wrong.text
+
+
+@pytest.mark.parametrize(
+    ("model", "flags", "said"),
+    [
+        ({"model_type": "bert"}, (), "bert is no causal model"),
+        ({"model_type": "mpt", "max_seq_len": 16}, (), "more than the model's context of 16"),
+        ({"model_type": "distilbert"}, (), "no language-model head"),
+    ],
+)
+def test_what_is_no_language_model_is_refused_before_step_0(untrac, config, tmp_path, model, flags, said):
+    sizes = {"mpt": {"d_model": 16, "n_layers": 1, "n_heads": 2}}.get(model["model_type"], {})
+    if model["model_type"] == "bert":
+        sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ran = untrac(
+        "pretrain",
+        "--config",
+        config(model={"config": {**model, **sizes}, "tokenizer": "byte"}),
+        "--output",
+        tmp_path / "out",
+        "--steps",
+        "1",
+        *flags,
+    )
+    assert ran.code == 2, ran.text
+    assert said in ran.text
+    assert not (tmp_path / "out" / "model").exists()
+
+
+@pytest.mark.parametrize("flags", [("--model.dtype", "bfloat16"), ("--trainer.precision", "bf16-mixed")])
+@pytest.mark.parametrize("method", ["fisher", "arnoldi"])
+def test_methods_that_need_float32_refuse_half_precision(untrac, config, tmp_path, method, flags):
+    ran = untrac("trace", "--method", method, "--config", config(), "--output", tmp_path / "out", *flags)
+    assert ran.code == 2, ran.text
+    assert f"{method} needs float32" in ran.text
