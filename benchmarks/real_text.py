@@ -13,10 +13,12 @@ import random
 import sysconfig
 from collections.abc import Iterator
 from email.parser import HeaderParser
+from importlib.util import find_spec
 from pathlib import Path
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
-SITE = Path(sysconfig.get_path("purelib"))
+SITE = Path(str(find_spec("torch").origin)).parents[1]  # type: ignore[union-attr]
+"""Where torch is: a virtual environment may borrow its packages from another."""
 SHORTEST, LONGEST = 200, 1500
 """Characters of a document; longer texts are cut into several."""
 
@@ -140,13 +142,13 @@ def write_corpora(folder: Path, characters: dict[str, int]) -> tuple[list[Path],
     folder.mkdir(parents=True, exist_ok=True)
     corpora, test_sets = [], []
     for kind, wanted in characters.items():
-        documents = documents(kind)
+        texts = documents(kind)
         if kind in HELD_OUT:
-            new, documents = documents[:TEST_EXAMPLES], documents[TEST_EXAMPLES:]
+            new, texts = texts[:TEST_EXAMPLES], texts[TEST_EXAMPLES:]
             test_sets.append(_write(folder / f"new_{kind}.jsonl", [text[:TEST_CHARACTERS] for text in new]))
         chosen: list[str] = []
-        while documents and sum(map(len, chosen)) < wanted:
-            chosen.append(documents.pop())
+        while texts and sum(map(len, chosen)) < wanted:
+            chosen.append(texts.pop())
         if sum(map(len, chosen)) < wanted:
             raise ValueError(f"{kind}: {sum(map(len, chosen))} characters are installed here, {wanted} were asked for")
         corpora.append(_write(folder / f"{kind}.jsonl", chosen))

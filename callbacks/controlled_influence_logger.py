@@ -45,7 +45,7 @@ class ControlledInfluenceLogger(InfluenceLogger):
         seed: int = 0,
         readout: Readout = "difference",
     ) -> None:
-        super().__init__(folder, method, readout)
+        super().__init__(folder, method, readout, ascends=False)
         self.seed = seed
         self.control: dict[tuple[int, int], DatasetLosses] = {}
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from lightning_untrac.data.episodes import Episode
 from lightning_untrac.errors import UnlearningError
-from lightning_untrac.functional import READOUTS, Readout, read_out
+from lightning_untrac.functional import READOUTS, Readout, read_out, uniform_guess_loss
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.results import InfluenceRow, InfluenceStore
 
@@ -41,6 +41,8 @@ class InfluenceLogger(Callback):
         baseline: losses at the trained weights, for retraining, where the fit starts from other weights; read by the
             sanity check where None.
         read_at: reads between two readings, where the fit has such a callback before this one.
+        ascends: whether the episodes unlearn, so that a loss above that of a uniform guess is a broken model. Training
+            without a corpus may end there too; then the corpus was all that taught the test set, and that is a finding.
 
     Attributes:
         rows: every row of this fit.
@@ -54,10 +56,11 @@ class InfluenceLogger(Callback):
         readout: Readout = "difference",
         baseline: DatasetLosses | None = None,
         read_at: ReadAtStrength | None = None,
+        ascends: bool = True,
     ) -> None:
         self.store = InfluenceStore(folder) if folder is not None else None
         self.method, self.readout = method, readout
-        self.baseline, self.read_at = baseline, read_at
+        self.baseline, self.read_at, self.ascends = baseline, read_at, ascends
         self._measures_baseline = baseline is None
         self.rows: list[InfluenceRow] = []
         self._episode_start = time.perf_counter()
@@ -145,6 +148,8 @@ class InfluenceLogger(Callback):
             return
         status: Any = getattr(module, "episode_status", "ok")
         final = bool(trainer.is_last_batch) or getattr(module, "episode_ended", False)
+        vocabulary = getattr(module, "vocabulary_size", None)
+        guess = None if vocabulary is None else uniform_guess_loss(vocabulary)
         rows = []
         names = data.evaluation_names
         for index, name in enumerate(names):
@@ -168,7 +173,8 @@ class InfluenceLogger(Callback):
                     num_tokens=int(after.num_tokens[index]),
                     num_examples=int(after.num_examples[index]),
                     seconds=time.perf_counter() - self._episode_start,
-                    status="nonfinite" if status == "ok" and not math.isfinite(now[0]) else status,
+                    status=self._status(status, before[0], now[0], guess),
+                    guess_loss=guess,
                     **(_parts(losses_before, after, index, self.readout) if final else {}),
                 )
             )
@@ -179,6 +185,14 @@ class InfluenceLogger(Callback):
         self._log(trainer, step, values)
         if self.store is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
             self.store.append(rows)
+
+    def _status(self, of_episode: Any, before: float, after: float, guess: float | None) -> Any:
+        """Status of a row: that of its episode, or what its own losses say."""
+        if of_episode != "ok":
+            return of_episode
+        if not math.isfinite(after):
+            return "nonfinite"
+        return "broken" if self.ascends and guess is not None and before <= guess < after else "ok"
 
     def _log(self, trainer: L.Trainer, step: int, readings: dict[str, tuple[float, float]]) -> None:
         """Send the influence and the loss of each evaluated dataset to the loggers."""

@@ -98,7 +98,7 @@ class Attribution(ABC):
             seed: of the data order.
             options: ``folder``, ``readout`` and ``baseline`` of :class:`InfluenceLogger`.
         """
-        return InfluenceLogger(method=self.method, **options)
+        return InfluenceLogger(method=self.method, ascends=self.ascends, **options)
 
 
 @dataclass

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from lightning_untrac.results.narrative import Name, Sentence
+from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.methods import method_text
+from lightning_untrac.results.sentence import Name, Sentence, listed
+from lightning_untrac.results.soundness import no_verdict
 from lightning_untrac.results.uncertainty import InfluenceIntervals
-
-_NAMED_AT_MOST = 6
 
 
 def chance_title(intervals: InfluenceIntervals) -> str:
@@ -18,6 +17,33 @@ def chance_title(intervals: InfluenceIntervals) -> str:
     return "the choice of examples" + (f" and {of_seeds}" if intervals.from_seeds else ", one seed")
 
 
+def sign_title(matrix: InfluenceMatrix) -> tuple[str, str]:
+    """What a positive and a negative influence of a method say, in words that go below a table or beside colours."""
+    if not method_text(matrix.method).signed:
+        return "worth more than its place", "worth less than its place, which the others get (not: works against)"
+    return "helps", "works against"
+
+
+def candidates(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None, test_set: str) -> list[str]:
+    """The corpora that a test set may come from most: the strongest, and those that chance does not tell from it.
+
+    Args:
+        matrix: Influences of a method.
+        intervals: Its intervals, if it has any.
+        test_set: One of its test sets.
+
+    Returns:
+        The strongest first; nothing where there is no verdict, or where the strongest is no more than chance makes.
+    """
+    strongest = matrix.strongest()[matrix.test_sets.index(test_set)]
+    row, column = matrix.corpora.index(strongest) if strongest else 0, matrix.test_sets.index(test_set)
+    if not strongest or not matrix.values[row, column] > 0:
+        return []
+    if intervals is None or not intervals.known[row, column]:
+        return [strongest]
+    return intervals.leaders(test_set) if strongest in intervals.away_from_zero(test_set) else []
+
+
 def verdict(intervals: InfluenceIntervals, test_set: str) -> Sentence:
     """Which corpora of a test set are told apart: from the strongest, and from no influence.
 
@@ -26,40 +52,46 @@ def verdict(intervals: InfluenceIntervals, test_set: str) -> Sentence:
         test_set: Which of its test sets.
 
     Returns:
-        A sentence or two; empty where fewer than two corpora have intervals.
+        A sentence or two, or the reason why there is no verdict; empty where fewer than two corpora have intervals.
     """
     matrix = intervals.matrix
+    if reason := no_verdict(matrix, test_set):
+        return reason
     column = matrix.test_sets.index(test_set)
     known = intervals.known[:, column]
     if known.sum() < 2:
         return ()
-    leaders, near_zero = intervals.leaders(test_set), intervals.near_zero(test_set)
-    away = intervals.away_from_zero(test_set)
-    first, *others = leaders
-    if first not in away or matrix.values[matrix.corpora.index(first), column] <= 0:
+    near_zero, away = intervals.near_zero(test_set), intervals.away_from_zero(test_set)
+    signed = method_text(matrix.method).signed
+    nothing = "no influence" if signed else "what its place is worth"
+    if not (found := candidates(matrix, intervals, test_set)):
         start: Sentence = (Name(test_set), ": no corpus helps it by more than chance could.")
         if against := [name for name in away if matrix.values[matrix.corpora.index(name), column] < 0]:
-            start += (" Distinguishable from no influence, against it: ", *_listed(against), ".")
+            below = "against it" if signed else "below it"
+            start += (f" Distinguishable from {nothing}, {below}: ", *listed(against), ".")
     else:
+        first, *others = found
         start = (Name(test_set), ": ", Name(first))
-        start += (" cannot be told apart from ", *_listed(others), ".") if others else (" is ahead of all others.",)
+        start += (" cannot be told apart from ", *listed(others), ".") if others else (" is ahead of all others.",)
         if near_zero:
-            start += (" Not distinguishable from no influence: ", *_listed(near_zero), ".")
+            start += (f" Not distinguishable from {nothing}: ", *listed(near_zero), ".")
     if missing := [name for name, has in zip(matrix.corpora, known, strict=True) if not has]:
-        start += (" Without an interval, and left out of this: ", *_listed(missing), ".")
+        start += (" Without an interval, and left out of this: ", *listed(missing), ".")
     return start
 
 
 def verdicts(intervals: InfluenceIntervals) -> list[Sentence]:
-    """A verdict for each test set that has one."""
+    """A verdict, or why there is none, for each test set that has one."""
     return [found for test_set in intervals.matrix.test_sets if (found := verdict(intervals, test_set))]
 
 
-def _listed(names: Sequence[str]) -> Sentence:
-    parts: list[str | Name] = []
-    shown = names[:_NAMED_AT_MOST]
-    for place, name in enumerate(shown):
-        last = place == len(shown) - 1 and len(names) == len(shown)
-        parts += [" and " if last and place else ", " if place else "", Name(name)]
-    more = len(names) - len(shown)
-    return (*parts, f" and {more} more") if more else tuple(parts)
+def findings(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None = None) -> list[Sentence]:
+    """What stands below a matrix: verdicts where chance is known, and in any case why a test set has none.
+
+    Args:
+        matrix: Influences of a method.
+        intervals: Its intervals, if it has any.
+    """
+    if intervals is not None:
+        return verdicts(intervals)
+    return [reason for test_set in matrix.test_sets if (reason := no_verdict(matrix, test_set))]

@@ -12,6 +12,8 @@ from lightning_untrac.results.matrix import InfluenceMatrix, Readout, influence_
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.schema import InfluenceRow, ResultsError, comparison_schema
 from lightning_untrac.results.self_check import without_self_sets
+from lightning_untrac.results.sentence import plain
+from lightning_untrac.results.soundness import why_no_verdict
 from lightning_untrac.results.uncertainty import influence_intervals
 
 if TYPE_CHECKING:
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
 #: Name of the row that averages over test sets.
 MEAN: Final = "mean"
 _SMALL: Final = 30
+#: With two corpora a correlation is 1 or -1 whatever they are.
+_FEWEST_FOR_CORRELATION: Final = 3
 #: Below this many corpora resamples are mostly the same points again.
 _FEWEST_FOR_INTERVAL: Final = 5
+#: An interval wider than this, of the 2 that there are, excludes next to nothing.
+_WIDEST: Final = 1.8
 
 
 def ceiling_name(reference: str) -> str:
@@ -39,7 +45,7 @@ def _mean(values: Iterable[float]) -> float:
 def _size_note(num_corpora: int) -> str:
     from lightning_untrac.functional.correlation import critical_pearson
 
-    if num_corpora < 3:
+    if num_corpora < _FEWEST_FOR_CORRELATION:
         return f"{num_corpora} corpora: a correlation says nothing with fewer than three"
     if num_corpora < _FEWEST_FOR_INTERVAL:
         return f"{num_corpora} corpora: too few for a correlation to mean much, or to have an interval"
@@ -52,9 +58,22 @@ def _interval(left: Any, right: Any, num_resamples: int, seed: int) -> Bootstrap
     """The bootstrap interval; none where resamples of so few corpora are mostly the same points again."""
     from lightning_untrac.functional.correlation import BootstrapInterval, bootstrap_interval
 
-    if len(left) < _FEWEST_FOR_INTERVAL:
+    if np.isfinite(left + right).all(axis=1).sum() < _FEWEST_FOR_INTERVAL:
         return BootstrapInterval(float("nan"), float("nan"), 0)
     return bootstrap_interval(left, right, num_resamples=num_resamples, seed=seed)
+
+
+def _told(interval: BootstrapInterval) -> tuple[float, float, str]:
+    """The ends of an interval that excludes something; otherwise none, and why."""
+    if interval.high - interval.low > _WIDEST:
+        return float("nan"), float("nan"), "no interval: resamples of so few corpora leave nearly every value possible"
+    return interval.low, interval.high, ""
+
+
+def _whole(matrix: InfluenceMatrix, test_set: str, corpora: Sequence[str]) -> bool:
+    """Whether a method names a first corpus for a test set, and that is among those compared."""
+    first = matrix.strongest()[matrix.test_sets.index(test_set)]
+    return first in corpora
 
 
 def _rows(
@@ -66,32 +85,40 @@ def _rows(
     remark: str,
     num_seeds: int,
 ) -> list[dict[str, Any]]:
-    """Rows of one method: the mean over ``pairs`` of matrices with the same corpora and test sets."""
+    """Rows of one method: the mean over ``pairs`` of matrices, each over the corpora and test sets of both."""
     from lightning_untrac.functional.correlation import pearson, spearman, top1_agreement
 
-    first = pairs[0][0]
+    corpora = [name for name in pairs[0][1].corpora if name in pairs[0][0].corpora]
     rows: list[dict[str, Any]] = []
     left_columns, right_columns = [], []
-    for column, test_set in enumerate(first.test_sets):
+    for test_set in (name for name in pairs[0][1].test_sets if name in pairs[0][0].test_sets):
         scores: dict[str, list[float]] = {"pearson": [], "spearman": [], "top1": []}
-        used = np.ones(len(first.corpora), dtype=bool)
-        for mine, theirs in pairs:
-            used &= mine.usable[:, column] & theirs.usable[:, column]
-        left = np.stack([np.where(used, m.values[:, column], np.nan) for m, _ in pairs], 1)
-        right = np.stack([np.where(used, t.values[:, column], np.nan) for _, t in pairs], 1)
+        cells = [(m.select(corpora, [test_set]), t.select(corpora, [test_set])) for m, t in pairs]
+        used = np.logical_and.reduce([m.usable[:, 0] & t.usable[:, 0] for m, t in cells])
+        whole = all(_whole(side, test_set, corpora) for pair in pairs for side in pair)
+        left = np.stack([np.where(used, m.values[:, 0], np.nan) for m, _ in cells], 1)
+        right = np.stack([np.where(used, t.values[:, 0], np.nan) for _, t in cells], 1)
         for x, y in zip(left[used].T, right[used].T, strict=True):
-            scores["pearson"].append(pearson(x, y))
-            scores["spearman"].append(spearman(x, y))
-            scores["top1"].append(top1_agreement(x, y))
+            if used.sum() >= _FEWEST_FOR_CORRELATION:
+                scores["pearson"].append(pearson(x, y))
+                scores["spearman"].append(spearman(x, y))
+            if whole:
+                scores["top1"].append(top1_agreement(x, y))
         interval = _interval(left, right, num_resamples, seed)
-        left_columns.append(left)
-        right_columns.append(right)
-        excluded = [name for name, keep in zip(first.corpora, used, strict=True) if not keep]
+        low, high, why_none = _told(interval)
+        if whole:
+            left_columns.append(left)
+            right_columns.append(right)
+        excluded = [name for name, keep in zip(corpora, used, strict=True) if not keep]
         notes = [
             remark,
-            f"left out, because collapsed, not finite or missing: {', '.join(excluded)}" if excluded else "",
+            f"left out, because collapsed, worse than guessing, not finite or missing: {', '.join(excluded)}"
+            if excluded
+            else "",
+            "" if whole else _why_partial(pairs, test_set, corpora),
             _size_note(int(used.sum())),
             f"{interval.num_dropped} of {num_resamples} resamples were constant" if interval.num_dropped else "",
+            why_none,
         ]
         rows.append(
             {
@@ -99,27 +126,52 @@ def _rows(
                 "reference": reference,
                 "test_set": test_set,
                 **{name: _mean(values) for name, values in scores.items()},
-                "ci_low": interval.low,
-                "ci_high": interval.high,
+                "ci_low": low,
+                "ci_high": high,
                 "num_corpora": int(used.sum()),
                 "num_seeds": num_seeds,
                 "note": "; ".join(note for note in notes if note),
+                "whole": whole,
             }
         )
-    joint = _interval(np.concatenate(left_columns, 1), np.concatenate(right_columns, 1), num_resamples, seed)
-    defined = sum(bool(np.isfinite(row["pearson"])) for row in rows)
-    fewest = min(row["num_corpora"] for row in rows)
-    notes = [remark, f"mean over {defined} of {len(rows)} test sets" if defined < len(rows) else "", _size_note(fewest)]
-    mean_row = {
+    mean_row = _mean_row(rows, left_columns, right_columns, num_resamples, seed, remark)
+    return [{name: row[name] for name in row if name != "whole"} for row in (*rows, mean_row)]
+
+
+def _mean_row(
+    rows: Sequence[dict[str, Any]], left: list[Any], right: list[Any], num_resamples: int, seed: int, remark: str
+) -> dict[str, Any]:
+    """The mean over the test sets whose columns are whole: a partial one is another question."""
+    sound = [row for row in rows if row["whole"]]
+    low, high, why_none = float("nan"), float("nan"), ""
+    if sound:
+        low, high, why_none = _told(_interval(np.concatenate(left, 1), np.concatenate(right, 1), num_resamples, seed))
+    defined = sum(bool(np.isfinite(row["pearson"])) for row in sound)
+    fewest = min(row["num_corpora"] for row in sound or rows)
+    over = f"mean over {defined} of {len(rows)} test sets" if defined < len(rows) else ""
+    return {
         **rows[0],
         "test_set": MEAN,
-        **{name: _mean(row[name] for row in rows) for name in ("pearson", "spearman", "top1")},
-        "ci_low": joint.low,
-        "ci_high": joint.high,
+        **{name: _mean(row[name] for row in sound) for name in ("pearson", "spearman", "top1")},
+        "ci_low": low,
+        "ci_high": high,
         "num_corpora": fewest,
-        "note": "; ".join(note for note in notes if note),
+        "note": "; ".join(note for note in (remark, over, _size_note(fewest), why_none) if note),
     }
-    return [*rows, mean_row]
+
+
+def _why_partial(
+    pairs: Sequence[tuple[InfluenceMatrix, InfluenceMatrix]], test_set: str, corpora: Sequence[str]
+) -> str:
+    """Why it is not said whether both have the same corpus first."""
+    for side in (side for pair in pairs for side in pair):
+        if reason := why_no_verdict(side, test_set):
+            return f"no top 1, and not in the mean, because {plain(reason)}"
+        first = side.strongest()[side.test_sets.index(test_set)]
+        if first not in corpora:
+            title = method_title(side.method)
+            return f"no top 1, and not in the mean, because {first}, which is first by {title}, is not compared"
+    return ""
 
 
 def _unmatched(mine: InfluenceMatrix, theirs: InfluenceMatrix, corpora: list[str], test_sets: list[str]) -> str:
@@ -182,7 +234,8 @@ def compare(
         raise ResultsError(f"The table has only {reference!r}: there is nothing to compare. Run `untrac trace` first.")
 
     chance = influence_intervals(table, reference, num_resamples=num_resamples, seed=seed)
-    blurred = [t for t in truth.test_sets if chance is not None and not chance.tells_apart(t)]
+    sound = [test_set for test_set, first in zip(truth.test_sets, truth.strongest(), strict=True) if first]
+    blurred = [test_set for test_set in sound if chance is not None and not chance.tells_apart(test_set)]
     rows: list[dict[str, Any]] = []
     for method in chosen:
         mine = without_self_sets(influence_matrix(table, method, readout=_readout_for(table, method, readout)))
@@ -193,9 +246,8 @@ def compare(
                 f"{method!r} and {reference!r} share {len(corpora)} corpora and {len(test_sets)} test sets; a "
                 "comparison needs at least two corpora and one test set. Run both on the same ones."
             )
-        a, b = mine.select(corpora, test_sets), truth.select(corpora, test_sets)
         remark = _unmatched(mine, truth, corpora, test_sets)
-        rows += _rows([(a, b)], method, reference, num_resamples, seed, remark, mine.num_seeds)
+        rows += _rows([(mine, truth)], method, reference, num_resamples, seed, remark, mine.num_seeds)
 
     if truth.num_seeds >= 2 and len(truth.corpora) >= 2:
         each = [
@@ -209,7 +261,8 @@ def compare(
         rows += _rows(pairs, ceiling_name(reference), reference, num_resamples, seed, remark, truth.num_seeds)
     for row in rows:
         if row["test_set"] in blurred:
-            row["note"] = "; ".join(filter(None, [row["note"], f"{reference} cannot tell the corpora apart here"]))
+            unclear = f"{reference} cannot tell the corpora apart on {row['test_set']}"
+            row["note"] = "; ".join(filter(None, [row["note"], unclear]))
     if not rows:
         raise ResultsError(f"{reference!r} has one corpus only; a comparison needs at least two. Trace more corpora.")
     return pa.Table.from_pylist(rows, schema=comparison_schema())
@@ -222,25 +275,3 @@ def _readout_for(table: pa.Table | Sequence[InfluenceRow], method: str, readout:
     except ResultsError:
         return "difference"
     return readout
-
-
-def comparison_notes(comparison: pa.Table) -> list[str]:
-    """What must be said with a comparison, each thing once.
-
-    Args:
-        comparison: Rows of ``COMPARISON_SCHEMA``.
-
-    Returns:
-        Sentences; a note that only some rows have says which.
-    """
-    seen: dict[str, list[str]] = {}
-    rows = comparison.to_pylist()
-    for row in rows:
-        for note in filter(None, (row["note"] or "").split("; ")):
-            seen.setdefault(note, []).append(f"{method_title(row['method'])}, {row['test_set']}")
-    return [
-        f"{note[0].upper()}{note[1:]}."
-        if len(where) == len(rows) or len(where) > 3
-        else f"{note[0].upper()}{note[1:]} ({'; '.join(where)})."
-        for note, where in seen.items()
-    ]

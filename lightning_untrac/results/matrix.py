@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,12 @@ from lightning_untrac.results.schema import (
     InfluenceRow,
     ResultsError,
 )
+from lightning_untrac.results.soundness import MISSING, never_learned, sound_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Readout = Literal["difference", "example", "relative"]
-
-#: Flag of a cell that the table holds no reading for.
-MISSING: Final = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,9 @@ class InfluenceMatrix:
         values: Mean over seeds, float64 ``[K, M]``, in ``unit``; positive = the corpus helps the model to produce the
             test set; NaN where nothing was read.
         std: Standard deviation over seeds (with ``ddof=1``) ``[K, M]``; NaN where fewer than two seeds were read.
-        flags: Worst status of the readings behind a cell, strings ``[K, M]``: ``"ok"``, ``"collapsed"``,
-            ``"nonfinite"`` or ``"missing"``.
+        flags: Worst status of the readings behind a cell, strings ``[K, M]``: a status of :class:`InfluenceRow`
+            or ``"missing"``.
+        never_learned: Cells whose loss stood above a uniform guess before the first step ``[K, M]``.
         seeds: The seeds that were read, sorted.
         unit: Unit of the values.
     """
@@ -50,6 +49,7 @@ class InfluenceMatrix:
     values: npt.NDArray[np.float64]
     std: npt.NDArray[np.float64]
     flags: npt.NDArray[np.str_]
+    never_learned: npt.NDArray[np.bool_]
     seeds: tuple[int, ...]
     unit: str
 
@@ -74,33 +74,27 @@ class InfluenceMatrix:
             values=self.values[cells],
             std=self.std[cells],
             flags=self.flags[cells],
+            never_learned=self.never_learned[cells],
         )
 
     def strongest(self) -> list[str]:
-        """The corpus with the largest influence on each test set, among usable cells if there are any.
+        """The corpus with the largest influence on each test set.
 
         Returns:
-            M names; an empty string where no cell of the column is finite.
+            M names; an empty string where the column allows no verdict (see :func:`why_no_verdict`).
         """
-        names = []
-        for column in range(len(self.test_sets)):
-            finite = np.isfinite(self.values[:, column])
-            usable = self.usable[:, column]
-            among = usable if usable.any() else finite
-            best = int(np.argmax(np.where(among, self.values[:, column], -np.inf)))
-            names.append(self.corpora[best] if among.any() else "")
-        return names
+        sound = sound_columns(self)
+        return [
+            self.corpora[int(np.argmax(self.values[:, column]))] if sound[column] else ""
+            for column in range(len(self.test_sets))
+        ]
 
     def runner_up(self, test_set: str) -> tuple[str, float] | None:
-        """The corpus that comes second for a test set, and its influence; ``None`` if there is none."""
+        """The corpus that comes second for a test set, and its influence; ``None`` where there is none, or no first."""
         column = self.test_sets.index(test_set)
         best = self.strongest()[column]
-        others = [
-            (float(self.values[row, column]), name)
-            for row, name in enumerate(self.corpora)
-            if name != best and self.usable[row, column]
-        ]
-        if not others:
+        others = [(float(self.values[row, column]), name) for row, name in enumerate(self.corpora) if name != best]
+        if not best or not others:
             return None
         value, name = max(others)
         return name, value
@@ -202,7 +196,7 @@ def influence_matrix(
 
     shape = (len(rows_order), len(columns))
     values, std = np.full(shape, np.nan), np.full(shape, np.nan)
-    flags = np.full(shape, MISSING, dtype="<U9")
+    flags, strange = np.full(shape, MISSING, dtype="<U9"), np.zeros(shape, dtype=bool)
     cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for (corpus, test_set, _), record in sorted(chosen.items(), key=lambda item: item[0]):
         cells.setdefault((corpus, test_set), []).append(record)
@@ -216,6 +210,7 @@ def influence_matrix(
                 values[i, j] = cell.mean()
                 std[i, j] = cell.std(ddof=1) if len(cell) > 1 else np.nan
             flags[i, j] = max((r["status"] for r in readings), key=STATUSES.index)
+            strange[i, j] = never_learned(readings)
             if flags[i, j] == "ok" and not np.isfinite(values[i, j]):
                 flags[i, j] = "nonfinite"
     units = dict.fromkeys(r["unit"] for r in chosen.values())
@@ -227,6 +222,7 @@ def influence_matrix(
         values=values,
         std=std,
         flags=flags,
+        never_learned=strange,
         seeds=tuple(sorted({seed for _, _, seed in chosen})),
         unit=unit,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from lightning_untrac.results.narrative import Name, Sentence
+from lightning_untrac.results.sentence import Name, Sentence
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --bg: #fdfcfb; --card: #fff; --ink: #1c1917; --muted: #6f6862; --line: #e7e2dd;

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lightning_untrac.results.chance import sign_title
 from lightning_untrac.results.figures import add_heading, file_name, new_figure, plain_text, save_figure, seeds_title
 from lightning_untrac.results.files import read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
@@ -81,10 +82,11 @@ def plot_matrix(matrix: InfluenceMatrix) -> Figure:
                     )
         _matrix_axes(axes, matrix)
         flagged = bool((~matrix.usable).any())
+        positive, negative = sign_title(matrix)
         add_heading(
             figure,
             f"{method_title(matrix.method)}: how much each corpus helps the model to produce each test set",
-            f"{unit_title(matrix.unit)}, {seeds_title(matrix.num_seeds)}  ·  red: helps, blue: works against; "
+            f"{unit_title(matrix.unit)}, {seeds_title(matrix.num_seeds)}  ·  red: {positive}, blue: {negative}; "
             "colours per column  ·  outlined: strongest" + ("  ·  hatched: not to be trusted" if flagged else ""),
         )
     return figure

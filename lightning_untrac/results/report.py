@@ -8,18 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_untrac.results.chance import chance_title, verdicts
+from lightning_untrac.results.chance import chance_title, findings, sign_title, verdicts
+from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.files import atomic_write_bytes, read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
 from lightning_untrac.results.methods import method_title, read_texts
-from lightning_untrac.results.narrative import Sentence, answers, doubts, headline_method, plain
+from lightning_untrac.results.narrative import answers, headline_method
 from lightning_untrac.results.ordering import in_configured_order
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
 from lightning_untrac.results.plots import save_plots
 from lightning_untrac.results.schema import ResultsError
 from lightning_untrac.results.sections import MEANING, comparison_section, examples_section, matrix_section
 from lightning_untrac.results.self_check import self_check, without_self_sets
+from lightning_untrac.results.sentence import Sentence, plain
 from lightning_untrac.results.style import seconds_title, unit_title
 from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 
@@ -116,14 +118,17 @@ def _influence_section(
     for matrix in sorted(matrices, key=lambda m: (m.method != headline, m.method == reference)):
         title = method_title(matrix.method)
         picture = plots / f"matrix_{file_name(matrix.method)}.png"
+        positive, negative = sign_title(matrix)
         caption = (
-            f"{unit_title(matrix.unit)}, {seeds_title(matrix.num_seeds)}; red helps, blue works against; "
+            f"{unit_title(matrix.unit)}, {seeds_title(matrix.num_seeds)}; red: {positive}; blue: {negative}; "
             "colours are per column and the strongest corpus of each is outlined"
         )
+        reasons = [] if matrix.method in intervals else findings(matrix)  # the others have a section of their own
+        said = "".join(f"<p>{sentence_html(reason)}</p>" for reason in reasons)
         drawing = picture_html(picture, f"Heat map of the influences by {title}") if picture.exists() else ""
         parts.append(
             f'<h3>{escape(title)}</h3><p class="muted small">{escape(caption)}</p>'
-            f"{matrix_section(matrix, intervals.get(matrix.method))}"
+            f"{matrix_section(matrix, intervals.get(matrix.method))}{said}"
             f"<details><summary>As a picture</summary>{drawing}</details>"
         )
     return "".join(parts)
@@ -150,10 +155,12 @@ def _lead(
     matrix: InfluenceMatrix,
     truth: InfluenceMatrix | None,
     others: list[InfluenceMatrix],
-    intervals: tuple[InfluenceIntervals | None, InfluenceIntervals | None],
+    intervals: dict[str, InfluenceIntervals],
     notes: list[tuple[str, Sentence]],
 ) -> str:
-    items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in answers(matrix, truth, others, *intervals))
+    mine, theirs = intervals.get(matrix.method), None if truth is None else intervals.get(truth.method)
+    said = answers(matrix, truth, others, mine, theirs, intervals)
+    items = "".join(f"<li>{sentence_html(sentence)}</li>" for sentence in said)
     grave = sum(level != "info" for level, _ in notes)
     care = f' <a href="#care">{grave} {"warning" if grave == 1 else "warnings"} to read with this.</a>' if grave else ""
     by = f"Read from {escape(method_title(matrix.method))}, {seeds_title(matrix.num_seeds)}.{care}"
@@ -222,7 +229,7 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
             without_self_sets(by_method[headline]),
             by_method.get(reference),
             [m for m in matrices if m.method not in (headline, reference, *failed)],
-            (intervals.get(headline), intervals.get(reference)),
+            intervals,
             notes,
         ),
         sections,

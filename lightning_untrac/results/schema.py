@@ -16,10 +16,10 @@ from lightning_untrac.errors import UntracError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Status = Literal["ok", "collapsed", "nonfinite"]
+Status = Literal["ok", "broken", "collapsed", "nonfinite"]
 
 #: What may stand in the ``status`` column, from best to worst.
-STATUSES: Final[tuple[Status, ...]] = ("ok", "collapsed", "nonfinite")
+STATUSES: Final[tuple[Status, ...]] = ("ok", "broken", "collapsed", "nonfinite")
 
 NATS_PER_TOKEN: Final = "nats/token"
 NATS_PER_TOKEN_MEAN_OF_EXAMPLES: Final = "nats/token, mean of examples"
@@ -59,11 +59,13 @@ class InfluenceRow:
         num_tokens: Target tokens under the losses.
         num_examples: Examples under the losses.
         seconds: Wall-clock time of the episode up to this reading.
-        status: ``"ok"``, ``"collapsed"`` or ``"nonfinite"``.
+        status: ``"ok"``, ``"broken"`` (ascent raised the loss above that of a uniform guess), ``"collapsed"`` (so far
+            that the episode was ended) or ``"nonfinite"``.
         part_losses_before: Of final readings, the summed losses before of each random part of the dataset's examples
             (sums of example means with the readout ``example``); ``None`` where there are none.
         part_losses_after: The same at this step.
         part_weights: Target tokens (with the readout ``example``: examples) of each part.
+        guess_loss: Loss of a uniform guess over the model's vocabulary; ``None`` for scores without losses.
 
     Raises:
         ValueError: If the status is unknown, the step is negative, or an influence that is not finite is called ok.
@@ -91,6 +93,7 @@ class InfluenceRow:
     part_losses_before: list[float] | None = None
     part_losses_after: list[float] | None = None
     part_weights: list[float] | None = None
+    guess_loss: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse rows that would look fine and are not."""
@@ -119,6 +122,7 @@ _REQUIRED: Final = frozenset(f.name for f in fields(InfluenceRow)) - {
     "loss_after",
     "example_loss_before",
     "example_loss_after",
+    "guess_loss",
     *PARTS,
 }
 

@@ -10,6 +10,7 @@ from lightning_untrac.results.comparison import MEAN
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.page import escape, table_html
+from lightning_untrac.results.soundness import FLAG_TITLES
 from lightning_untrac.results.style import MINUS, format_number, scale_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from lightning_untrac.results.uncertainty import InfluenceIntervals
 
-_TAGS = {"collapsed": "collapsed", "nonfinite": "not finite", "missing": "not read"}
 _NUM_EXAMPLES = 10
 
 MEANING = """
@@ -64,7 +64,7 @@ def matrix_section(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None
             best = " best" if corpus == strongest[j] else ""
             half = math.nan if intervals is None else float(intervals.half_widths[i, j])
             if flag != "ok":
-                tag = f'<span class="tag">{escape(_TAGS.get(flag, flag))}</span>'
+                tag = f'<span class="tag">{escape(FLAG_TITLES.get(flag, flag))}</span>'
                 cells.append(f'<td class="flag{best}">{format_number(value)}{tag}</td>')
                 continue
             share = value / scale if scale else 0.0

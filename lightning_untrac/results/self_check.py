@@ -63,7 +63,8 @@ class SelfCheck:
 def self_check(matrix: InfluenceMatrix) -> SelfCheck | None:
     """Look at the columns of a matrix that are parts of its corpora.
 
-    Cells that are flagged count as no influence at all: a part whose own corpus collapsed is not found.
+    Cells that are flagged count as no influence at all, and a part that allows no verdict is not found; nor is another
+    corpus named for it.
 
     Args:
         matrix: With test sets that are named after corpora (:func:`self_name`).
@@ -79,9 +80,9 @@ def self_check(matrix: InfluenceMatrix) -> SelfCheck | None:
         column = matrix.test_sets.index(name)
         values = np.where(matrix.usable[:, column], matrix.values[:, column], 0.0)
         own = matrix.corpora.index(name.removeprefix(SELF_PREFIX))
-        first = int(values.argmax())
-        if first != own or not values[own] > 0:
-            wrong.append((name, matrix.corpora[first]))
+        first = matrix.strongest()[column]
+        if first != matrix.corpora[own] or not values[own] > 0:
+            wrong.append((name, first or matrix.corpora[own]))
         if len(values) > 2:
             alike = np.arange(len(values)) == own
             correlations.append(float(np.corrcoef(values, alike)[0, 1]) if np.ptp(values) > 0 else 0.0)

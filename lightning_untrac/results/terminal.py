@@ -13,10 +13,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lightning_untrac.results.chance import chance_title, verdicts
+from lightning_untrac.results.chance import chance_title, findings, sign_title
 from lightning_untrac.results.matrix import InfluenceMatrix
-from lightning_untrac.results.methods import method_title
-from lightning_untrac.results.narrative import plain
+from lightning_untrac.results.methods import method_text, method_title
+from lightning_untrac.results.sentence import plain
+from lightning_untrac.results.soundness import FLAG_TITLES
 from lightning_untrac.results.style import format_number, scale_of, shorten_all, unit_title
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ _MANY_CORPORA: Final = 40
 
 _STRONGEST: Final = 5
 _VERDICTS: Final = 12
-
-_FLAGS = {"collapsed": "collapsed", "nonfinite": "not finite", "missing": "not read"}
 
 
 def result_console() -> Console:
@@ -150,7 +149,7 @@ def _column(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None, j: in
         flag, value = str(matrix.flags[i, j]), float(matrix.values[i, j])
         text = format_number(value, scale if flag == "ok" else None)
         if flag != "ok":
-            column.append(Text(f"{text}\n{_FLAGS.get(flag, flag)}", style="yellow"))
+            column.append(Text(f"{text}\n{FLAG_TITLES.get(flag, flag)}", style="yellow"))
             continue
         if intervals is not None and intervals.known[i, j]:
             text += f" \u00b1 {format_number(float(intervals.half_widths[i, j]), scale, signed=False)}"
@@ -176,6 +175,9 @@ def _strongest(matrix: InfluenceMatrix, room: int) -> list[RenderableType]:
     table.add_column("test set", width=test_width, no_wrap=True)
     rows = []
     for j, head in enumerate(heads):
+        if not matrix.strongest()[j]:
+            rows.append([head, "no verdict", *[""] * (shown - 1)])
+            continue
         usable = matrix.usable[:, j]
         order = np.argsort(-np.where(usable, matrix.values[:, j], -np.inf), kind="stable")[: min(shown, usable.sum())]
         scale = scale_of(matrix.values[usable, j])
@@ -191,12 +193,14 @@ def _strongest(matrix: InfluenceMatrix, room: int) -> list[RenderableType]:
 
 def _caption(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None, many: bool) -> str:
     caption = "Positive: the corpus helps the model to produce the test set."
+    if not method_text(matrix.method).signed:
+        caption += f" Negative: {sign_title(matrix)[1]}."
     if many:
         caption = (
             f"The strongest of {len(matrix.corpora)} corpora for each test set; influence.parquet and the report hold "
             f"all {matrix.values.size:,} influences. {caption}"
         )
-    else:
+    elif any(matrix.strongest()):
         caption = f"\u25b8 strongest of its column. {caption}"
     if flagged := int((~matrix.usable).sum()):
         caption += (
@@ -204,10 +208,10 @@ def _caption(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None, many
         )
     if intervals is not None:
         what = "95 % intervals (in the report)" if many else "\u00b1 half of a 95 % interval"
-        caption += f"\n{what} from {chance_title(intervals)}."
-        if said := [plain(sentence) for sentence in verdicts(intervals)]:
-            shown = said[:_VERDICTS] if many else said
-            caption += " By these intervals:" + "".join(f"\n- {sentence}" for sentence in shown)
-            if more := len(said) - len(shown):
-                caption += f"\n- and of {more} more test sets in the report."
+        caption += f"\n{what} from {chance_title(intervals)}. By these intervals:"
+    said = [plain(sentence) for sentence in findings(matrix, intervals)]
+    shown = said[:_VERDICTS] if many else said
+    caption += "".join(f"\n- {sentence}" for sentence in shown)
+    if more := len(said) - len(shown):
+        caption += f"\n- and of {more} more test sets in the report."
     return caption

@@ -8,7 +8,8 @@ from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from lightning_untrac.results.comparison import MEAN, comparison_notes
+from lightning_untrac.results.comparison import MEAN
+from lightning_untrac.results.comparison_notes import comparison_notes
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.style import MINUS, format_number, shorten_all
 from lightning_untrac.results.terminal import GAP, FixedWidth, new_table

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from lightning_untrac.results import COMPARISON_SCHEMA, ResultsError, compare, equal_tables, influence_matrix
+from lightning_untrac.results.comparison_notes import comparison_notes
 
 
 def by_key(table):
@@ -67,7 +68,7 @@ def test_flagged_cells_are_left_out_and_named(make_rows):
     row = by_key(compare(rows, num_resamples=50))["untrac", "bias"]
     without = [r for r in rows if r.corpus not in ("forum", "code")]
     assert row["num_corpora"] == 3
-    assert "left out, because collapsed, not finite or missing: forum, code" in row["note"]
+    assert "left out, because collapsed, worse than guessing, not finite or missing: forum, code" in row["note"]
     assert row["pearson"] == pytest.approx(by_key(compare(without, num_resamples=50))["untrac", "bias"]["pearson"])
 
 
@@ -109,5 +110,54 @@ def test_a_test_set_on_which_the_reference_knows_nothing_is_marked(make_rows):
         for r in make_rows(seeds=(0, 1, 2))
     ]
     notes = {row["test_set"]: row["note"] for row in compare(rows, num_resamples=200).to_pylist()}
-    assert "leave_out cannot tell the corpora apart here" in notes["bias"]
+    assert "leave_out cannot tell the corpora apart on bias" in notes["bias"]
     assert "cannot tell" not in notes["toxicity"]
+
+
+def test_a_column_whose_first_was_dropped_has_no_top_1_and_is_not_in_the_mean(make_rows):
+    """Dropped or broken leaders once gave a top 1 of 100 % and went into the mean."""
+    rows = [
+        dataclasses.replace(r, status="collapsed")
+        if (r.method, r.corpus, r.test_set) == ("untrac", "forum", "bias")
+        else r
+        for r in make_rows()
+    ]
+    found = by_key(compare(rows, num_resamples=50))
+    partial, whole, mean = (found["untrac", name] for name in ("bias", "toxicity", "mean"))
+    assert math.isnan(partial["top1"])
+    assert "no top 1, and not in the mean, because UnTrac made the model collapse for `forum`" in partial["note"]
+    assert math.isfinite(partial["pearson"])
+    for name in ("pearson", "spearman", "top1", "num_corpora"):
+        assert mean[name] == whole[name]
+    assert "mean over 1 of 2 test sets" in mean["note"]
+    some = [r for r in make_rows() if not (r.method == "untrac" and r.corpus == "forum")]
+    absent = by_key(compare(some, num_resamples=50))["untrac", "bias"]
+    assert math.isnan(absent["top1"])
+    assert "forum, which is first by Leave-out retraining, is not compared" in absent["note"]
+
+
+def test_two_corpora_have_no_correlation(make_rows):
+    row = by_key(compare(make_rows(corpora=("forum", "news")), num_resamples=50))["untrac", "mean"]
+    assert all(math.isnan(row[name]) for name in ("pearson", "spearman", "ci_low", "ci_high"))
+    assert "2 corpora: a correlation says nothing with fewer than three" in row["note"]
+
+
+def test_an_interval_that_excludes_nothing_is_not_given(make_rows):
+    corpora = [f"corpus {i}" for i in range(5)]
+    rng = np.random.default_rng(3)
+    noise = [dataclasses.replace(r, influence=float(rng.normal())) for r in make_rows(corpora=corpora)]
+    rows = [row for row in compare(noise).to_pylist() if row["method"] == "untrac"]
+    withheld = [row for row in rows if math.isnan(row["ci_low"])]
+    assert withheld
+    assert all("leave nearly every value possible" in row["note"] for row in withheld)
+    assert all(row["ci_high"] - row["ci_low"] <= 1.8 for row in rows if row not in withheld)
+
+
+def test_what_retraining_cannot_tell_apart_is_said_with_its_test_set(make_rows):
+    rng = np.random.default_rng(0)
+    rows = [
+        dataclasses.replace(r, influence=float(rng.normal())) if (r.method, r.test_set) == ("leave_out", "bias") else r
+        for r in make_rows(seeds=(0, 1, 2))
+    ]
+    notes = comparison_notes(compare(rows, num_resamples=50))
+    assert "Leave_out cannot tell the corpora apart on bias (bias)." in notes

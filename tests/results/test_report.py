@@ -15,7 +15,9 @@ from lightning_untrac.results import (
     write_report,
     write_table,
 )
-from lightning_untrac.results.narrative import answers, doubts, headline_method, plain
+from lightning_untrac.results.doubts import doubts
+from lightning_untrac.results.narrative import answers, headline_method
+from lightning_untrac.results.sentence import plain
 
 NASTY = '<script>alert("1")</script>'
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -123,12 +125,14 @@ def test_everything_is_in_it_and_escaped(full):
         "2.13",
         "fewer than three",
         "made the model collapse",
-        "Retraining finds the same corpus.",
+        "no verdict from UnTrac, because UnTrac made the model collapse for",
+        "Retraining finds",
         f"{29:064x}"[:16],
     ):
         assert wanted in text, wanted
     order = [
-        text.index(h) for h in ("comes most from", "What was asked", "Influence of each corpus", "Against retraining")
+        text.index(h)
+        for h in ("no verdict from UnTrac", "What was asked", "Influence of each corpus", "Against retraining")
     ]
     assert order == sorted(order)
 
@@ -168,7 +172,9 @@ def test_answers(rows, make_rows):
     negative = influence_matrix(make_rows(scale=-0.1, corpora=("forum",)), "untrac")
     assert "comes from none of the corpora" in plain(answers(negative)[0])
     lost = influence_matrix(make_rows(corpora=("forum",), flagged=[("untrac", "forum", "nonfinite")]), "untrac")
-    assert "no reading can be trusted" in plain(answers(lost)[0])
+    assert "no verdict from UnTrac, because UnTrac gave losses that are not finite for `forum`" in plain(
+        answers(lost)[0]
+    )
     assert headline_method(["leave_out"]) == "leave_out"
 
 
@@ -185,7 +191,7 @@ def test_what_can_be_told_apart_is_said_first_and_has_a_section(tmp_path, make_r
     fill(tmp_path, [dataclasses.replace(r, influence=r.influence + (r.corpus == "news") * 0.4) for r in rows])
     write_report(tmp_path)
     text = "".join(read(tmp_path / "report.html").text)
-    assert "By chance alone it could be" in text
+    assert "comes most from news or forum, which cannot be told apart" in text
     assert text.index("Influence of each corpus") < text.index("What can be told apart") < text.index("Over the steps")
     assert "95 % intervals from 3 seeds" in text
 

@@ -33,7 +33,7 @@ def test_influence_schema_has_the_fields_of_the_row():
     assert types["influence"] == types["loss_before"] == types["seconds"] == pa.float64()
     assert types["method"] == types["unit"] == types["status"] == pa.string()
     nullable = {f.name for f in INFLUENCE_SCHEMA if f.nullable}
-    losses = {"loss_before", "loss_after", "example_loss_before", "example_loss_after"}
+    losses = {"loss_before", "loss_after", "example_loss_before", "example_loss_after", "guess_loss"}
     assert nullable == losses | {"part_losses_before", "part_losses_after", "part_weights"}
     assert {types[name] for name in nullable - losses} == {pa.list_(pa.float64())}
 

@@ -62,7 +62,7 @@ def test_what_no_corpus_helps_is_not_found() -> None:
 def test_a_flagged_cell_is_no_evidence() -> None:
     check = self_check(matrix_of(np.eye(3) * 9, SELF, {("news", "self_news"): "collapsed"}))
     assert check is not None
-    assert check.wrong == (("self_news", "forum"),)
+    assert check.wrong == (("self_news", "news"),)  # not found, and no other named in its place
 
 
 def test_what_failed_is_said_with_what_to_do() -> None:

@@ -31,6 +31,8 @@ def test_matrix_marks_strongest_and_flags(make_rows):
     assert "nats per token (mean of 2 seeds)" in " ".join(text.split())
     assert "[bold]news" in text
     assert text.count("collapsed") == 2
+    assert "\u25b8" not in text
+    assert " ".join(text.split()).count("no verdict, because UnTrac made the model collapse for `wiki`.") == 2
     assert "Flagged cells are not to be trusted" in " ".join(text.split())
     sound = render(matrix_table(influence_matrix(make_rows(), "untrac")))
     line = next(line for line in sound.splitlines() if line.strip().startswith("forum"))

@@ -7,7 +7,7 @@ import torch
 from lightning_untrac.functional import NUM_PARTS, part_of
 from lightning_untrac.results import InfluenceRow, influence_intervals, verdicts
 from lightning_untrac.results.chance import verdict
-from lightning_untrac.results.narrative import plain
+from lightning_untrac.results.sentence import plain
 
 TRUTH = np.array([0.20, 0.05, 0.05, 0.0])
 
@@ -131,14 +131,16 @@ def test_a_corpus_that_lacks_a_seed_is_judged_by_those_that_all_have() -> None:
     assert intervals.leaders("test") == ["corpus 0"]
 
 
-def test_what_has_no_interval_is_not_among_all_others() -> None:
+def test_where_a_corpus_has_no_number_no_other_is_called_the_first() -> None:
     rows = [
         InfluenceRow(**{**row.as_dict(), "status": "collapsed"}) if row.corpus == "corpus 1" else row
         for row in simulated(np.random.default_rng(0))
     ]
     intervals = influence_intervals(rows, "untrac")
     assert intervals is not None
-    assert "Without an interval, and left out of this: `corpus 1`." in plain(verdict(intervals, "test"))
+    assert plain(verdict(intervals, "test")).startswith(
+        "`test`: no verdict, because UnTrac made the model collapse for"
+    )
 
 
 def test_datasets_of_their_own_have_variances_of_their_own() -> None:
