@@ -49,6 +49,7 @@ class Attribution(ABC):
             :class:`~lightning_untrac.results.methods.MethodText`.
         kind: which episodes it has.
         episode_key: what an episode runs over: a ``corpus`` or a ``test_set``.
+        steady: whether one seed's steps tell what the order of batches does, see the same place.
         ascends: whether its steps go uphill, so that a collapse has to be watched for.
         other_direction: method and kind of the one that unlearns what this one reads.
         own_rise: where episodes are read unless the user says how long they are, see ``OwnRise``; None for their end.
@@ -60,6 +61,7 @@ class Attribution(ABC):
     summary: ClassVar[str]
     steps_title: ClassVar[str] = "unlearning steps"
     signed: ClassVar[bool] = True
+    steady: ClassVar[bool] = False
     kind: ClassVar[EpisodeKind]
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
     ascends: ClassVar[bool] = True

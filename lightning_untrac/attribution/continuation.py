@@ -70,6 +70,7 @@ class Continuation(Attribution):
     )
     steps_title: ClassVar[str] = "steps of further training"
     signed: ClassVar[bool] = False
+    steady: ClassVar[bool] = True
     kind: ClassVar[EpisodeKind] = "continuation"
     ascends: ClassVar[bool] = False
 

@@ -20,5 +20,6 @@ def describe_class(cls: type) -> None:
             own.get("summary", ""),
             getattr(cls, "steps_title", ""),
             getattr(cls, "signed", True),
+            getattr(cls, "steady", False),
         )
         describe_method(method, text)

@@ -163,6 +163,41 @@ def _pooled(values: Floats, of_one: bool) -> Variance:
     return common + Variance(own * (1 - 1 / rows), freedom)
 
 
+def growth_variance(levels: Floats) -> Variance:
+    """Variance of where the rows of one run end, from how unevenly they get there.
+
+    A run is cut into stretches of equal length. Without noise rows grow at one pace, ``x_kq = b_q + g_q m_k``, with
+    ``m_k`` the mean of a row's increments (a bundle of straight lines, Mandel 1961); what is left is the noise of a
+    stretch, and the end is the sum of the stretches. That is exact where the noise of stretches is independent. Where
+    later steps forget what earlier ones did by chance, and where rows have paces of their own, it is too large.
+
+    Args:
+        levels: ``[rows, stretches]`` values at the end of each stretch; they begin at 0.
+
+    Returns:
+        The variance of a row's end, with (rows - 2) (stretches - 1) degrees of freedom. What moves all rows alike is
+        not in it.
+
+    Raises:
+        ValueError: with fewer than three rows or two stretches, which leave nothing to judge by.
+
+    Example:
+        >>> import numpy as np
+        >>> round(growth_variance(np.outer([1.0, 2.0, 4.0], [0.4, 0.7, 1.0])).value, 12)  # one pace: no noise
+        0.0
+    """
+    rows, stretches = levels.shape
+    if rows < 3 or stretches < 2:
+        raise ValueError(f"levels of {rows} rows in {stretches} stretches; expected at least 3 rows and 2 stretches")
+    increments = np.diff(levels, axis=1, prepend=0.0)
+    rest = increments - increments.mean(axis=0)
+    ends = rest.mean(axis=1)
+    if (squared := float(ends @ ends)) > 0:
+        rest = rest - np.outer(ends, ends @ rest / squared)
+    freedom = (rows - 2) * (stretches - 1)
+    return Variance(stretches * float((rest**2).sum()) / freedom, freedom)
+
+
 def holm(p_values: Floats) -> Floats:
     """p-values adjusted so that the chance of any false claim among all of them stays below the level (Holm 1979).
 

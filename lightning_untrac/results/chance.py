@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_text
 from lightning_untrac.results.sentence import Name, Sentence, listed
-from lightning_untrac.results.soundness import no_verdict
+from lightning_untrac.results.soundness import hardly_learned, no_verdict
 from lightning_untrac.results.uncertainty import InfluenceIntervals
+
+ONE_SEED: Final = "leads under the one seed that was run; what another order of batches would change is not known"
+"""What is said of a corpus that is first where the noise of the order of batches is not known."""
 
 
 def chance_title(intervals: InfluenceIntervals) -> str:
     """What the intervals hold, in words."""
-    of_seeds = f"{intervals.matrix.num_seeds} seeds"
-    if not intervals.from_examples:
-        return of_seeds
-    return "the choice of examples" + (f" and {of_seeds}" if intervals.from_seeds else ", one seed")
+    parts = ["the choice of examples"] if intervals.from_examples else []
+    if intervals.from_seeds:
+        parts.append(f"{intervals.matrix.num_seeds} seeds")
+    if intervals.from_steps:
+        parts.append("the order of batches, as one seed's steps tell it")
+    return " and ".join(parts) + (", one seed" if intervals.order_unknown else "")
 
 
 def sign_title(matrix: InfluenceMatrix) -> tuple[str, str]:
@@ -72,7 +79,8 @@ def verdict(intervals: InfluenceIntervals, test_set: str) -> Sentence:
     else:
         first, *others = found
         start = (Name(test_set), ": ", Name(first))
-        start += (" cannot be told apart from ", *listed(others), ".") if others else (" is ahead of all others.",)
+        ahead = f" {ONE_SEED}." if intervals.order_unknown else " is ahead of all others."
+        start += (" cannot be told apart from ", *listed(others), ".") if others else (ahead,)
         if near_zero:
             start += (f" Not distinguishable from {nothing}: ", *listed(near_zero), ".")
     if missing := [name for name, has in zip(matrix.corpora, known, strict=True) if not has]:
@@ -92,6 +100,6 @@ def findings(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None = Non
         matrix: Influences of a method.
         intervals: Its intervals, if it has any.
     """
-    if intervals is not None:
-        return verdicts(intervals)
-    return [reason for test_set in matrix.test_sets if (reason := no_verdict(matrix, test_set))]
+    reasons = [reason for test_set in matrix.test_sets if (reason := no_verdict(matrix, test_set))]
+    said = reasons if intervals is None else verdicts(intervals)
+    return said + [remark for test_set in matrix.test_sets if (remark := hardly_learned(matrix, test_set))]

@@ -14,6 +14,7 @@ from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
 from lightning_untrac.results.sentence import Name, Sentence, listed
+from lightning_untrac.results.soundness import hardly_learned
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,7 @@ def doubts(
     intervals = intervals or {}
     for matrix in matrices:
         found += _flagged(matrix)
+        found += [("warning", note) for name in matrix.test_sets if (note := hardly_learned(matrix, name))]
         if matrix.method not in intervals:
             found += _within_noise(without_self_sets(matrix))
         if (check := self_check(matrix)) is not None:
@@ -52,7 +54,7 @@ def doubts(
                 f"{method_title(matrix.method)}: the seeds make no difference, because every batch is a whole dataset."
             )
             found.append(("info", (what,)))
-    single = [method_title(m.method) for m in matrices if m.num_seeds == 1 and m.method in intervals]
+    single = [method_title(method) for method, its in intervals.items() if its.order_unknown]
     if single:
         found.append(
             (
@@ -63,6 +65,12 @@ def doubts(
                 ),
             )
         )
+    if told := [method_title(method) for method, its in intervals.items() if its.from_steps]:
+        what = (
+            f"{', '.join(told)}: what the order of batches does is told from the steps of one seed, which makes the "
+            "intervals two to four times as wide as two seeds would (--seeds '[0,1]')."
+        )
+        found.append(("info", (what,)))
     without = [method_title(m.method) for m in matrices if m.method not in intervals]
     if without:
         found.append(("info", (f"No intervals for {', '.join(without)}: how much chance moves them is not known.",)))

@@ -17,7 +17,7 @@ from lightning_untrac.results.schema import (
     InfluenceRow,
     ResultsError,
 )
-from lightning_untrac.results.soundness import MISSING, never_learned, sound_columns
+from lightning_untrac.results.soundness import MISSING, learned_of, sound_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +38,8 @@ class InfluenceMatrix:
         std: Standard deviation over seeds (with ``ddof=1``) ``[K, M]``; NaN where fewer than two seeds were read.
         flags: Worst status of the readings behind a cell, strings ``[K, M]``: a status of :class:`InfluenceRow`
             or ``"missing"``.
-        never_learned: Cells whose loss stood above a uniform guess before the first step ``[K, M]``.
+        learned: How far the loss before the first step lay below that of a uniform guess ``[K, M]``; NaN where that is
+            not known.
         seeds: The seeds that were read, sorted.
         unit: Unit of the values.
     """
@@ -49,7 +50,7 @@ class InfluenceMatrix:
     values: npt.NDArray[np.float64]
     std: npt.NDArray[np.float64]
     flags: npt.NDArray[np.str_]
-    never_learned: npt.NDArray[np.bool_]
+    learned: npt.NDArray[np.float64]
     seeds: tuple[int, ...]
     unit: str
 
@@ -74,7 +75,7 @@ class InfluenceMatrix:
             values=self.values[cells],
             std=self.std[cells],
             flags=self.flags[cells],
-            never_learned=self.never_learned[cells],
+            learned=self.learned[cells],
         )
 
     def strongest(self) -> list[str]:
@@ -196,7 +197,7 @@ def influence_matrix(
 
     shape = (len(rows_order), len(columns))
     values, std = np.full(shape, np.nan), np.full(shape, np.nan)
-    flags, strange = np.full(shape, MISSING, dtype="<U9"), np.zeros(shape, dtype=bool)
+    flags, learned = np.full(shape, MISSING, dtype="<U9"), np.full(shape, np.nan)
     cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for (corpus, test_set, _), record in sorted(chosen.items(), key=lambda item: item[0]):
         cells.setdefault((corpus, test_set), []).append(record)
@@ -210,7 +211,7 @@ def influence_matrix(
                 values[i, j] = cell.mean()
                 std[i, j] = cell.std(ddof=1) if len(cell) > 1 else np.nan
             flags[i, j] = max((r["status"] for r in readings), key=STATUSES.index)
-            strange[i, j] = never_learned(readings)
+            learned[i, j] = learned_of(readings)
             if flags[i, j] == "ok" and not np.isfinite(values[i, j]):
                 flags[i, j] = "nonfinite"
     units = dict.fromkeys(r["unit"] for r in chosen.values())
@@ -222,7 +223,7 @@ def influence_matrix(
         values=values,
         std=std,
         flags=flags,
-        never_learned=strange,
+        learned=learned,
         seeds=tuple(sorted({seed for _, _, seed in chosen})),
         unit=unit,
     )

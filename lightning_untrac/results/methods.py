@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 
@@ -17,12 +17,15 @@ class MethodText:
         steps: what the steps of its trajectory are; empty where it takes none.
         signed: whether the sign of a single influence says something. Where not, only differences within a column do,
             and colours are taken from the mean of the column.
+        steady: whether influences grow at one pace along the steps, so that their unevenness tells what the order of
+            batches does to a single seed. Say so only of what was tested.
     """
 
     title: str
     summary: str = ""
     steps: str = ""
     signed: bool = True
+    steady: bool = False
 
 
 _KNOWN: Final[dict[str, MethodText]] = {}
@@ -50,7 +53,7 @@ def method_text(method: str) -> MethodText:
     """
     name, bracket, rest = method.partition(" (")
     found = _KNOWN.get(name, MethodText(name))
-    return MethodText(found.title + bracket + rest, found.summary, found.steps, found.signed) if bracket else found
+    return replace(found, title=found.title + bracket + rest) if bracket else found
 
 
 def method_title(method: str) -> str:
@@ -75,4 +78,7 @@ def read_texts(entries: object) -> None:
         if method in _KNOWN or not isinstance(entry, Mapping) or not isinstance(entry.get("title"), str):
             continue
         words = {key: entry[key] for key in ("title", "summary", "steps") if isinstance(entry.get(key), str)}
-        describe_method(str(method), MethodText(**words, signed=entry.get("signed") is not False))
+        describe_method(
+            str(method),
+            MethodText(**words, signed=entry.get("signed") is not False, steady=entry.get("steady") is True),
+        )

@@ -163,7 +163,9 @@ def _answer(
         ties = listed(mine, "or", 4)
         return (Name(test_set), " comes most from ", *ties, ", which cannot be told apart. Of ", Name(corpus),
                 f": {middle}.")  # fmt: skip
-    return (Name(test_set), " comes most from ", Name(corpus), f": {middle}", *_lead(matrix, test_set, value))
+    unknown = intervals is not None and intervals.order_unknown
+    caution = (" One seed: another order of batches may say otherwise.",) if unknown else ()
+    return (Name(test_set), " comes most from ", Name(corpus), f": {middle}", *_lead(matrix, test_set, value), *caution)
 
 
 def _lead(matrix: InfluenceMatrix, test_set: str, value: float) -> Sentence:

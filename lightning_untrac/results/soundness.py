@@ -24,6 +24,9 @@ FLAG_TITLES: Final = {
 }
 """What a flagged cell says."""
 
+HARDLY: Final = 0.05
+"""Nats per token that a loss must lie below that of a uniform guess for there to be something to attribute."""
+
 _MEANINGS: Final = {
     "nonfinite": "gave losses that are not finite for ",
     "collapsed": "made the model collapse for ",
@@ -31,10 +34,19 @@ _MEANINGS: Final = {
 }
 
 
-def never_learned(readings: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the losses before stood above that of a uniform guess: what was never learned comes from nowhere."""
-    pairs = [(reading.get("loss_before"), reading.get("guess_loss")) for reading in readings]
-    return all(before is not None and guess is not None and before > guess for before, guess in pairs)
+def learned_of(readings: Sequence[Mapping[str, Any]]) -> float:
+    """How far the losses before lay below that of a uniform guess, nats per token; NaN where that is not known.
+
+    What was never learned comes from nowhere: below 0 a column has no verdict, and below :data:`HARDLY` it is said that
+    there is next to nothing to attribute.
+
+    Args:
+        readings: Rows of one corpus and test set, a seed each.
+    """
+    pairs = [(reading.get("guess_loss"), reading.get("loss_before")) for reading in readings]
+    if any(guess is None or before is None for guess, before in pairs):
+        return float("nan")
+    return max(guess - before for guess, before in pairs)  # type: ignore[operator]
 
 
 def why_no_verdict(matrix: InfluenceMatrix, test_set: str) -> Sentence:
@@ -57,7 +69,7 @@ def why_no_verdict(matrix: InfluenceMatrix, test_set: str) -> Sentence:
             return (f"{method_title(matrix.method)} {meaning}", *listed(names))
     if names := [name for name, its in zip(matrix.corpora, flags, strict=True) if its == MISSING]:
         return (f"{method_title(matrix.method)} has no reading of ", *listed(names))
-    strange = matrix.never_learned[:, column]
+    strange = matrix.learned[:, column] < 0
     if strange.all():
         return (
             "the loss stood above that of a uniform guess before the first step: the model never learned it, and there "
@@ -75,7 +87,17 @@ def no_verdict(matrix: InfluenceMatrix, test_set: str) -> Sentence:
     return (Name(test_set), ": no verdict, because ", *reason, ".") if reason else ()
 
 
+def hardly_learned(matrix: InfluenceMatrix, test_set: str) -> Sentence:
+    """A remark on a test set that the model is hardly better at than a uniform guess; empty elsewhere."""
+    learned = matrix.learned[:, matrix.test_sets.index(test_set)]
+    if not (np.isfinite(learned).all() and learned.min() >= 0 and learned.max() < HARDLY):
+        return ()
+    lowered = f" lay only {learned.max():.2f} nats per token below that of a uniform guess"
+    advice = ": training hardly lowered it, and there is next to nothing to attribute."
+    return ("before the first step the loss on ", Name(test_set), lowered + advice)
+
+
 def sound_columns(matrix: InfluenceMatrix) -> list[bool]:
     """Which test sets allow a verdict, in their order."""
-    bad = (matrix.flags != "ok") | ~np.isfinite(matrix.values) | matrix.never_learned
+    bad = (matrix.flags != "ok") | ~np.isfinite(matrix.values) | (matrix.learned < 0)
     return [not column.any() for column in bad.T]

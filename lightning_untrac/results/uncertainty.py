@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lightning_untrac.functional.uncertainty import Variances, added, resampled_covariance, seed_variances
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
-from lightning_untrac.results.schema import PARTS, RELATIVE, InfluenceRow
+from lightning_untrac.results.methods import method_text
+from lightning_untrac.results.schema import RELATIVE, InfluenceRow
+from lightning_untrac.results.spread import LEVEL, Spread
+from lightning_untrac.results.stretches import levels_of, paths_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-LEVEL: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class InfluenceIntervals:
     """How far chance moves the influences of one method.
 
-    Chance is two things: which examples the test set happens to hold, and the seeds (the order of batches). A method
-    may have either or both. Which corpora a model was trained on, and its own training, are not part of it.
+    Chance is two things: which examples the test set happens to hold, and the order of batches, which is told from
+    several seeds, or else from the steps of one (see :func:`growth_variance`). A method may have either or both. Which
+    corpora a model was trained on, and its own training, are not part of it.
 
     Args:
         matrix: The influences, mean over seeds.
@@ -34,6 +35,8 @@ class InfluenceIntervals:
         p_equal: p-values of "these two are equal" ``[M, K, K]``, adjusted over the pairs of a test set (Holm).
         from_examples: Whether chance in the examples is in them.
         from_seeds: Whether chance in the seeds is in them.
+        from_steps: Whether chance in the order of batches is in them, told from the steps of one seed.
+        order_unknown: Whether steps were taken in an order of batches whose chance is not in them.
     """
 
     matrix: InfluenceMatrix
@@ -43,6 +46,8 @@ class InfluenceIntervals:
     p_equal: npt.NDArray[np.float64]
     from_examples: bool
     from_seeds: bool
+    from_steps: bool = False
+    order_unknown: bool = False
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -110,7 +115,8 @@ def influence_intervals(
     """Intervals on the influences of one method, from its final readings.
 
     The variance of an influence is the sum of two: that over bootstrap resamples of the test set's examples (drawn in
-    64 random parts, the same for all corpora), and that of the mean over seeds (see ``seed_variance``). UnTrac-Inv
+    64 random parts, the same for all corpora), and that of the mean over seeds (see ``seed_variance``), or of one seed
+    (see ``growth_variance``). UnTrac-Inv
     reads the corpora, so that its examples are theirs, independent of each other's; what chance in the unlearned test
     set would have changed is not known.
 
@@ -135,7 +141,8 @@ def influence_intervals(
     shape = matrix.values.shape
     low, high, p_zero = (np.full(shape, np.nan) for _ in range(3))
     p_equal = np.full((shape[1], shape[0], shape[0]), np.nan)
-    sources = set[str]()
+    sources, without_order = set[str](), False
+    paths = paths_of(rows, method) if matrix.num_seeds == 1 and method_text(method).steady else {}
     for column, test_set in enumerate(matrix.test_sets):
         by_corpus: dict[str, dict[int, dict[str, Any]]] = {}
         for record in records:
@@ -149,15 +156,19 @@ def influence_intervals(
         if not shared:
             continue
         readings = [[by_corpus[matrix.corpora[row]][s] for s in sorted(shared)] for row in usable]
-        spread = _Spread(readings, matrix.unit == RELATIVE, num_resamples, seed)
+        along = levels_of([paths.get((matrix.corpora[row], test_set), {}) for row in usable])
+        spread = Spread(readings, matrix.unit == RELATIVE, num_resamples, seed, along)
         sources |= spread.sources
+        stepped = any(record["step"] > 0 for of_corpus in readings for record in of_corpus)
+        without_order |= stepped and len(shared) == 1 and "steps" not in spread.sources
         if spread.sources:
             cells, means = np.array(usable), matrix.values[usable, column]
             low[cells, column], high[cells, column], p_zero[cells, column] = spread.against_zero(means)
             p_equal[column][np.ix_(cells, cells)] = spread.against_each_other(means)
     if not sources:
         return None
-    return InfluenceIntervals(matrix, low, high, p_zero, p_equal, "examples" in sources, "seeds" in sources)
+    known = {f"from_{source}": source in sources for source in ("examples", "seeds", "steps")}
+    return InfluenceIntervals(matrix, low, high, p_zero, p_equal, **known, order_unknown=without_order)
 
 
 def _final_rows(rows: Any, method: str) -> list[dict[str, Any]]:
@@ -167,85 +178,3 @@ def _final_rows(rows: Any, method: str) -> list[dict[str, Any]]:
 
         rows = rows.filter(pc.and_(pc.equal(rows["method"], method), rows["final"]))
     return as_records(rows, parts=True)
-
-
-class _Spread:
-    """Variances of the influences on one test set, and the tests that follow from them."""
-
-    def __init__(self, readings: list[list[dict[str, Any]]], relative: bool, num_resamples: int, seed: int) -> None:
-        self._readings = readings
-        self._options: dict[str, Any] = {"relative": relative, "num_resamples": num_resamples, "seed": seed}
-        self.values = np.array([[record["influence"] for record in of_corpus] for of_corpus in readings])
-        count, num_seeds = self.values.shape
-        self._variances = Variances(np.zeros((count, count)), np.full((count, count), np.inf))
-        self.sources = set[str]()
-        if self._resample():
-            self.sources.add("examples")
-        # Seeds that change nothing, without anything else, are no knowledge of chance.
-        if num_seeds > 1 and (self.sources or np.ptp(self.values, axis=1).any()):
-            self.sources.add("seeds")
-            self._variances = added(seed_variances(self.values), self._variances)
-
-    def _resample(self) -> bool:
-        """Fill in the variances over examples: on the diagonal of each influence, beside it of each difference."""
-        if any(record.get(name) is None for of_corpus in self._readings for record in of_corpus for name in PARTS):
-            return False
-        # Seeds measure the same examples: their mean is a function of sums over seeds.
-        before, after, weights = (
-            np.array([[record[name] for record in of_corpus] for of_corpus in self._readings]).sum(axis=1)
-            for name in PARTS
-        )
-        if (weights > 0).sum(axis=1).min() < 2:
-            return False
-        if (before == before[0]).all() and (weights == weights[0]).all():  # one test set, and not a corpus each
-            covariance, parts = resampled_covariance(before, after, weights, **self._options)
-            alone = np.diag(covariance)
-            values = np.maximum(alone[:, None] + alone[None] - 2 * covariance, 0.0)
-            np.fill_diagonal(values, np.maximum(alone, 0.0))
-            self._variances = Variances(values, np.full_like(values, parts - 1))
-            return True
-        found = [
-            resampled_covariance(before[row], after[row], weights[row], **self._options)
-            for row in (slice(i, i + 1) for i in range(len(self._readings)))
-        ]
-        own = np.array([covariance.item() for covariance, _ in found])
-        freedom = np.array([parts - 1.0 for _, parts in found])
-        shape = (len(own), len(own))
-        one = Variances(np.broadcast_to(own[:, None], shape), np.broadcast_to(freedom[:, None], shape))
-        values, freedoms = added(one, Variances(one.values.T, one.freedoms.T))
-        np.fill_diagonal(values, own)
-        np.fill_diagonal(freedoms, freedom)
-        self._variances = Variances(values, freedoms)
-        return True
-
-    def against_zero(
-        self, means: npt.NDArray[np.float64]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        from scipy.stats import t
-
-        from lightning_untrac.functional.uncertainty import holm
-
-        errors, freedoms = np.sqrt(np.diag(self._variances.values)), np.diag(self._variances.freedoms)
-        half = t.ppf((1 + LEVEL) / 2, freedoms) * errors
-        return means - half, means + half, holm(_p_values(means, errors, freedoms))
-
-    def against_each_other(self, means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        from lightning_untrac.functional.uncertainty import holm
-
-        adjusted = np.ones((len(means), len(means)))
-        if len(means) > 1:
-            one, other = np.triu_indices(len(means), 1)
-            errors, freedoms = np.sqrt(self._variances.values[one, other]), self._variances.freedoms[one, other]
-            adjusted[one, other] = adjusted[other, one] = holm(_p_values(means[one] - means[other], errors, freedoms))
-        return adjusted
-
-
-def _p_values(
-    values: npt.NDArray[np.float64], errors: npt.NDArray[np.float64], freedoms: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Two-sided, of Student's t; without any spread only exactly equal things are equal."""
-    from scipy.stats import t
-
-    ratio = np.divide(np.abs(values), errors, out=np.where(values == 0, 0.0, np.inf), where=errors > 0)
-    found: npt.NDArray[np.float64] = 2 * t.sf(ratio, freedoms)
-    return found

@@ -222,8 +222,9 @@ def _module_problems(attribution: Attribution, phase: Phase) -> list[str]:
 
 
 def _notes(step: str, rows: Sequence[InfluenceRow], attribution: Attribution, phase: Phase) -> list[str]:
-    found = worse_than_guessing(step, rows, phase.module.vocabulary_size)
+    found: list[str] = []
     if attribution.ascends:
+        found += worse_than_guessing(step, rows, phase.module.vocabulary_size)
         options = phase.parsed.options
         strength = [f"{name} {getattr(options, name)}" for name in READ_AT if getattr(options, name) is not None]
         found += [] if found else went_far(step, rows)

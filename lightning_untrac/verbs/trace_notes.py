@@ -18,13 +18,17 @@ a corpus' own loss by more than about 0.2, and was gone at 3 and more."""
 def worse_than_guessing(step: str, rows: Sequence[InfluenceRow], vocabulary_size: int) -> list[str]:
     """Say where unlearning went further than to know nothing, short of the collapse that ends an episode.
 
+    A loss that stood above a uniform guess before the first step was not brought there.
+
     Args:
         step: e.g. ``trace-untrac``.
         rows: of finished episodes.
         vocabulary_size: of the model.
     """
     limit = uniform_guess_loss(vocabulary_size)
-    above = sorted({f"{r.corpus} / {r.test_set}" for r in rows if r.final and (r.loss_after or 0) > limit})
+    above = sorted(
+        {f"{r.corpus} / {r.test_set}" for r in rows if r.final and (r.loss_before or 0) <= limit < (r.loss_after or 0)}
+    )
     if not above:
         return []
     return [

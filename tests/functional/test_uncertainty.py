@@ -10,6 +10,7 @@ from lightning_untrac.functional.uncertainty import (
     Variance,
     Variances,
     added,
+    growth_variance,
     holm,
     resampled_covariance,
     seed_variance,
@@ -132,3 +133,41 @@ def test_many_sums_of_variances_at_once_are_those_of_each():
             second.values[place], second.freedoms[place]
         )
         assert (found.values[place], found.freedoms[place]) == expected
+
+
+def simulated_levels(rng: np.random.Generator, memory: float, paces: np.ndarray, noise: float = 0.01) -> np.ndarray:
+    """Four readings of a run whose rows grow at one pace, with noise of which each step keeps a share ``memory``."""
+    kept, found = np.zeros(len(paces)), []
+    for step in range(1, 21):
+        kept = memory * kept + rng.normal(0, noise, len(paces))
+        if step % 5 == 0:
+            found.append(paces * (step / 20) ** 0.7 + kept)
+    return np.stack(found, axis=1)
+
+
+@pytest.mark.parametrize(("memory", "exact"), [(1.0, True), (0.8, False), (0.3, False)])
+@pytest.mark.parametrize("rows", [3, 6])
+def test_the_noise_of_one_run_is_told_from_its_stretches_or_overrated(memory: float, exact: bool, rows: int) -> None:
+    rng = np.random.default_rng(0)
+    paces = np.linspace(0.0, 0.5, rows)
+    runs = [simulated_levels(rng, memory, paces) for _ in range(2000)]
+    truth = float(np.var([run[:, -1] for run in runs], axis=0).mean())
+    found = [growth_variance(run) for run in runs]
+    assert {variance.freedom for variance in found} == {3 * (rows - 2)}
+    ratio = float(np.mean([variance.value for variance in found])) / truth
+    if exact:
+        assert ratio == pytest.approx(1, abs=0.12)
+    else:
+        assert ratio > 1.3
+    # the difference of two rows, with Student's t
+    half = [stats.t.ppf(0.975, v.freedom) * np.sqrt(2 * v.value) for v in found]
+    held = [abs(run[-1, -1] - run[0, -1] - (paces[-1] - paces[0])) <= h for run, h in zip(runs, half, strict=True)]
+    assert np.mean(held) > 0.935
+
+
+def test_rows_of_one_pace_have_no_noise_and_few_rows_no_answer() -> None:
+    levels = np.outer([0.1, -0.2, 0.4, 0.0], [0.3, 0.5, 0.9, 1.0]) + np.array([0.0, 0.1, 0.1, 0.3])
+    assert growth_variance(levels).value == pytest.approx(0, abs=1e-15)
+    for shape in ((2, 4), (3, 1)):
+        with pytest.raises(ValueError, match="at least 3 rows and 2 stretches"):
+            growth_variance(np.ones(shape))
