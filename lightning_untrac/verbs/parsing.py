@@ -172,7 +172,7 @@ def without_steps(content: dict[str, Any]) -> dict[str, Any]:
     """
     if not isinstance(content.get("steps"), list):
         return content
-    return {key: value for key, value in content.items() if key not in ("title", "steps")}
+    return {key: value for key, value in content.items() if key not in ("title", "steps", "training_seed")}
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import yaml
 
 from lightning_untrac.cli import VERBS
 from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.memory import release
 from lightning_untrac.verbs.parsing import load_yaml
 from lightning_untrac.verbs.rehearsal import rehearse, step_arguments, verb_module
 from lightning_untrac.verbs.run_folder import RunFolder
 from lightning_untrac.verbs.surroundings import say, temporary_output
+from lightning_untrac.verbs.training_seed import KEY, training_seed, with_training_seed
 
 STEP_VERBS = [verb for verb in VERBS if verb not in ("run", "merge")]
 WITHOUT_MODEL = ("compare", "report")
@@ -29,6 +31,7 @@ Run a recipe: its steps in order, finished steps skipped. The same command again
   RECIPE             a yaml file, or the bare name of a shipped one: {recipes}
   --output FOLDER    where results go; by default the recipe's own `output`
   --seeds [0,1,2]    seeds of every step that has them
+  --training_seed N  another training: first weights, order of training, and all seeds that are not given follow N
   --overwrite        throw away results that the folder holds under other settings
   --print_recipe     print the recipe with these options applied, and stop
 
@@ -65,6 +68,7 @@ def main(argv: Sequence[str]) -> None:
         say(f"\n[{number}/{len(steps)}] {name}")
         with step_arguments(verb, config, output) as arguments_of_step:
             verb_module(verb).main(arguments_of_step)
+        release()
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------
@@ -95,7 +99,7 @@ def load_recipe(name: str) -> dict[str, Any]:
         path = shipped
     recipe = load_yaml(path)
     problems = []
-    known = {"title", "output", "steps", "wandb", *SHARED}
+    known = {"title", "output", "steps", "wandb", KEY, *SHARED}
     problems += [
         f"recipe: unknown key {key!r}; a recipe has {', '.join(sorted(known))}" for key in recipe.keys() - known
     ]
@@ -125,6 +129,8 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[tuple[st
     Raises:
         ConfigurationError: for a flag that no step could take.
     """
+    given, flags = _take(list(flags), f"--{KEY}")
+    seed = training_seed(recipe.get(KEY) if given is None else given)
     overrides = parse_flags(flags)
     steps: list[tuple[str, dict[str, Any]]] = []
     training: dict[str, Any] | None = None
@@ -149,6 +155,7 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[tuple[st
             if applies and "steps" in override:
                 config.pop("passes", None)  # the flag replaces the recipe's own way of saying how long
             config = merge(config, override) if applies else config
+        config = with_training_seed(verb, config, seed)
         if verb == "pretrain":
             training = {key: dict(config[key]) for key in SHARED if key in config}
             training["model"] = {k: v for k, v in training.get("model", {}).items() if k != "config"}
