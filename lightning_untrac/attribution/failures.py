@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
 from lightning_untrac.errors import ConfigurationError, UnlearningError, UntracError, raise_if_any
 from lightning_untrac.faults import advice, first_line, is_of_the_disk
+from lightning_untrac.memory import release
 from lightning_untrac.results import ResultsError
 
 
@@ -130,9 +129,7 @@ class Failures:
                 stacklevel=3,
             )
             # The error held the frames of the fit, and they its tensors.
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            release()
 
     def raise_if_any(self) -> None:
         """Name the episodes that failed.

@@ -16,6 +16,7 @@ from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.functional import IGNORE_INDEX, example_losses, mean_token_loss, shift_labels_left
+from lightning_untrac.memory import release, remember
 from lightning_untrac.metrics import DatasetLoss
 from lightning_untrac.modules.adapters import adapter_folder, adapter_problems, embedding_rows, tokenizer_home
 from lightning_untrac.modules.decoder_inputs import decoder_inputs
@@ -164,6 +165,7 @@ class LanguageModule(TokenWeightedTraining):
         """Load the weights, once."""
         if self.model is not None:
             return
+        release()  # what the fit before this one held
         # Lightning calls this with its device as torch's default, which transformers takes for a device map (and asks
         # for accelerate). On the CPU first weights are also the same on every machine; the strategy moves them.
         with torch.device("cpu"):
@@ -177,6 +179,7 @@ class LanguageModule(TokenWeightedTraining):
                 trust_remote_code=self.trust_remote_code,
                 attn_implementation=self.attn_implementation,
             )
+        remember(self.model)
         freeze(self.model, self.architecture.unreached)
         if self.trainable is not None:
             select_parameters(self.model, self.trainable)

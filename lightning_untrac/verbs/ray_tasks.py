@@ -16,11 +16,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.faults import advice, first_line
 from lightning_untrac.loggers import make_loggers
+from lightning_untrac.memory import peak_mb
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.results import InfluenceRow, InfluenceStore
 from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.verbs.rehearsal import step_arguments, verb_module
-from lightning_untrac.verbs.run_folder import peak_memory_mb
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -139,7 +139,7 @@ def _run(task: EpisodeTask) -> EpisodeResult:
         )
         rows = run_trainer(lambda: run.run(after_fit=finish_loggers))
         examples = InfluenceStore(run.folder).examples() if run.per_example else None
-        return EpisodeResult(rows, examples, peak_memory_mb(), run.notes)
+        return EpisodeResult(rows, examples, peak_mb(), run.notes)
 
 
 def _differences(task: EpisodeTask, phase: Phase) -> list[str]:

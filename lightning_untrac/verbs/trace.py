@@ -135,12 +135,17 @@ def main(argv: Sequence[str]) -> None:
         missing = [problem for one in each if not _has_begun(one) for problem in missing_of_training(one)]
         raise_if_any(dict.fromkeys([*(problem for one in each for problem in intent(one).problems), *missing]))
     for one in each:
-        if one.options.method in SCORINGS:
-            asked = intent(one)
-            phase = _phase(one, asked)
-            carry_out_scoring(one, asked, phase, lambda phase=phase: {"asked": _asked(phase)})
-        else:
-            carry_out(work(one))
+        _carry_out_one(one)
+
+
+def _carry_out_one(parsed: Parsed) -> None:
+    """Run one method; its weights go with this call, before the next method loads its own."""
+    if parsed.options.method in SCORINGS:
+        asked = intent(parsed)
+        phase = _phase(parsed, asked)
+        carry_out_scoring(parsed, asked, phase, lambda: {"asked": _asked(phase)})
+    else:
+        carry_out(work(parsed))
 
 
 def _has_begun(parsed: Parsed) -> bool:
