@@ -24,7 +24,7 @@ def write_checksums(folder: Path) -> None:
     for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        sums[path.name] = _sha256(path)
+        sums[path.name] = file_digest(path)
     atomic_write_bytes(folder / CHECKSUMS, json.dumps(sums, indent=1).encode())
 
 
@@ -58,12 +58,13 @@ def damaged_files(folder: Path) -> list[str]:
         path = folder / name
         if not path.is_file():
             found.append(f"{name} is missing")
-        elif _sha256(path) != expected:
+        elif file_digest(path) != expected:
             found.append(f"{name} is damaged: its SHA-256 is not the one that was saved with it")
     return found
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits; it is read once a process while its size and time stay."""
     status = path.stat()
     return _hashed(str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino)
 

@@ -18,6 +18,7 @@ from lightning_untrac.results.narrative import answers, headline_method
 from lightning_untrac.results.ordering import in_configured_order
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
 from lightning_untrac.results.plots import save_plots
+from lightning_untrac.results.run_facts import sound_facts, sound_notes
 from lightning_untrac.results.schema import ResultsError
 from lightning_untrac.results.sections import MEANING, comparison_section, examples_section, matrix_section
 from lightning_untrac.results.self_check import self_check, without_self_sets
@@ -187,11 +188,11 @@ def write_report(folder: str | os.PathLike[str], reference: str = "leave_out") -
     methods = methods_of(table)
     if not methods:
         raise ResultsError(f"{folder / 'influence.parquet'} holds no rows: there is nothing to report yet.")
-    run: dict[str, Any] = _json(folder / "run.json", dict)
+    run = sound_facts(_json(folder / "run.json", dict))
     read_texts(run.get("methods"))
     table = in_configured_order(table, run.get("data") or [])
     comparison, examples = _optional(folder / "comparison.parquet"), _optional(folder / "examples.parquet")
-    remarks: list[Any] = _json(folder / "notes.json", list)
+    remarks: list[Any] = sound_notes(_json(folder / "notes.json", list))
 
     save_plots(folder, table, reference)
     plots = folder / "plots"
@@ -248,7 +249,7 @@ def report_warnings(folder: str | os.PathLike[str], reference: str = "leave_out"
     table = read_table(folder / "influence.parquet")
     methods = methods_of(table)
     notes = _all_notes(
-        _json(folder / "notes.json", list),
+        sound_notes(_json(folder / "notes.json", list)),
         [influence_matrix(table, method) for method in methods],
         reference,
         _optional(folder / "comparison.parquet"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from lightning_untrac.results.files import (
     table_checksum,
     write_table,
 )
+from lightning_untrac.results.locking import locked
 from lightning_untrac.results.schema import EXAMPLES_KEYS, INFLUENCE_KEYS, InfluenceRow, ResultsError
 
 if TYPE_CHECKING:
@@ -85,25 +86,6 @@ def conform(table: pa.Table, schema: pa.Schema, name: object) -> pa.Table:
         raise ResultsError(f"{name} does not have the columns of this version ({error}).") from error
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time read, change and write back: leave-out runs may share a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):  # no such locks on Windows: one writer is the common case there
-        yield
-        return
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 class InfluenceStore:
     """The influences of a run: ``influence.parquet`` and ``examples.parquet`` in a folder.
 
@@ -127,7 +109,7 @@ class InfluenceStore:
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Keep other processes from changing the tables."""
-        return _locked(self.folder)
+        return locked(self.folder)
 
     def _read(self, path: Path, schema: pa.Schema) -> pa.Table:
         if not path.exists():
@@ -156,7 +138,7 @@ class InfluenceStore:
 
         new = pa.Table.from_pylist([row.as_dict() for row in rows], schema=schemas.influence_schema())
         if new.num_rows:
-            with _locked(self.folder):
+            with locked(self.folder):
                 merged = merge_tables(self.table(), new, INFLUENCE_KEYS)
                 write_table(self.path, merged, self.previous(self.path))
 
@@ -175,7 +157,7 @@ class InfluenceStore:
             else pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
         )
         if new.num_rows:
-            with _locked(self.folder):
+            with locked(self.folder):
                 merged = merge_tables(self.examples(), new, EXAMPLES_KEYS)
                 write_table(self.examples_path, merged, self.previous(self.examples_path))
 
@@ -190,7 +172,7 @@ class InfluenceStore:
         """
         import pyarrow.compute as pc
 
-        with _locked(self.folder):
+        with locked(self.folder):
             table = self.table()
             mine = pc.and_(pc.equal(table["method"], method), pc.equal(table[key], dataset))
             kept = table.filter(pc.invert(pc.and_(mine, pc.equal(table["seed"], seed))))

@@ -78,7 +78,7 @@ class ResumeCheckpoints(Checkpoint):
             return  # the last reading is still to come; resumed after it, there would be none
         self._saved_at = trainer.global_step
         trainer.save_checkpoint(self.folder / f"step={trainer.global_step}.ckpt")
-        older = [path for path in checkpoints(self.folder) if _step(path) < trainer.global_step]
+        older = [path for path in checkpoints(self.folder) if step_of(path) < trainer.global_step]
         for path in older[KEPT - 1 :]:
             trainer.strategy.remove_checkpoint(path)  # by the first rank alone
 
@@ -113,7 +113,7 @@ def use_atomic_checkpoints(trainer: L.Trainer) -> None:
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder, newest first."""
     found = folder.glob("*.ckpt") if folder.is_dir() else []
-    return sorted((path for path in found if not path.name.startswith(".")), key=_step, reverse=True)
+    return sorted((path for path in found if not path.name.startswith(".")), key=step_of, reverse=True)
 
 
 def last_checkpoint(folder: Path, trainer: L.Trainer, data: CorpusDataModule) -> str | None:
@@ -219,7 +219,7 @@ def _at_the_end(path: Path, trainer: L.Trainer) -> bool:
     return (batches["is_last_batch"] and epochs + 1 >= passes) or epochs >= passes
 
 
-def _step(path: Path) -> int:
+def step_of(path: Path) -> int:
     """The optimizer step in a checkpoint's name."""
     found = re.fullmatch(r"step=(\d+)\.ckpt", path.name)
     return int(found[1]) if found else -1

@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     existing_folder(folder.path)
     with folder.costs("compare"):
         comparison = compare(
-            in_configured_order(InfluenceStore(folder.path).table(), folder.read_json("run.json", {}).get("data", [])),
+            in_configured_order(InfluenceStore(folder.path).table(), folder.facts().get("data", [])),
             reference=options.reference,
             methods=options.methods,
             num_resamples=options.num_resamples,

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning_untrac.results import InfluenceStore, write_table
 from lightning_untrac.verbs.identity import method_of_step
+from lightning_untrac.verbs.saved_models import digest_of
 
 DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several steps' results; ``compare`` and ``report`` make them again."""
@@ -26,7 +27,8 @@ def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, An
     """
     if step == "evaluate":
         return  # its rows say which model they are of, and nothing is computed from them
-    for path in (state / f"{step}.done.json", folder / f"{step}.json"):
+    marks = [state / f"{step}{ending}" for ending in (".done.json", ".data.json", ".json")]
+    for path in (*marks, folder / f"{step}.json"):
         path.unlink(missing_ok=True)
     for name in DERIVED:
         (folder / name).unlink(missing_ok=True)
@@ -54,6 +56,10 @@ def _models(folder: Path, step: str) -> list[Path]:
 
 
 def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
+    """By what the models hold, because the folder may have been moved, and by where they are."""
+    digests = {digest_of(model) for model in models if model.is_dir()}
+    if digests & {claim.get("model_files"), claim.get("trained_model_files")}:
+        return True
     used = [claim.get(key) for key in ("model.init_args.name_or_path", "trained_model", "reference")]
     gone = {model.resolve() for model in models}
     if step == "leave-out" and "trained_model" not in claim:  # then it is the folder's own model/
@@ -68,15 +74,25 @@ def _discard_rows(folder: Path, step: str) -> None:
 
     method = method_of_step(step)
     store = InfluenceStore(folder)
-    if store.path.exists():
-        table = store.table()
-        write_table(store.path, table.filter(pc.not_equal(table["method"], method)))
-    if store.examples_path.exists():
-        examples = store.examples()
-        write_table(store.examples_path, examples.filter(pc.not_equal(examples["method"], method)))
-    losses = folder / "losses.parquet"
-    models = [str(model) for model in _models(folder, step)]
-    if models and losses.exists():
-        table = read_table(losses)
-        kept = [row["model"] not in models for row in table.to_pylist()]
-        write_table(losses, table.filter(kept))
+    with store.locked():
+        if store.path.exists():
+            table = store.table()
+            write_table(store.path, table.filter(pc.not_equal(table["method"], method)))
+        if store.examples_path.exists():
+            examples = store.examples()
+            write_table(store.examples_path, examples.filter(pc.not_equal(examples["method"], method)))
+        losses = folder / "losses.parquet"
+        models = _models(folder, step)
+        if models and losses.exists():
+            table = read_table(losses)
+            kept = [not _is_one_of(str(row["model"]), models) for row in table.to_pylist()]
+            write_table(losses, table.filter(kept))
+
+
+def _is_one_of(name: str, models: list[Path]) -> bool:
+    """Whether a table names one of the models, also where the folder was moved since."""
+    path = Path(name)
+    return any(
+        path.resolve() == model.resolve() or (not path.is_dir() and path.name == model.name and len(path.parts) > 1)
+        for model in models
+    )

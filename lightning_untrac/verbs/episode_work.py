@@ -15,6 +15,7 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.results import InfluenceRow, InfluenceStore, plot_matrix
+from lightning_untrac.verbs.finished import is_finished
 from lightning_untrac.verbs.output import log_influences, matrix_of, publish, show_influences
 from lightning_untrac.verbs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.verbs.run_folder import RunFolder
@@ -97,7 +98,7 @@ def carry_out(work: EpisodeWork) -> None:
     if shard is not None:
         own = RunFolder(shard.folder(whole.path, phase.step), whole.overwrite)
         own.mend_tables()
-        if own.is_done(phase.step, phase.identity):
+        if is_finished(phase, own):
             say(f"{work.title}, shard {shard}: finished already")
             return
     phase.check(work.plan, [*work.problems, *keep_going_problems(options.keep_going, phase.replicas)])
@@ -153,11 +154,9 @@ def _run(work: EpisodeWork, shard: Shard | None) -> list[InfluenceRow]:
 
 
 def _add_memory(work: EpisodeWork) -> None:
-    costs = work.phase.folder.read_json("run.json", {}).get("costs", [])
-    for cost in costs:
+    for cost in work.phase.folder.facts().get("costs", []):
         if cost["step"] == work.phase.step and work.peak_memory_mb > cost["peak_memory_mb"]:
-            cost["peak_memory_mb"] = round(work.peak_memory_mb, 1)
-            work.phase.folder.update_run(costs=costs)
+            work.phase.folder.add_cost({**cost, "peak_memory_mb": round(work.peak_memory_mb, 1)})
 
 
 def _show_shard(work: EpisodeWork, shard: Shard, whole: RunFolder) -> None:

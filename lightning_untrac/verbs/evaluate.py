@@ -6,19 +6,25 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Evaluation, LanguageModule
 from lightning_untrac.results import LOSSES_SCHEMA, ResultsError, losses_table, read_table, result_console, write_table
+from lightning_untrac.results.locking import locked
 from lightning_untrac.results.recovery import set_aside
 from lightning_untrac.verbs.checks import model_problems
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
 from lightning_untrac.verbs.run_folder import DamageWarning
 from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STEP = "evaluate"
 TABLE = "losses.parquet"
@@ -73,17 +79,17 @@ def main(argv: Sequence[str]) -> None:
     phase.start()
     name = str(phase.module.name_or_path)
     with phase.folder.costs(STEP):
-        losses, trainer = measure(phase, phase.build_module(), EXAMPLES if options.examples else None)
+        losses = measure(phase, phase.build_module(), EXAMPLES if options.examples else None)
         reference = None
         if options.reference is not None:
-            module = phase.parsed.build()[0]
+            module = phase.build_module()
             module.name_or_path, module.config = options.reference, None
-            reference, _ = measure(phase, module)
+            reference = measure(phase, module)
     rows = loss_rows(name, phase.data.evaluation_names, losses, reference)
-    finish_loggers(trainer)
-    if not trainer.is_global_zero:
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     save_losses(phase.folder.path / TABLE, rows)
+    phase.mark_done()
     print_losses(rows, f"table: {phase.folder.path / TABLE}")
 
 
@@ -99,8 +105,8 @@ def _reference_problems(phase: Phase) -> list[str]:
     return [f"reference: {problem}" for problem in model_problems(module)]
 
 
-def measure(phase: Phase, module: LanguageModule, examples: str | None = None) -> tuple[DatasetLosses, Any]:
-    """Losses of a module on everything, and the Trainer that measured them."""
+def measure(phase: Phase, module: LanguageModule, examples: str | None = None) -> DatasetLosses:
+    """Losses of a module on everything."""
     callbacks = []
     if examples is not None:
         from lightning_untrac.callbacks.example_losses import ExampleLosses
@@ -110,8 +116,9 @@ def measure(phase: Phase, module: LanguageModule, examples: str | None = None) -
         callbacks=callbacks, logger=phase.build_loggers(STEP), enable_checkpointing=False, enable_progress_bar=False
     )
     run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
+    finish_loggers(trainer)
     assert module.dataset_losses is not None
-    return module.dataset_losses.losses().cpu(), trainer
+    return module.dataset_losses.losses().cpu()
 
 
 def loss_rows(
@@ -141,7 +148,13 @@ def save_losses(path: Path, rows: list[dict[str, Any]]) -> None:
     """Add rows to a table of losses; a model measured again replaces its rows."""
     import pyarrow as pa
 
-    table = pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA)
+    with locked(path.parent):
+        _save_losses(path, rows, pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA))
+
+
+def _save_losses(path: Path, rows: list[dict[str, Any]], table: pa.Table) -> None:
+    import pyarrow as pa
+
     if path.is_file():
         try:
             earlier = [row for row in read_table(path).to_pylist() if row["model"] != rows[0]["model"]]

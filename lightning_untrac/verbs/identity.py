@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, EpisodeKind
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.verbs.saved_models import tokenizer_digest
 
 CHANGES_NOTHING = {
     "": ("output", "overwrite", "wandb", "config", "keep_going", "shard", "ray", "checkpoint_every", "store_on"),
@@ -89,6 +91,8 @@ def with_effective_batch(
     batch_size = identity["data"].pop("batch_size", None) or DEFAULT_BATCH_SIZES.get(kind, DEFAULT_BATCH_SIZE)
     accumulation = identity["trainer"].pop("accumulate_grad_batches", None) or 1
     identity["effective_batch_size"] = batch_size * accumulation * replicas
+    if module.tokenizer_name is not None and Path(module.tokenizer_name).is_dir():
+        identity["tokenizer_files"] = tokenizer_digest(Path(module.tokenizer_name))
     if module.dropout and drops_out(module):
         identity["batch_cut"] = cut(batch_size, accumulation, replicas)
     return identity

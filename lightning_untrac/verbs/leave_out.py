@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lightning_untrac.attribution import EpisodeRun, LeaveOut
 from lightning_untrac.data import EpisodePlan
@@ -21,6 +21,7 @@ from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_pro
 from lightning_untrac.verbs.run_folder import RunFolder
 from lightning_untrac.verbs.saved_models import files_digest, saved_model, use_saved_model
 from lightning_untrac.verbs.shards import shard_problems
+from lightning_untrac.verbs.training_took import training_took
 
 STEP = "leave-out"
 
@@ -127,12 +128,12 @@ def work(parsed: Parsed) -> EpisodeWork:
 
 def _budget(options: LeaveOutOptions, folder: RunFolder) -> tuple[int | None, float | None, list[str]]:
     """Steps or passes of a retraining, and what is wrong with them."""
-    trained: dict[str, Any] = folder.read_json("pretrain.json", {})
+    trained = training_took(folder) or {"steps": None, "passes": None}
     if options.budget == "same_steps":
-        steps = options.steps if options.steps is not None else trained.get("steps")
+        steps = options.steps if options.steps is not None else trained["steps"]
         missing = ["steps: not given, and the output folder has no pretrain.json that says what training took"]
         return steps, None, [] if steps is not None else missing
-    passes = options.passes if options.passes is not None else trained.get("passes")
+    passes = options.passes if options.passes is not None else trained["passes"]
     missing = ["passes: not given, and the output folder has no pretrain.json that says what training took"]
     return None, passes, [] if passes is not None else missing
 

@@ -26,7 +26,7 @@ from lightning_untrac.verbs.run_folder import RunFolder
 
 def order_of(folder: RunFolder) -> tuple[list[str], list[str]]:
     """Names of the corpora and test sets, in the order in which they were configured."""
-    data = folder.read_json("run.json", {}).get("data", [])
+    data = folder.facts().get("data", [])
     return [d["name"] for d in data if d["role"] == "corpus"], [d["name"] for d in data if d["role"] == "test set"]
 
 
@@ -86,7 +86,7 @@ def publish(wandb: WandbConfig | None, folder: RunFolder, verb: str) -> None:
     """Send everything that a folder holds to W&B, from a verb that fits nothing."""
     if wandb is None:
         return
-    for logger in make_loggers(wandb, folder.path, verb, verb, folder.read_json("run.json", {})):
+    for logger in make_loggers(wandb, folder.path, verb, verb, folder.facts()):
         if isinstance(logger, SafeWandbLogger):
             logger.log_results(folder.path, parquet_files(folder.path), sorted((folder.path / "plots").glob("*.png")))
             logger.finish()

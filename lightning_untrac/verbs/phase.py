@@ -16,7 +16,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_untrac import termination
 from lightning_untrac.attribution import Attribution
 from lightning_untrac.data import EpisodePlan
-from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.data.preparation import data_rows
 from lightning_untrac.errors import raise_if_any
@@ -33,7 +32,9 @@ from lightning_untrac.verbs.checks import (
     source_problems,
     space_problems,
 )
+from lightning_untrac.verbs.data_files import Record, configured, take, with_digests
 from lightning_untrac.verbs.ending import EndOnSignal, prepared, with_our_own_requeueing
+from lightning_untrac.verbs.finished import folder_problems, is_finished, note_data_content
 from lightning_untrac.verbs.identity import method_of_step, with_effective_batch
 from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.run_folder import RunFolder
@@ -87,6 +88,7 @@ class Phase:
         self.module, self.data, self._trainer_arguments = parsed.build()
         self.replicas = self._count_replicas()
         self.identity = with_effective_batch(self.config, kind, self.replicas, self.module)
+        self._data_files: Record = {}
         self._built = False
 
     def _count_replicas(self) -> int:
@@ -113,10 +115,8 @@ class Phase:
             ConfigurationError: with all problems of options, model, data, Trainer and output folder.
         """
         found = [*problems, *self.problems(plan)]
-        datasets = {**self.data.tokenized_corpora, **self.data.tokenized_test_sets}
-        if datasets:
-            self.identity["data_content"] = {name: dataset.fingerprint for name, dataset in datasets.items()}
-        found += self.folder.problems(self.step, self.identity)
+        note_data_content(self)
+        found += folder_problems(self)
         if not found:
             found += space_problems(self.folder.path, self.module, copies)
         raise_if_any(dict.fromkeys(found))
@@ -128,6 +128,7 @@ class Phase:
             plan: what the verb is going to do.
             facts: stands in for a model that an earlier step is yet to make.
         """
+        self._data_files = take(configured(self.data.corpora, self.data.test_sets))
         found = model_problems(self.module) if facts is None else []
         found += optimizer_problems(self.module, later=facts is not None) + self._trainer_problems()
         facts = facts or self.module
@@ -137,14 +138,11 @@ class Phase:
             found += data_problems(self.data, facts)
         names = [self.data.corpus_names, self.data.test_set_names]
         if not any(names):
-            names = [[c.name or c.path for c in configs] for configs in self._datasets()]
+            names = [[c.name or c.path for c in configs] for configs in (self.data.corpora, self.data.test_sets)]
         found += plan.problems(*names)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
         return found
-
-    def _datasets(self) -> tuple[list[DatasetConfig], list[DatasetConfig]]:
-        return self.data.corpora, self.data.test_sets
 
     def _trainer_problems(self) -> list[str]:
         given = self._trainer_arguments
@@ -175,12 +173,13 @@ class Phase:
     def start(self, **run_fields: Any) -> None:
         """Claim the output folder and write down what was asked and what was found in the data."""
         self.folder.claim(self.step, self.config, self.identity)
+        self.folder.write_data_record(self.step, with_digests(self._data_files))
         self.folder.add_notes("warning", self.data.notes())
         if (limit := self.config["trainer"].get("limit_val_batches")) not in (None, 1.0):
             self.folder.add_notes(
                 "warning", [f"{self.step}: limit_val_batches {limit}: losses are of a part of the data"]
             )
-        told = self.folder.read_json("run.json", {}).get("methods", {})
+        told = self.folder.facts().get("methods", {})
         self.folder.update_run(
             methods={**told, **texts_of([method_of_step(self.step)])},
             data=data_rows([*self.data.tokenized_corpora.values()], [*self.data.tokenized_test_sets.values()]),
@@ -190,7 +189,7 @@ class Phase:
     @property
     def is_done(self) -> bool:
         """Whether this very step was finished before."""
-        return self.folder.is_done(self.step, self.identity)
+        return is_finished(self, self.folder)
 
     def mark_done(self) -> None:
         """Remember that the step is finished."""
@@ -226,10 +225,10 @@ class Phase:
 
     def build_module(self) -> LanguageModule:
         """A module whose weights are not loaded yet; the checked one first, then new ones."""
-        if not self._built:
-            self._built = True
-            return self.module
-        return self.parsed.build()[0]
+        if self._built:
+            self.module = self.parsed.build()[0]  # with the one before, its weights go
+        self._built = True
+        return self.module
 
     def build_trainer(self, callbacks: Sequence[Callback] = (), logger: Any = None, **arguments: Any) -> L.Trainer:
         """A new Trainer from the user's flags.

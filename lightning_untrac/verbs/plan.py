@@ -20,14 +20,16 @@ from lightning_untrac.callbacks.read_at_strength import STRENGTH_READINGS
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.functional.costs import Sizes, Speeds, Work, memory_of, seconds_of, straight_line
+from lightning_untrac.memory import peak_mb
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.results import atomic_write_bytes
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase
 from lightning_untrac.verbs.plan_table import Estimate, show
-from lightning_untrac.verbs.run_folder import RunFolder, peak_memory_mb
+from lightning_untrac.verbs.run_folder import RunFolder
 from lightning_untrac.verbs.saved_models import use_saved_model
 from lightning_untrac.verbs.trace_strength import STRENGTH_STEPS
+from lightning_untrac.verbs.training_took import training_took
 
 STEP = "plan"
 WARM_UP, REPEATS = 1, 3
@@ -86,11 +88,11 @@ def main(argv: Sequence[str]) -> None:
     phase = Phase(parsed, STEP, kind="each_corpus")
     phase.check(asked.plan, asked.problems)
     speeds, sizes = measure(phase)
-    trained: dict[str, Any] = RunFolder(options.output).read_json("pretrain.json", {})
+    took = training_took(RunFolder(options.output))
     estimates = [
         Estimate(method, seconds_of(work, speeds), memory_of(work, sizes), work, _ends_by_strength(method, options))
         for method in _asked(options.methods)
-        if (work := work_of(method, phase, options, trained.get("steps"))) is not None
+        if (work := work_of(method, phase, options, took["steps"] if took else None)) is not None
     ]
     devices = phase.build_trainer(logger=False).world_size
     if options.save is not None:
@@ -230,7 +232,7 @@ def _mb(tensors: Iterable[torch.Tensor]) -> float:
 
 def _peak_mb(device: torch.device) -> float:
     """Of the device, or of the process on a CPU."""
-    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_memory_mb()
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_mb()
 
 
 def _batches(phase: Phase, size: int, device: torch.device) -> Iterator[Any]:

@@ -14,12 +14,13 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Pretraining
-from lightning_untrac.results.checksums import damaged_files
-from lightning_untrac.verbs.checkpoints import CHECKPOINT_COPIES, ResumeCheckpoints, last_checkpoint
+from lightning_untrac.verbs.checkpoints import CHECKPOINT_COPIES, ResumeCheckpoints, last_checkpoint, step_of
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
-from lightning_untrac.verbs.run_folder import DamageWarning
+from lightning_untrac.verbs.run_folder import DamagedFileError, DamageWarning, RunFolder
+from lightning_untrac.verbs.saved_models import damage_of
 from lightning_untrac.verbs.surroundings import say
+from lightning_untrac.verbs.training_took import TOOK, training_took
 
 STEP = "pretrain"
 
@@ -74,8 +75,8 @@ def main(argv: Sequence[str]) -> None:
     parsed = arguments(argv)
     options: PretrainOptions = parsed.options
     phase = Phase(parsed, STEP, episodic=False)
-    damaged = [damage for name in ("model", "initial_model") for damage in _damage(phase.folder.path / name)]
-    if phase.is_done and damaged:
+    damaged = _damage(phase.folder, options) if phase.is_done else []
+    if damaged:
         phase.folder.forget_done(STEP)
         warnings.warn(
             f"{'; '.join(damaged)}: training goes on from the last sound checkpoint", DamageWarning, stacklevel=2
@@ -95,7 +96,7 @@ def main(argv: Sequence[str]) -> None:
     sampler = data.sampler(data.episodes()[0], trainer.accumulate_grad_batches, 0, replicas)
     # Batches do not cross passes, so that a pass has a whole number of steps, the last of them perhaps a short one.
     passes = optimizer_steps / math.ceil(sum(sampler.sizes) / sampler.effective_batch_size)
-    phase.folder.write_json(f"{STEP}.json", {"steps": optimizer_steps, "passes": passes})
+    phase.folder.write_json(TOOK, {"steps": optimizer_steps, "passes": passes})
     if passed_by := sorted(
         set(options.keep_models_at) - {kept.step for kept in kept_models(phase.folder.path / "models")}
     ):
@@ -108,6 +109,24 @@ def main(argv: Sequence[str]) -> None:
         say("pretrain: fast_dev_run tried each part once and stored nothing")
     elif trainer.is_global_zero:
         say(f"pretrain: {optimizer_steps} steps ({passes:.1f} passes); the model is in {phase.folder.path / 'model'}")
+
+
+def _damage(folder: RunFolder, options: PretrainOptions) -> list[str]:
+    """What is wrong with the results of a finished training."""
+    found = [damage for name in ("model", "initial_model") for damage in damage_of(folder.path / name)]
+    try:
+        took = training_took(folder)
+    except DamagedFileError as error:
+        return [*found, *error.problems]
+    if took is None:
+        return [*found, f"{folder.path / TOOK} is missing"]
+    return found + _damage_of_kept(folder.path, options, took["steps"])
+
+
+def _damage_of_kept(folder: Path, options: PretrainOptions, until: int) -> list[str]:
+    """What is wrong with the models on the way, of the steps that training has passed."""
+    steps = sorted(step for step in set(options.keep_models_at) if step <= until)
+    return [damage for step in steps for damage in damage_of(folder / "models" / f"step-{step}")]
 
 
 def _fit(phase: Phase, options: PretrainOptions):  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -126,7 +145,9 @@ def _fit(phase: Phase, options: PretrainOptions):  # type: ignore[no-untyped-def
         **({} if phase.data.test_set_names else {"limit_val_batches": 0}),
     )
     # Without its first weights a run has no start for leave-out retraining; only the first step saves them.
-    last = None if _damage(folder / "initial_model") else last_checkpoint(checkpoints, trainer, phase.data)
+    last = None if damage_of(folder / "initial_model") else last_checkpoint(checkpoints, trainer, phase.data)
+    if last is not None and _damage_of_kept(folder, options, step_of(Path(last))):
+        last = None  # a model on the way is saved when training comes by
     try:
         run_trainer(
             lambda: trainer.fit(
@@ -140,10 +161,3 @@ def _fit(phase: Phase, options: PretrainOptions):  # type: ignore[no-untyped-def
             ) from error
         raise
     return trainer
-
-
-def _damage(folder: Path) -> list[str]:
-    """What is wrong with a saved model."""
-    if not folder.is_dir():
-        return [f"{folder} is missing"]
-    return [f"{folder}: {damage}" for damage in damaged_files(folder)]

@@ -13,6 +13,7 @@ import yaml
 
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.verbs.finished import folder_problems, is_finished, note_data_content
 from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.phase import Phase
 from lightning_untrac.verbs.saved_models import saved_model
@@ -83,9 +84,8 @@ def _step_problems(
     phase = Phase(parsed, asked.step, episodic=verb not in ("pretrain", "evaluate"), kind=asked.plan.kind)
     # Leave-out retrains for as long as training took, which pretrain.json says later.
     later = (*LATER, "steps", "passes") if verb == "leave-out" else LATER
-    other_run = [] if verb == "evaluate" else phase.folder.problems(asked.step, phase.identity, ignore=later)
-    if (phase.folder.state / f"{asked.step}.done.json").is_file() and not phase.folder.overwrite:
-        return other_run, phase.module  # it will be skipped; its data may be gone by now
+    if verb != "evaluate" and is_finished(phase, phase.folder, later, quiet=True):
+        return [], phase.module  # it will be skipped; its data may be gone by now
     settings = parsed.config.model.init_args
     facts = None
     if settings.get("name_or_path") is None and settings.get("config") is None:
@@ -93,4 +93,8 @@ def _step_problems(
         if trained is None and (path := saved_model(Path(output), name)) is not None:
             phase.module.name_or_path = path
         facts = trained
-    return asked.problems + other_run + phase.problems(asked.plan, facts), phase.module
+    problems = asked.problems + phase.problems(asked.plan, facts)
+    if facts is None:  # what stands in for a model may name its tokenizer otherwise
+        note_data_content(phase)
+    other_run = [] if verb == "evaluate" else folder_problems(phase, later)
+    return other_run + problems, phase.module

@@ -39,6 +39,7 @@ def main(argv: Sequence[str]) -> None:
     options: ReportOptions = arguments(argv).options
     folder = RunFolder(options.output)
     existing_folder(folder.path)
+    folder.facts(), folder.notes()  # written again from their copies, where they are damaged or gone
     with folder.costs("report"):
         path = write_report(folder.path)
         warnings = report_warnings(folder.path)

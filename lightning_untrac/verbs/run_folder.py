@@ -1,45 +1,31 @@
-"""The output folder of a run: whose results it holds, which steps are finished, and what they cost."""
+"""The output folder of a run: whose results it holds, and which steps are finished."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_untrac import __version__
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results import InfluenceStore, ResultsError, atomic_write_bytes, check_writable
+from lightning_untrac.results import InfluenceStore, ResultsError, check_writable
 from lightning_untrac.results.recovery import recover
+from lightning_untrac.verbs.data_files import Record
+from lightning_untrac.verbs.differences import different_keys, refusal
 from lightning_untrac.verbs.discard import discard
 from lightning_untrac.verbs.identity import comparable, flat, method_of_step
+from lightning_untrac.verbs.run_files import STATE, DamagedFileError, DamageWarning, RunFiles
 
-VERSIONED = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "wandb", "peft", "numpy")
-
-STATE = ".untrac"
-"""Hidden folder of what was claimed and finished; its presence says that a folder is ours."""
+__all__ = ["STATE", "DamageWarning", "DamagedFileError", "RunFolder", "existing_folder", "stages"]
 
 CLAIM_SECONDS = 600.0
 """How long the other ranks wait for the first one to claim a folder."""
 
-DATA_CONTENT = "data_content."
-"""Prefix of the keys that hold a digest of each dataset's texts."""
 
-
-class DamageWarning(UserWarning):
-    """A file was damaged and the run goes on from an earlier state."""
-
-
-class RunFolder:
+class RunFolder(RunFiles):
     """One experiment's results.
 
     A step (a verb, or a method of ``trace``) claims its place with its configuration. The same configuration again
@@ -52,7 +38,7 @@ class RunFolder:
     """
 
     def __init__(self, folder: str | Path, overwrite: bool = False) -> None:
-        self.path = Path(folder)
+        super().__init__(folder)
         self.overwrite = overwrite
 
     # -- damage ----------------------------------------------------------------------------------------------------
@@ -77,13 +63,9 @@ class RunFolder:
                     if claim.get("examples"):
                         self.forget_done(step)
             if damages:
-                self._note("warning", [str(damage) for damage in damages])
+                self._add_notes("warning", [str(damage) for damage in damages])
         for damage in damages:
             warnings.warn(str(damage), DamageWarning, stacklevel=2)
-
-    def forget_done(self, step: str) -> None:
-        """Let a step that was finished be run again."""
-        (self.state / f"{step}.done.json").unlink(missing_ok=True)
 
     # -- claims ----------------------------------------------------------------------------------------------------
 
@@ -92,13 +74,16 @@ class RunFolder:
         """The hidden folder of claims."""
         return self.path / STATE
 
-    def problems(self, step: str, identity: dict[str, Any], ignore: Sequence[str] = ()) -> list[str]:
+    def problems(
+        self, step: str, identity: dict[str, Any], ignore: Collection[str] = (), changed: Sequence[str] = ()
+    ) -> list[str]:
         """Why ``step`` can't write here.
 
         Args:
             step: e.g. ``trace-untrac``.
             identity: its resolved configuration, and whatever else its results depend on.
             ignore: keys that may differ.
+            changed: which files of the data are others than they were, a phrase each.
         """
         try:
             check_writable(self.path)
@@ -110,12 +95,12 @@ class RunFolder:
             found.append(
                 f"output: {self.path} holds other files ({', '.join(sorted(visible)[:3])}, ...); name a new folder"
             )
-        if not self.overwrite and (differences := self._differences(step, identity, ignore)):
-            more = f"; and {len(differences) - 4} more" if len(differences) > 4 else ""
-            found.append(
-                f"output: {self.path} holds results of '{step}' with other settings "
-                f"({'; '.join(differences[:4])}{more}); name another folder, or add --overwrite to throw them away"
-            )
+        if not self.overwrite:
+            try:
+                before, keys = self._differences(step, identity, ignore)
+                found += refusal(self.path, step, keys, before, flat(comparable(identity)), changed)
+            except DamagedFileError as error:
+                found += error.problems
         return found
 
     def claim_folder(self) -> None:
@@ -135,7 +120,7 @@ class RunFolder:
             return
         # The others must not read what the first rank is about to throw away.
         deadline = time.monotonic() + CLAIM_SECONDS
-        while self.read_json(f"{STATE}/{step}.claim.json", None) != flat(comparable(identity)):
+        while self._claim(step) != flat(comparable(identity)):
             if time.monotonic() > deadline:
                 raise ConfigurationError(
                     [f"output: rank 0 has not claimed {self.path} for '{step}'; all ranks need the same folder"]
@@ -143,32 +128,51 @@ class RunFolder:
             time.sleep(0.05)
 
     def _take(self, step: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
-        if self.overwrite and self._differences(step, identity):
-            discard(self.path, self.state, step, self._claims())
-            store = InfluenceStore(self.path)
-            for path in (store.path, store.examples_path):  # they hold what was just thrown away
-                store.previous(path).unlink(missing_ok=True)
-        self.claim_folder()
-        self.write_yaml(f"{step}.yaml", config)
-        self.write_json(f"{STATE}/{step}.claim.json", flat(comparable(identity)))
+        with self.locked():
+            if self.overwrite and self._is_other(step, identity):
+                discard(self.path, self.state, step, self._claims())
+                store = InfluenceStore(self.path)
+                for path in (store.path, store.examples_path):  # they hold what was just thrown away
+                    store.previous(path).unlink(missing_ok=True)
+            self.claim_folder()
+            self.write_yaml(f"{step}.yaml", config)
+            self.write_json(_claim_name(step), flat(comparable(identity)))
+
+    def _claim(self, step: str) -> dict[str, Any] | None:
+        """What a step was claimed with; None where it was not, or where that can't be read."""
+        try:
+            return self.read_json(_claim_name(step), {}) or None
+        except DamagedFileError:
+            return None
 
     def _claims(self) -> dict[str, dict[str, Any]]:
-        suffix = ".claim.json"
-        return {
-            path.name.removesuffix(suffix): self.read_json(path.relative_to(self.path), {})
-            for path in self.state.glob(f"*{suffix}")
-        }
+        steps = [path.name.removesuffix(CLAIM) for path in self.state.glob(f"*{CLAIM}")]
+        return {step: self._claim(step) or self.done(step) or {} for step in steps}
 
-    def _differences(self, step: str, identity: dict[str, Any], ignore: Sequence[str] = ()) -> list[str]:
-        before = self.read_json(f"{STATE}/{step}.claim.json", None)
+    def _is_other(self, step: str, identity: dict[str, Any]) -> bool:
+        try:
+            return bool(self._differences(step, identity)[1])
+        except DamagedFileError:
+            return True
+
+    def _differences(
+        self, step: str, identity: dict[str, Any], ignore: Collection[str] = ()
+    ) -> tuple[dict[str, Any], list[str]]:
+        """What a step's results were made with, and the keys in which ``identity`` differs from it.
+
+        Raises:
+            DamagedFileError: if nobody can say what they were made with.
+        """
+        before = self._claim(step) or self.done(step)
+        if before is None and (self.path / _claim_name(step)).is_file() and self._has_rows(step):
+            raise DamagedFileError(
+                self.path / _claim_name(step),
+                "it says with which settings results were made, and can't be read",
+                f"name another folder, or add --overwrite to throw the results of '{step}' away and compute them anew",
+            )
         if before is None or not self._has_rows(step):
-            return []
-        now = flat(comparable(identity))
-        # More seeds are more episodes beside the finished ones, not another experiment.
-        keys = sorted(k for k in before.keys() | now.keys() if k not in ignore and not k.startswith("seeds."))
-        if not any(k.startswith(DATA_CONTENT) for k in now):  # the data have not been read yet
-            keys = [k for k in keys if not k.startswith(DATA_CONTENT)]
-        return [f"{k}: {before.get(k)!r} there, {now.get(k)!r} now" for k in keys if before.get(k) != now.get(k)]
+            return {}, []
+        return before, different_keys(before, flat(comparable(identity)), ignore, more_seeds=True)
 
     def _has_rows(self, step: str) -> bool:
         """Whether a claim has come to anything: one without a reading is nobody's."""
@@ -181,101 +185,73 @@ class RunFolder:
 
     # -- finished steps --------------------------------------------------------------------------------------------
 
-    def is_done(self, step: str, identity: dict[str, Any]) -> bool:
-        """Whether ``step`` was finished with this very configuration."""
-        done = self.read_json(f"{STATE}/{step}.done.json", None)
-        # A finished step is not read again: its data may have changed, or gone, since.
-        return done is not None and _without_data(done) == _without_data(flat(comparable(identity)))
+    def done(self, step: str) -> dict[str, Any] | None:
+        """What a step was finished with; None where it was not, or where that can't be read: then it is run again."""
+        try:
+            return self.read_json(_done_name(step), {}) or None
+        except DamagedFileError:
+            return None
+
+    def is_done(self, step: str, identity: dict[str, Any], ignore: Collection[str] = ()) -> bool:
+        """Whether ``step`` was finished with these settings; data are compared where ``identity`` has read them.
+
+        Args:
+            step: e.g. ``trace-untrac``.
+            identity: see :meth:`problems`.
+            ignore: keys that may differ.
+        """
+        done = self.done(step)
+        return done is not None and not different_keys(done, flat(comparable(identity)), ignore)
 
     def mark_done(self, step: str, identity: dict[str, Any]) -> None:
         """Remember that ``step`` is finished."""
-        self.write_json(f"{STATE}/{step}.done.json", flat(comparable(identity)))
+        self.write_json(_done_name(step), flat(comparable(identity)))
 
-    # -- what the report reads -------------------------------------------------------------------------------------
+    def forget_done(self, step: str) -> None:
+        """Let a step that was finished be run again."""
+        (self.path / _done_name(step)).unlink(missing_ok=True)
 
-    @contextmanager
-    def costs(self, step: str) -> Iterator[None]:
-        """Write the time and the peak memory of the block to ``run.json``: of its last part, if it was interrupted."""
-        start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start
-        peak = peak_memory_mb()
-        costs = {cost["step"]: cost for cost in self.read_json("run.json", {}).get("costs", [])}
-        costs[step] = {"step": step, "seconds": round(seconds, 2), "peak_memory_mb": round(peak, 1)}
-        self.update_run(costs=list(costs.values()))
+    # -- data ------------------------------------------------------------------------------------------------------
 
-    def update_run(self, **fields: Any) -> None:
-        """Set fields of ``run.json``; the command and the versions are added by themselves."""
-        run = self.read_json("run.json", {})
-        run |= {"versions": versions(), "command": run.get("command") or command_line(), **fields}
-        self.write_json("run.json", run)
-
-    @rank_zero_only
-    def add_notes(self, level: str, texts: list[str]) -> None:
-        """Add sentences to ``notes.json``, each once."""
-        self._note(level, texts)
-
-    def _note(self, level: str, texts: list[str]) -> None:
-        notes = self.read_json("notes.json", [])
-        notes += [note for text in texts if (note := {"level": level, "text": text}) not in notes]
-        atomic_write_bytes(self.path / "notes.json", json.dumps(notes, indent=1).encode())
-
-    def read_json(self, name: str | Path, otherwise: Any) -> Any:
-        """Content of a json file of the folder, or ``otherwise`` where there is none.
-
-        Raises:
-            ConfigurationError: if it is damaged.
-        """
-        path = self.path / name
+    def data_record(self, step: str) -> Record:
+        """What the files of a step's data held when it ran; nothing where that is not known."""
         try:
-            return json.loads(path.read_text()) if path.is_file() else otherwise
-        except ValueError as error:
-            message = f"output: {path} is damaged ({error}); delete it and run the same command again"
-            raise ConfigurationError([message]) from error
+            record: Record = self.read_json(_data_name(step), {})
+        except DamagedFileError:
+            return {}
+        return record
 
-    @rank_zero_only
-    def write_json(self, name: str | Path, content: Any) -> None:
-        """Write a json file of the folder, whole or not at all."""
-        atomic_write_bytes(self.path / name, json.dumps(content, indent=1).encode())
-
-    @rank_zero_only
-    def write_yaml(self, name: str, content: dict[str, Any]) -> None:
-        """Write a configuration with the versions that it ran with in its first line."""
-        head = f"# lightning-untrac {__version__}; " + ", ".join(f"{k} {v}" for k, v in versions().items()) + "\n"
-        atomic_write_bytes(self.path / name, (head + yaml.safe_dump(content, sort_keys=False)).encode())
+    def write_data_record(self, step: str, record: Record) -> None:
+        """Remember what the files of a step's data hold."""
+        self.write_json(_data_name(step), record)
 
 
-def peak_memory_mb() -> float:
-    """Peak resident memory of this process in MiB; nan where the system does not say (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return float("nan")
-    # ru_maxrss is in KiB on Linux and in bytes on macOS.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+CLAIM, DONE, DATA = ".claim.json", ".done.json", ".data.json"
 
 
-def _without_data(flat: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flat.items() if not key.startswith(DATA_CONTENT)}
+def _claim_name(step: str) -> str:
+    return f"{STATE}/{step}{CLAIM}"
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    found = {package: _version(package) for package in VERSIONED}
-    known = {package: number for package, number in found.items() if number is not None}
-    return {"lightning-untrac": __version__, "python": sys.version.split()[0], **known}
+def _done_name(step: str) -> str:
+    return f"{STATE}/{step}{DONE}"
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def _data_name(step: str) -> str:
+    return f"{STATE}/{step}{DATA}"
 
 
-def command_line() -> str:
-    """The command as it could be typed again."""
-    return shlex.join(["untrac", *sys.argv[1:]])
+def stages(folder: str | Path) -> dict[str, bool]:
+    """The steps with a model and data that have begun in an output folder, and whether each is finished.
+
+    A step is not finished where it was interrupted or stopped early, or where some of its episodes failed.
+
+    Args:
+        folder: an output folder.
+    """
+    state = Path(folder) / STATE
+    begun = sorted(path.name.removesuffix(CLAIM) for path in state.glob(f"*{CLAIM}"))
+    return {step: (state / f"{step}{DONE}").is_file() for step in begun}
 
 
 def existing_folder(folder: Path) -> None:

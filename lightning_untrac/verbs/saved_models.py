@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results.checksums import CHECKSUMS, damaged_files, read_checksums
+from lightning_untrac.results.checksums import CHECKSUMS, damaged_files, file_digest, read_checksums
 
 
 def saved_model(folder: Path, name: str) -> str | None:
@@ -34,6 +34,13 @@ def use_saved_model(config: Any, output: str, name: str) -> Path | None:
     return path if path is not None and path.is_dir() else None
 
 
+def damage_of(folder: Path) -> list[str]:
+    """What is wrong with a model that a finished step has saved; nothing where it is whole."""
+    if not folder.is_dir():
+        return [f"{folder} is missing"]
+    return [f"{folder}: {damage}" for damage in damaged_files(folder)]
+
+
 def files_digest(folder: Path) -> str:
     """Digest of a saved model's weights, so that a step notices when the model under it has changed.
 
@@ -45,6 +52,11 @@ def files_digest(folder: Path) -> str:
     """
     if damaged := damaged_files(folder):
         raise ConfigurationError([_damaged_model(folder, damage) for damage in damaged])
+    return digest_of(folder)
+
+
+def digest_of(folder: Path) -> str:
+    """The same of any model, as its checksums say, whether or not its files are still what was saved."""
     patterns = ("*.safetensors", "*.bin", "config.json", "adapter_config.json")
     paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
     digest = hashlib.sha256()
@@ -58,6 +70,15 @@ def files_digest(folder: Path) -> str:
                 digest.update(file.read(part))
                 file.seek(max(0, size - part))
                 digest.update(file.read(part))
+    return digest.hexdigest()[:16]
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """Digest of the files of a tokenizer; weights that lie beside it do not count."""
+    weights = (".safetensors", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix not in weights):
+        digest.update(f"{path.name}|{file_digest(path)}".encode())
     return digest.hexdigest()[:16]
 
 

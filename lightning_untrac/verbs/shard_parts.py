@@ -12,6 +12,7 @@ import yaml
 
 from lightning_untrac.results import InfluenceRow, InfluenceStore, ResultsError
 from lightning_untrac.results.examples import ExamplesPiece, file_pieces, merge_examples
+from lightning_untrac.verbs.differences import different_keys
 from lightning_untrac.verbs.run_folder import STATE, RunFolder
 from lightning_untrac.verbs.saved_models import files_digest
 from lightning_untrac.verbs.shards import CARD, SHARDS, Key, Shard
@@ -70,7 +71,8 @@ class Part:
     @property
     def is_marked_done(self) -> bool:
         """Whether it was finished with these very settings."""
-        return self.folder.read_json(f"{STATE}/{self.card['step']}.done.json", None) == self.claim
+        done = self.folder.done(self.card["step"])
+        return done is not None and not different_keys(done, self.claim)
 
     def rows(self) -> list[InfluenceRow]:
         """The readings of its episodes."""
@@ -84,7 +86,7 @@ class Part:
 
     def command(self, shard: Shard) -> str:
         """The command that runs ``shard``, from the one that ran this."""
-        command = str(self.folder.read_json("run.json", {}).get("command", f"untrac {self.card['step']}"))
+        command = str(self.folder.facts().get("command", f"untrac {self.card['step']}"))
         flag = f"--shard {shard}"
         return re.sub(r"--shard[ =]\S+", flag, command) if "--shard" in command else f"{command} {flag}"
 
@@ -142,8 +144,7 @@ class Parts:
         first = self.shards[0]
         found = []
         for part in self.shards[1:]:
-            keys = sorted(key for key in first.claim.keys() | part.claim.keys())
-            other = [key for key in keys if first.claim.get(key) != part.claim.get(key)]
+            other = different_keys(first.claim, part.claim)
             named = [f"{key}: {first.claim.get(key)!r} and {part.claim.get(key)!r}" for key in other[:NAMED_AT_MOST]]
             named += [f"and {len(other) - NAMED_AT_MOST} more"] if len(other) > NAMED_AT_MOST else []
             if not named and part.all_episodes != first.all_episodes:
@@ -174,7 +175,10 @@ class Parts:
         found = []
         for key, name in (("model_files", claim.get("model.init_args.name_or_path")), ("trained_model_files", trained)):
             if key in claim and name and Path(name).is_dir() and files_digest(Path(name)) != claim[key]:
-                found.append(f"{self.step}: {name} is another model than when the shards were run; run them again")
+                found.append(
+                    f"{self.step}: {name} is another model than when the shards were run; run them again, with "
+                    "--overwrite"
+                )
         return found
 
 
@@ -216,23 +220,21 @@ def join(parts: Parts, whole: RunFolder) -> None:
     first = parts.shards[0]
     config = yaml.safe_load((first.folder.path / f"{parts.step}.yaml").read_text(encoding="utf-8"))
     whole.claim(parts.step, {**config, "shard": None, "output": str(whole.path)}, first.claim)
+    whole.write_data_record(parts.step, first.folder.data_record(parts.step))
     store = InfluenceStore(whole.path)
     if first.has_examples:
         merge_examples(store, [piece for part in parts.shards for piece in _examples(part)])
     store.append(row for part in parts.shards for row in part.rows())
-    runs = [part.folder.read_json("run.json", {}) for part in parts.shards]
-    costs = {cost["step"]: cost for cost in whole.read_json("run.json", {}).get("costs", [])}
+    runs = [part.folder.facts() for part in parts.shards]
     own = [cost for run in runs for cost in run.get("costs", []) if cost["step"] == parts.step]
     if own:
-        costs[parts.step] = {
-            "step": parts.step,
-            "seconds": round(sum(cost["seconds"] for cost in own), 2),
-            "peak_memory_mb": max(cost["peak_memory_mb"] for cost in own),
-        }
-    kept = {key: runs[0][key] for key in ("data", "asked", "versions") if key in runs[0]}
-    whole.update_run(costs=list(costs.values()), **kept)
+        seconds, memory = round(sum(cost["seconds"] for cost in own), 2), max(cost["peak_memory_mb"] for cost in own)
+        whole.add_cost({"step": parts.step, "seconds": seconds, "peak_memory_mb": memory})
+    kept: dict[str, Any] = {key: runs[0][key] for key in ("data", "asked", "versions") if key in runs[0]}
+    kept["methods"] = {**whole.facts().get("methods", {}), **runs[0].get("methods", {})}
+    whole.update_run(**kept)
     for part in parts.shards:
-        for note in part.folder.read_json("notes.json", []):
+        for note in part.folder.notes():
             whole.add_notes(note["level"], [note["text"]])
     whole.add_notes("warning", _other_versions(parts, [run.get("versions", {}) for run in runs]))
     whole.mark_done(parts.step, first.claim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,8 @@ from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
-from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
+from lightning_untrac.verbs.run_folder import DamageWarning
+from lightning_untrac.verbs.saved_models import damage_of, files_digest, use_saved_model
 from lightning_untrac.verbs.surroundings import say
 
 
@@ -85,7 +87,11 @@ def main(argv: Sequence[str]) -> None:
         phase.identity["model_files"] = files_digest(start)
     result = phase.folder.path / f"unlearned-{options.forget}"
     checkpoints, every = phase.folder.path / "checkpoints" / step, options.checkpoint_every
-    if phase.is_done:
+    if (done := phase.is_done) and (damaged := damage_of(result)):
+        phase.folder.forget_done(step)
+        warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
+        done = False
+    if done:
         say(f"unlearn: finished already; the model is in {result}")
         return
     objective: Any = phase.module.unlearning_objective

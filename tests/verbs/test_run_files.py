@@ -1,0 +1,55 @@
+"""The small files of an output folder: several may write them at once, and nobody stumbles over what others left."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lightning_untrac.results.locking import locked
+from lightning_untrac.verbs.run_files import DamagedFileError, RunFiles
+
+
+def test_several_writers_lose_nothing(tmp_path):
+    def write(number):
+        files = RunFiles(tmp_path)
+        files.add_notes("info", [f"note {number}"])
+        files.add_cost({"step": f"step {number}", "seconds": 1.0, "peak_memory_mb": 2.0})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(24)))
+    files = RunFiles(tmp_path)
+    assert {note["text"] for note in files.notes()} == {f"note {number}" for number in range(24)}
+    assert {cost["step"] for cost in files.facts()["costs"]} == {f"step {number}" for number in range(24)}
+
+
+def test_a_lock_inside_itself(tmp_path):
+    with locked(tmp_path), locked(tmp_path / "." / ".." / tmp_path.name):
+        RunFiles(tmp_path).add_notes("info", ["inside"])
+    assert RunFiles(tmp_path).notes() == [{"level": "info", "text": "inside"}]
+
+
+def test_fields_of_another_type_are_passed_over(tmp_path):
+    content = {
+        "title": 5,
+        "data": [7, {"name": "a", "role": "corpus"}],
+        "costs": "none",
+        "versions": [],
+        "asked": "who?",
+    }
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    (tmp_path / "notes.json").write_text('[3, {"level": "info", "text": "kept"}]')
+    files = RunFiles(tmp_path)
+    assert files.facts() == {"data": [{"name": "a", "role": "corpus"}], "asked": "who?"}
+    assert files.notes() == [{"level": "info", "text": "kept"}]
+    files.add_cost({"step": "trace", "seconds": 1.0, "peak_memory_mb": 2.0})
+    assert [cost["step"] for cost in files.facts()["costs"]] == ["trace"]
+
+
+def test_a_file_without_a_copy_says_what_to_do(tmp_path):
+    (tmp_path / "card.json").write_text("[1]")
+    with pytest.raises(DamagedFileError, match="it holds a list where a dict was expected"):
+        RunFiles(tmp_path).read_json("card.json", {})
+    assert RunFiles(tmp_path).read_json("card.json", None) == [1]
+    assert RunFiles(tmp_path).read_json("missing.json", {"a": 1}) == {"a": 1}
