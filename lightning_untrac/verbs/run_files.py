@@ -98,7 +98,7 @@ class RunFiles:
         if not kept_twice:
             return otherwise
         content = _read(copy, otherwise)
-        if (content or not path.is_file()) and self._restore(path, content):
+        if (content or cause != "is empty") and self._restore(path, content):
             warnings.warn(f"{path} {cause}; it was written again from the copy in {STATE}", DamageWarning, stacklevel=2)
         return content
 
