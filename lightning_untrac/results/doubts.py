@@ -68,7 +68,7 @@ def doubts(
     if told := [method_title(method) for method, its in intervals.items() if its.from_steps]:
         what = (
             f"{', '.join(told)}: what the order of batches does is told from the steps of one seed, which makes the "
-            "intervals two to four times as wide as two seeds would (--seeds '[0,1]')."
+            "intervals three to five times as wide as two seeds would (--seeds '[0,1]')."
         )
         found.append(("info", (what,)))
     without = [method_title(m.method) for m in matrices if m.method not in intervals]
