@@ -206,8 +206,8 @@ def test_an_episode_is_the_same_whatever_is_traced_with_it(make):
     assert list(alone.sampler(mine)) == list(together.sampler(same))
 
 
-@pytest.mark.parametrize(("kind", "batch_size"), [("each_corpus", 1), ("each_test_set", 256), ("mixture", 8)])
-def test_batch_sizes_by_default_are_the_papers(make, kind, batch_size):
+@pytest.mark.parametrize(("kind", "batch_size"), [("each_corpus", 64), ("each_test_set", 256), ("mixture", 8)])
+def test_batch_sizes_by_default(make, kind, batch_size):
     data = make(plan=EpisodePlan(kind))
     assert data.sampler(data.episodes()[0]).batch_size == batch_size
 
