@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from transformers import AutoConfig
 
+from lightning_untrac import LanguageModule
 from lightning_untrac.modules.decoder_inputs import decoder_inputs
 from lightning_untrac.modules.probing import probe
 
@@ -125,34 +127,51 @@ def test_a_model_of_any_size_is_tried_on_a_small_one_and_draws_no_random_numbers
     assert large.to_dict() == as_it_was
 
 
-def test_what_no_text_reaches_is_found() -> None:
-    vision = {
-        "hidden_size": 16,
-        "intermediate_size": 24,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "image_size": 28,
-        "patch_size": 14,
+VISION = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
+
+
+def test_what_no_text_reaches_is_frozen_and_the_rest_has_gradients() -> None:
+    """Plain DDP waits for a gradient of every trainable parameter: each must get one, and only those."""
+    text = {key: value for key, value in GEMMA.items() if key != "vocab_size"}
+    model = {"model_type": "gemma3", "text_config": {**text, "vocab_size": 384}, "vision_config": VISION}
+    module = LanguageModule(config={**model, "mm_tokens_per_image": 4}, tokenizer="byte", dropout=False)
+    assert module.architecture.unreached == ("model.vision_tower", "model.multi_modal_projector")
+    assert module.strategy_problems(DDPStrategy()) == []
+    module.configure_model()
+    assert module.model is not None
+    ids = torch.arange(10, 20)[None]
+    module.mean_loss({"input_ids": ids, "labels": ids, "attention_mask": torch.ones_like(ids)}).backward()
+    for name, parameter in module.model.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+        assert parameter.requires_grad == ("vision_tower" not in name and "multi_modal_projector" not in name)
+
+
+def test_parts_that_a_text_may_miss_need_the_strategy_that_allows_it() -> None:
+    switch = {
+        "model_type": "switch_transformers",
+        "d_model": 16,
+        "d_ff": 24,
+        "d_kv": 8,
+        "num_layers": 2,
+        "num_decoder_layers": 2,
+        "num_sparse_encoder_layers": 1,
+        "num_sparse_decoder_layers": 1,
+        "num_heads": 2,
+        "num_experts": 8,
     }
-    found = probe(config("gemma3", text_config=GEMMA, vision_config=vision, mm_tokens_per_image=4))
-    assert found.problems == ()
-    assert found.unreached == ("model.vision_tower", "model.multi_modal_projector")
-    assert found.reached_by_chance is None
-    switch = config(
-        "switch_transformers",
-        vocab_size=384,
-        d_model=16,
-        d_ff=24,
-        d_kv=8,
-        num_layers=2,
-        num_decoder_layers=2,
-        num_sparse_encoder_layers=1,
-        num_sparse_decoder_layers=1,
-        num_heads=2,
-        num_experts=8,
-        decoder_start_token_id=0,
-    )
-    assert ".experts." in str(probe(switch).reached_by_chance)
+    module = LanguageModule(config=switch, tokenizer="byte")
+    (found,) = module.strategy_problems(DDPStrategy())
+    assert "experts" in found
+    assert "ddp_find_unused_parameters_true" in found
+    assert module.strategy_problems(DDPStrategy(find_unused_parameters=True)) == []
+    assert module.strategy_problems(SingleDeviceStrategy("cpu")) == []
 
 
 @pytest.mark.parametrize("model_type", ["m2m_100", "blenderbot", "bart", "mbart", "led", "pegasus", "marian", "t5"])
