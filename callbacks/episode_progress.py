@@ -6,10 +6,10 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import ProgressBar
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from typing_extensions import override
 
+from lightning_untrac.console import console
 from lightning_untrac.data.checks import data_parallel_rank
 from lightning_untrac.data.episodes import CONTROL, WITHOUT_ONE
 
@@ -29,7 +29,7 @@ class EpisodeProgress(ProgressBar):
         self._enabled = True
         self._progress: Progress | None = None
         self._task: Any = None
-        self._console = Console(stderr=True)
+        self._console = console(stderr=True)
 
     @override
     def disable(self) -> None:

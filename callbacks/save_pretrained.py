@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import shutil
+import socket
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from lightning_untrac.data.tokenizers import load_tokenizer, tokenizer_fingerpri
 from lightning_untrac.errors import UntracError
 from lightning_untrac.results.checksums import write_checksums
 from lightning_untrac.sharding import whole_weights
+
+PUT_IN_PLACE_TRIES = 10
 
 
 class SavePretrained(Callback):
@@ -52,18 +58,27 @@ def save_pretrained(trainer: L.Trainer, module: Any, folder: Path) -> None:
     """
     weights = whole_weights(module.model)  # a collective under sharded strategies
     if trainer.is_global_zero:
-        beside = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(beside, ignore_errors=True)
+        _remove_leftovers(folder)
+        # A name of its own: two commands that save into one folder must not write into each other's files.
+        mark = f"{socket.gethostname()}-{os.getpid()}"
+        beside = folder.with_name(f".{folder.name}.{mark}.partial")
         module.model.save_pretrained(beside, state_dict=weights)
         module.tokenizer.save_pretrained(beside)
         _check_tokenizer(module.tokenizer, beside, folder)
         write_checksums(beside)
-        replaced = folder.with_name(f".{folder.name}.replaced")
+        replaced = folder.with_name(f".{folder.name}.{mark}.replaced")
+        for _ in range(PUT_IN_PLACE_TRIES):
+            with contextlib.suppress(FileNotFoundError):  # there is none yet, or another command has just moved it
+                folder.rename(replaced)
+            try:
+                beside.rename(folder)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another command was between the two renames
+                    raise
+                shutil.rmtree(replaced, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
-        if folder.exists():
-            folder.rename(replaced)
-        beside.rename(folder)
-        shutil.rmtree(replaced, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
     trainer.strategy.barrier("save_pretrained")
 
 
@@ -90,3 +105,24 @@ def _check_tokenizer(tokenizer: Any, saved: Path, folder: Path) -> None:
         problems = [f"the tokenizer can't be read back ({error}); name it as model.tokenizer from now on"]
     for problem in problems:
         warnings.warn(f"{folder}: {problem}", SavedTokenizerWarning, stacklevel=3)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Of commands on this machine that were killed while they saved."""
+    here = f".{folder.name}.{socket.gethostname()}-"
+    for path in folder.parent.glob(".*"):
+        owner = path.stem.removeprefix(here)
+        if path.name.startswith(here) and path.suffix in (".partial", ".replaced") and owner.isdigit():
+            if int(owner) != os.getpid() and _is_alive(int(owner)):
+                continue
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to somebody else
+        pass
+    return True

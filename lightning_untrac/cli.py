@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from lightning_untrac import __version__, termination
+from lightning_untrac.console import settle_streams
 from lightning_untrac.errors import UntracError
 from lightning_untrac.faults import advice, first_line
+from lightning_untrac.redaction import hidden
 
 VERBS = {
     "run": "run a recipe: its steps in order, finished steps skipped",
@@ -58,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 for something that the user can mend, 130 for Ctrl-C, 143 for SIGTERM.
     """
+    settle_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
@@ -80,7 +83,7 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}").main(arguments)
         termination.check()
     except UntracError as error:
-        print(f"untrac {verb}: {error}", file=sys.stderr)
+        _complain(f"untrac {verb}: {error}")
         return EXIT_MISUSE
     except KeyboardInterrupt:
         print(
@@ -94,13 +97,18 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         if termination.received():  # workers and other ranks are ending too: their errors are of no interest
             return _terminated(verb)
         if type(error).__name__ == "MisconfigurationException":  # Lightning's, for flags that don't go together
-            print(f"untrac {verb}: {error}", file=sys.stderr)
+            _complain(f"untrac {verb}: {error}")
         elif (what_to_do := advice(error)) is not None:
-            print(f"untrac {verb}: {first_line(error)}\n{what_to_do}", file=sys.stderr)
+            _complain(f"untrac {verb}: {first_line(error)}\n{what_to_do}")
         else:
             raise
         return EXIT_MISUSE
     return 0
+
+
+def _complain(text: str) -> None:
+    """Say what is wrong, without the secrets that a value which is quoted there may hold."""
+    print(hidden(text), file=sys.stderr)
 
 
 def _terminated(verb: str) -> int:

@@ -38,8 +38,32 @@ def advice(error: BaseException) -> str | None:
             "Another rank has ended, and this one ends with it: what that one printed says why. What was finished is "
             "kept, and the same command goes on"
         )
+    if (about_a_path := _of_a_path(error)) is not None:
+        return about_a_path
     if is_of_the_disk(error):
         return f"The output folder cannot be written to. {KEPT}"
+    return None
+
+
+def _of_a_path(error: BaseException) -> str | None:
+    """What to do about a path that cannot be, or that is not there any more."""
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "A path holds a NUL character, which none can; give another"
+    if isinstance(error, RuntimeError) and "determine home directory" in str(error):
+        return "There is no such user on this machine; write the path in full"
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.ENAMETOOLONG:
+        return "A path is longer than the file system allows; give a shorter one"
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY):
+        return f"Something else lies where the output folder needs a file or a folder; move it away. {KEPT}"
+    name = error.filename
+    held = os.path.dirname(os.fsdecode(name)) if isinstance(name, (str, bytes, os.PathLike)) else ""
+    if error.errno == errno.ENOENT and held and not os.path.isdir(held):
+        return (
+            "The folder that held it is gone: it was deleted or moved while the command ran. What was in it is lost; "
+            "the same command begins anew, or goes on where a copy of the folder is put back"
+        )
     return None
 
 

@@ -6,8 +6,9 @@ import contextlib
 import functools
 import os
 import socket
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,6 +16,8 @@ from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from typing_extensions import override
+
+from lightning_untrac.redaction import hidden, redacted, redacted_arguments
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 REACH_TIMEOUT_SECONDS = 3.0
@@ -53,8 +56,8 @@ def _guarded(method: Method) -> Method:
             if isinstance(error, ConnectionError):
                 _let_go()
             warnings.warn(
-                f"W&B failed ({type(error).__name__}: {error}); the run goes on without it, and its results are in "
-                "the output folder",
+                f"W&B failed ({type(error).__name__}: {hidden(str(error))}); the run goes on without it, and its "
+                "results are in the output folder",
                 WandbNotice,
                 stacklevel=2,
             )
@@ -93,7 +96,8 @@ class SafeWandbLogger(WandbLogger):
 
     @_guarded
     def _run(self) -> Any:
-        return super().experiment
+        with _hidden_arguments():  # W&B writes the command line down
+            return super().experiment
 
     @override
     @_guarded
@@ -234,7 +238,7 @@ def make_loggers(
         folder: the output folder.
         verb: job type in W&B.
         run_name: name of this phase's run, e.g. ``untrac seed 0``.
-        config: resolved configuration, sent to W&B.
+        config: resolved configuration, sent to W&B without its secrets.
     """
     loggers: list[Logger] = [CSVLogger(folder / "logs", name=run_name.replace(" ", "-"))]
     if wandb is not None:
@@ -242,7 +246,7 @@ def make_loggers(
             loggers.append(_wandb_logger(wandb, folder, verb, run_name, config))
         except Exception as error:  # before the first step already: a broken installation, a wrong setting
             warnings.warn(
-                f"W&B could not start ({type(error).__name__}: {error}); the run goes on without it",
+                f"W&B could not start ({type(error).__name__}: {hidden(str(error))}); the run goes on without it",
                 WandbNotice,
                 stacklevel=2,
             )
@@ -259,11 +263,22 @@ def _wandb_logger(
         job_type=verb,
         name=run_name,
         save_dir=folder,
-        config=config,
+        config=redacted(config),
         mode=wandb_mode(wandb.mode),  # not `offline=True`, with which Lightning would set it for the whole process
         reinit="finish_previous",
         settings=_settings(),
     )
+
+
+@contextlib.contextmanager
+def _hidden_arguments() -> Iterator[None]:
+    """Let a library that looks at the command line see it without secrets."""
+    real = sys.argv
+    sys.argv = [real[0], *redacted_arguments(real[1:])] if real else real
+    try:
+        yield
+    finally:
+        sys.argv = real
 
 
 def _settings() -> Any:

@@ -20,6 +20,7 @@ from lightning_untrac.data.messages import conversation_text, tools_text
 from lightning_untrac.data.rows import missing_column_problems
 from lightning_untrac.data.transforms import TRANSFORMS
 from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.hub import hub_problem
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -129,6 +130,10 @@ def _read_builtin(config: DatasetConfig) -> Dataset:
 def _read_hub(config: DatasetConfig) -> Dataset:
     import datasets
 
+    if problem := hub_problem("dataset", config.path, config.revision):
+        raise ConfigurationError(
+            [f"{config.path!r} is neither a file or folder here nor loadable from the hub ({problem})"]
+        )
     try:
         rows = datasets.load_dataset(config.path, config.subset, split=config.split, revision=config.revision)
     except Exception as error:  # the hub's errors have no common class

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lightning_untrac.data.saved_tokenizers import as_its_files_say
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.faults import first_line
+from lightning_untrac.hub import hub_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,6 +36,10 @@ def load_tokenizer(
         return ByT5Tokenizer()
     if problem := missing_folder(name_or_path):
         raise ConfigurationError([f"tokenizer: {problem}"])
+    if problem := hub_problem("model", name_or_path, revision):
+        raise ConfigurationError(
+            [f"tokenizer: can't load {name_or_path!r} ({problem}); give a hub name, a folder with its files, or 'byte'"]
+        )
     tokenizer, cause = None, ""
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, revision=revision, trust_remote_code=trust_remote_code)

@@ -11,6 +11,7 @@ import torch
 
 from lightning_untrac.data.tokenizers import missing_folder
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.hub import hub_problem
 from lightning_untrac.modules.adapters import adapter_base, add_adapters, load_adapters
 from lightning_untrac.modules.refusals import refused
 from lightning_untrac.modules.small_models import model_class
@@ -91,6 +92,10 @@ def pretrained_config(name_or_path: str, *, revision: str | None, trust_remote_c
     source = adapter_base(name_or_path) or name_or_path
     if problem := missing_folder(source):
         raise ConfigurationError([f"model: {problem}; give a folder made by save_pretrained, or a hub name"])
+    if problem := hub_problem("model", source, revision):
+        raise ConfigurationError(
+            [f"model: can't load {source!r} ({problem}); give a hub name or a folder made by save_pretrained"]
+        )
     with refused(
         lambda cause: f"model: can't load {source!r} ({cause}); give a hub name or a folder made by save_pretrained"
     ):

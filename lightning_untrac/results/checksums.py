@@ -56,7 +56,9 @@ def damaged_files(folder: Path) -> list[str]:
     found = []
     for name, expected in sums.items():
         path = folder / name
-        if not path.is_file():
+        if Path(name).name != name or name in ("", ".", ".."):  # comes from a file, and leads out of the folder
+            found.append(f"{CHECKSUMS} names {name!r}, which is no file of this folder")
+        elif not path.is_file():
             found.append(f"{name} is missing")
         elif file_digest(path) != expected:
             found.append(f"{name} is damaged: its SHA-256 is not the one that was saved with it")

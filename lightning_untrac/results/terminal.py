@@ -13,6 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lightning_untrac.console import console
 from lightning_untrac.results.chance import chance_title, findings, sign_title
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_text, method_title
@@ -47,10 +48,10 @@ def result_console() -> Console:
 
     Without a terminal at its output, rich would take the width of the one at its input, if any.
     """
-    console = Console()
-    if console.is_terminal or console.is_jupyter or os.environ.get("COLUMNS", "").isdigit():
-        return console
-    return Console(width=LOG_WIDTH)
+    terminal = console()
+    if terminal.is_terminal or terminal.is_jupyter or os.environ.get("COLUMNS", "").isdigit():
+        return terminal
+    return console(width=LOG_WIDTH)
 
 
 def new_table() -> Table:

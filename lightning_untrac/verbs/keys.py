@@ -16,6 +16,15 @@ from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.modules import LanguageModule
 
+EXAMPLES = {
+    "model": "model: {name_or_path: gpt2}",
+    "data": "data: {batch_size: 8}",
+    "trainer": "trainer: {accelerator: cpu}",
+    "wandb": "wandb: {project: mine}",
+    "ray": "ray: {address: auto}",
+}
+"""Of each group of options."""
+
 LISTED_AT_MOST = 24
 """Longer lists (the Trainer's) are left to ``--help``."""
 
@@ -64,6 +73,19 @@ class KnownKeys:
             found += self._unknown("trainer", content.get("trainer"), parameters(Trainer))
             found += self._model(content.get("model"))
             found += self._data(content.get("data"))
+        return found
+
+    def shape_problems(self, content: dict[str, Any]) -> list[str]:
+        """Groups of options that are given as something else than a mapping."""
+        found = []
+        for group in ("model", "data", "trainer", *self.groups):
+            value = content.get(group)
+            if value is None or isinstance(value, dict) or group not in self.top:
+                continue
+            if group == "model" and isinstance(value, str):
+                found.append(f"model: got {value!r}; a model is named as `model: {{name_or_path: {value}}}`")
+            else:
+                found.append(f"{group}: got {value!r}; expected a mapping of its options, e.g. `{EXAMPLES[group]}`")
         return found
 
     def flag_problems(self, flags: Sequence[str]) -> list[str]:

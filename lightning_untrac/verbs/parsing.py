@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -18,8 +18,14 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.faults import first_line
+from lightning_untrac.hub import hub_names, look
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.paths import path_problem
+from lightning_untrac.redaction import restored
 from lightning_untrac.verbs.keys import KnownKeys, plain_words
+from lightning_untrac.verbs.strict_yaml import load_strictly
+from lightning_untrac.verbs.values import value_problems
 
 
 @dataclass
@@ -95,15 +101,51 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
     keys = KnownKeys(verb, options, phase)
     arguments, problems = _with_class_paths(list(argv), phase, keys)
     arguments = _with_bare_ray(arguments, keys)
-    raise_if_any(problems + keys.flag_problems(arguments))
+    arguments, more = _flag_values(arguments)
+    raise_if_any(dict.fromkeys(problems + more + keys.flag_problems(arguments)))
     try:
         config = parser.parse_args(arguments)
+        plain = _plain(config.as_dict())
+        raise_if_any(value_problems(plain))
+        look(hub_names(plain))  # before anything is loaded, and all names at once
         objects = parser.instantiate(config.clone())
     except argparse.ArgumentError as error:
         raise ConfigurationError([plain_words(str(error))]) from error
-    return Parsed(
-        options(**{name: objects[name] for name in (field.name for field in fields(options))}), parser, config
-    )
+    except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError([f"options: {type(error).__name__}: {first_line(error)}"]) from error
+    found = {name: objects[name] for name in (field.name for field in fields(options))}
+    if isinstance(found.get("output"), str):
+        found["output"] = config.output = str(Path(found["output"]).expanduser())
+    return Parsed(options(**found), parser, config)
+
+
+def _flag_values(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments with the values of environment variables in place of ``${env:NAME}``, and what is wrong in them."""
+    found, problems, name = [], list[str](), ""
+    for argument in arguments:
+        flag, equals, value = argument.partition("=") if argument.startswith("--") else (name, "", argument)
+        name = flag
+        if flag == "--config" or (argument.startswith("--") and not equals):
+            found.append(argument)
+            continue
+        value, missing = restored(value, flag)
+        problems += missing
+        if flag in ("--model", "--data", "--trainer") and value.strip().lower() in ("", "null", "~", "none"):
+            problems.append(f"{flag}: got {value!r}; expected a mapping of its options, or leave it out")
+        if value[:1] in ("{", "[") or (":" in value and "\n" in value):
+            problems += _raised(lambda value=value, flag=flag: load_strictly(value, flag))  # type: ignore[misc]
+        found.append(f"{flag}={value}" if equals else value)
+    return found, problems
+
+
+def _raised(call: Callable[[], Any]) -> list[str]:
+    try:
+        call()
+    except ConfigurationError as error:
+        return error.problems
+    return []
 
 
 def _with_class_paths(
@@ -124,11 +166,14 @@ def _with_class_paths(
         if name != "--config" or not (equals or rest):
             found.append(argument)
             continue
-        path = Path(value if equals else rest.pop(0))
-        content = without_steps(load_yaml(path))
+        content, missing = restored(without_steps(config_content(value if equals else rest.pop(0))))
+        problems += [*missing, *keys.shape_problems(content)]
         if isinstance(content.get("ray"), bool):
             content["ray"] = {} if content["ray"] else None
         problems += keys.problems(content)
+        for group in ("model", "data", "trainer"):  # an empty heading says nothing
+            if group in content and content[group] is None:
+                del content[group]
         model = content.get("model")
         if phase is not None and isinstance(model, dict) and "class_path" not in model:
             settings = model.get("init_args", model)
@@ -156,7 +201,9 @@ def _with_bare_ray(arguments: list[str], keys: KnownKeys) -> list[str]:
     # Only a value that means yes is the flag's own; the parser refuses anything else that stands after it.
     dropped |= {index + 1 for index in given if arguments[index] == "--ray" and arguments[index + 1 :][:1] == ["true"]}
     rest = [argument for index, argument in enumerate(arguments) if index not in dropped]
-    configs = [yaml.safe_load(argument.partition("=")[2]) for argument in rest if argument.startswith("--config=")]
+    configs = [
+        yaml.safe_load(argument.partition("=")[2]) or {} for argument in rest if argument.startswith("--config=")
+    ]
     if any(argument.startswith("--ray.") for argument in rest) or any(config.get("ray") for config in configs):
         return rest
     # In the flag's place, because a configuration that comes after it may say otherwise.
@@ -170,25 +217,37 @@ def without_steps(content: dict[str, Any]) -> dict[str, Any]:
         >>> without_steps({"title": "mine", "model": {}, "steps": [{"trace": None}]})
         {'model': {}}
     """
-    if not isinstance(content.get("steps"), list):
-        return content
-    return {key: value for key, value in content.items() if key not in ("title", "steps", "training_seed")}
+    dropped = ("title", "steps", "training_seed") if isinstance(content.get("steps"), list) else ("title",)
+    return {key: value for key, value in content.items() if key not in dropped}
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
+def config_content(value: str) -> dict[str, Any]:
+    """Of a file, or of text with several lines: a recipe hands its steps over without writing them anywhere."""
+    return _mapping(value, "config") if "\n" in value else load_yaml(value)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
     """Read a yaml mapping.
 
     Raises:
         ConfigurationError: if the file is missing, no yaml, or no mapping.
     """
+    if problem := path_problem(path):
+        raise ConfigurationError([f"config: {problem}"])
+    path = Path(path).expanduser()
     if not path.is_file():
         raise ConfigurationError([f"config: there is no file {os.fspath(path)}"])
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"config: {path} is no yaml: {error}"]) from error
+        text = path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError([f"config: can't read {path} ({error})"]) from error
+    return _mapping(text, f"config: {path}")
+
+
+def _mapping(text: str, where: str) -> dict[str, Any]:
+    content = load_strictly(text, where)
     if content is None:
-        raise ConfigurationError([f"config: {path} is empty"])
+        raise ConfigurationError([f"{where} is empty"])
     if not isinstance(content, dict):
-        raise ConfigurationError([f"config: {path} holds a {type(content).__name__}; expected a mapping of options"])
-    return content
+        raise ConfigurationError([f"{where} holds a {type(content).__name__}; expected a mapping of options"])
+    return {str(key): value for key, value in content.items()}

@@ -22,6 +22,7 @@ from lightning_untrac.errors import raise_if_any
 from lightning_untrac.faults import first_line
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.redaction import redacted
 from lightning_untrac.results import InfluenceStore
 from lightning_untrac.results.methods import texts_of
 from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
@@ -87,7 +88,7 @@ class Phase:
         self.folder.mend_tables()
         self.module, self.data, self._trainer_arguments = parsed.build()
         self.replicas = self._count_replicas()
-        self.identity = with_effective_batch(self.config, kind, self.replicas, self.module)
+        self.identity = with_effective_batch(redacted(self.config, references=False), kind, self.replicas, self.module)
         self._data_files: Record = {}
         self._built = False
 

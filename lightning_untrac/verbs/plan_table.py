@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from lightning_untrac.attribution import SCORINGS, LeaveOut
+from lightning_untrac.console import console
 from lightning_untrac.functional.costs import Speeds, Work, duration
 
 
@@ -54,7 +54,7 @@ def show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, asked: Seq
         asked: names of the methods that were asked for.
         folder: the output folder that is meant.
     """
-    console, lacking = Console(), list[str]()
+    terminal, lacking = console(), list[str]()
     table = Table(title="What each method would take", title_justify="left")
     for name in ("method", "time", "memory", "episodes", "steps", "readings"):
         table.add_column(name, justify="left" if name == "method" else "right")
@@ -67,25 +67,25 @@ def show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, asked: Seq
         lacking += missing
         at_most = "<= " if estimate.at_most else ""
         table.add_row(name, at_most + duration(estimate.seconds / devices), memory, *counts)
-    console.print(table)
+    terminal.print(table)
     if any(estimate.at_most for estimate in estimates):
-        console.print(
+        terminal.print(
             "<=: episodes end where the unlearned corpus' own loss has risen far enough, mostly after a few of these "
             "steps; the trace says how long it takes once it has begun",
             soft_wrap=True,
             highlight=False,
         )
     for problem in lacking:
-        console.print(f"* {problem}", soft_wrap=True, highlight=False)
+        terminal.print(f"* {problem}", soft_wrap=True, highlight=False)
     shared = f", shared out over {devices} devices" if devices > 1 else ""
-    console.print(
+    terminal.print(
         f"measured: {1e3 * speeds.step:.1f} ms an optimizer step and {1e6 * speeds.step_token:.1f} us a token of it, "
         f"{1e6 * speeds.reading_token:.1f} us a token read{shared}; starting up is not counted",
         soft_wrap=True,
         highlight=False,
     )
     if line := cheaper_direction(estimates):
-        console.print(line, soft_wrap=True, highlight=False)
+        terminal.print(line, soft_wrap=True, highlight=False)
     if {LeaveOut.method} & set(asked) - {e.method for e in estimates}:
         no_record = f"{Path(folder)} has no pretrain.json, so how long training took is not known"
-        console.print(f"leave_out: {no_record}", soft_wrap=True, highlight=False)
+        terminal.print(f"leave_out: {no_record}", soft_wrap=True, highlight=False)

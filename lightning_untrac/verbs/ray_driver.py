@@ -22,6 +22,7 @@ from lightning_untrac import termination
 from lightning_untrac.attribution.failures import FailedEpisodesError
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.faults import first_line
+from lightning_untrac.redaction import hidden
 from lightning_untrac.results import InfluenceRow, InfluenceStore, atomic_write_bytes
 from lightning_untrac.results.examples import merge_examples, table_pieces
 from lightning_untrac.verbs.ray_options import RayConfig
@@ -246,7 +247,7 @@ class _Episodes:
         logs = Path(self.work.phase.folder.path).resolve() / "logs"
         for (dataset, seed), fault in self.faults.items():
             name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in dataset)
-            atomic_write_bytes(logs / f"failed-{name}-seed-{seed}.txt", fault.details.encode())
+            atomic_write_bytes(logs / f"failed-{name}-seed-{seed}.txt", hidden(fault.details).encode())
         hints = dict.fromkeys(fault.hint for fault in self.faults.values() if fault.hint)
         causes = {episode: fault.cause for episode, fault in self.faults.items()}
         raise FailedEpisodesError(causes, [*hints, f"What each said in full is in {logs}/failed-*.txt"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lightning_untrac.console import console
 from lightning_untrac.verbs.shards import Key
 
 NAMED_AT_MOST = 4
@@ -25,7 +25,7 @@ class EpisodesProgress:
 
     def __init__(self, phase: str, total: int, finished: int, shown: bool = True) -> None:
         self.phase, self.total, self.count, self.shown = phase, total, finished, shown
-        self._console = Console(stderr=True)
+        self._console = console(stderr=True)
         self._progress = Progress(
             TextColumn("[bold]{task.fields[phase]}[/]"),
             BarColumn(),

@@ -128,7 +128,7 @@ def _settle(task: EpisodeTask) -> None:
 def _run(task: EpisodeTask) -> EpisodeResult:
     module = verb_module(task.verb)
     with tempfile.TemporaryDirectory(prefix="untrac-episode-") as folder:
-        with step_arguments(task.verb, task.config, folder) as arguments:
+        with step_arguments(task.config, folder) as arguments:
             work = module.work(module.arguments(arguments))
         phase, run = work.phase, work.run
         raise_if_any(dict.fromkeys([*phase.problems(work.plan), *_differences(task, phase)]))

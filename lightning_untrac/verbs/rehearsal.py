@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -12,10 +11,13 @@ from typing import Any
 import yaml
 
 from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.hub import hub_names, look
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.verbs.finished import folder_problems, is_finished, note_data_content
+from lightning_untrac.verbs.identity import comparable, flat
 from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.phase import Phase
+from lightning_untrac.verbs.recipes import Stage
 from lightning_untrac.verbs.saved_models import saved_model
 
 LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path")
@@ -23,14 +25,9 @@ LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path")
 
 
 @contextmanager
-def step_arguments(verb: str, config: dict[str, Any], output: str) -> Iterator[list[str]]:
-    """A step's configuration as a command line; the file is gone after the block."""
-    with tempfile.NamedTemporaryFile("w", suffix=f"-{verb}.yaml", delete=False) as file:
-        yaml.safe_dump(config, file, sort_keys=False)
-    try:
-        yield ["--config", file.name, "--output", output]
-    finally:
-        Path(file.name).unlink(missing_ok=True)
+def step_arguments(config: dict[str, Any], output: str) -> Iterator[list[str]]:
+    """A step's configuration as a command line. It may hold secrets, so that no file is written."""
+    yield [f"--config=\n{yaml.safe_dump(config, sort_keys=False)}", f"--output={output}"]
 
 
 def verb_module(verb: str) -> Any:
@@ -38,31 +35,58 @@ def verb_module(verb: str) -> Any:
     return import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}")
 
 
-def rehearse(steps: Sequence[tuple[str, dict[str, Any]]], output: str) -> None:
-    """Parse every step, load its data and make its Trainer, without a step of training.
+def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
+    """Parse every stage, load its data and make its Trainer, without a step of training.
 
     Args:
-        steps: verbs and their configurations.
+        stages: in order.
         output: the run's folder.
 
-    Raises:
-        ConfigurationError: with all problems of all steps, each with the step's number; what several steps share is
-            said once.
+    Returns:
+        All problems of all stages, each with the step's number in the recipe; what several share is said once.
     """
     found: dict[str, str] = {}
     trained: LanguageModule | None = None
-    for number, (verb, config) in enumerate(steps, start=1):
+    twice = _Twice()
+    look(name for stage in stages for name in hub_names(stage.config))
+    for stage in stages:
         try:
-            raise_if_any(_shard_problems(verb, config))
-            with step_arguments(verb, config, output) as arguments:
-                parsed = verb_module(verb).arguments(arguments)
-            problems, module = _step_problems(verb, parsed, trained, output)
-            trained = module if verb == "pretrain" else trained
+            raise_if_any(_shard_problems(stage.verb, stage.config))
+            with step_arguments(stage.config, output) as arguments:
+                parsed = verb_module(stage.verb).arguments(arguments)
+            problems, phase = _step_problems(stage.verb, parsed, trained, output)
+            if phase is not None:
+                trained = phase.module if stage.verb == "pretrain" else trained
+                problems = [*problems, *twice.problems(stage, phase)]
         except ConfigurationError as error:
             problems = error.problems
         for problem in problems:
-            found.setdefault(problem, f"step {number} ({verb}): {problem}")
-    raise_if_any(found.values())
+            found.setdefault(problem, f"{stage.label}: {problem}")
+    return list(found.values())
+
+
+class _Twice:
+    """Stages that would write the same results, such as two traces with one method: the second has to be the same."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, tuple[Stage, dict[str, Any]]] = {}
+
+    def problems(self, stage: Stage, phase: Phase) -> list[str]:
+        """That an earlier stage writes the same results with other settings."""
+        if stage.verb not in ("pretrain", "trace", "leave-out", "unlearn"):
+            return []
+        settings = flat(comparable(phase.identity))
+        first, before = self.first.setdefault(phase.step, (stage, settings))
+        # More seeds are more episodes beside the others.
+        keys = sorted(k for k in before.keys() | settings.keys() if not k.startswith(("seeds.", "data_content.")))
+        other = [f"{k}: {before.get(k)!r} there, {settings.get(k)!r} here" for k in keys
+                 if before.get(k) != settings.get(k)]  # fmt: skip
+        if not other:
+            return []
+        return [
+            f"{first.label} writes the results of '{phase.step}' too, with other settings ({'; '.join(other[:4])}); a "
+            "folder holds them once: take one out, or run it with another --output"
+        ]
 
 
 def _shard_problems(verb: str, config: dict[str, Any]) -> list[str]:
@@ -77,7 +101,7 @@ def _shard_problems(verb: str, config: dict[str, Any]) -> list[str]:
 
 def _step_problems(
     verb: str, parsed: Parsed, trained: LanguageModule | None, output: str
-) -> tuple[list[str], LanguageModule | None]:
+) -> tuple[list[str], Phase | None]:
     if not hasattr(verb_module(verb), "intent"):
         return [], None
     asked = verb_module(verb).intent(parsed)
@@ -85,7 +109,7 @@ def _step_problems(
     # Leave-out retrains for as long as training took, which pretrain.json says later.
     later = (*LATER, "steps", "passes") if verb == "leave-out" else LATER
     if verb != "evaluate" and is_finished(phase, phase.folder, later, quiet=True):
-        return [], phase.module  # it will be skipped; its data may be gone by now
+        return [], phase  # it will be skipped; its data may be gone by now
     settings = parsed.config.model.init_args
     facts = None
     if settings.get("name_or_path") is None and settings.get("config") is None:
@@ -97,4 +121,4 @@ def _step_problems(
     if facts is None:  # what stands in for a model may name its tokenizer otherwise
         note_data_content(phase)
     other_run = [] if verb == "evaluate" else folder_problems(phase, later)
-    return other_run + problems, phase.module
+    return other_run + problems, phase

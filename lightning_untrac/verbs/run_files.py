@@ -20,6 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac import __version__
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.memory import forget_peak, peak_mb, release
+from lightning_untrac.redaction import hidden, redacted, redacted_arguments
 from lightning_untrac.results import atomic_write_bytes
 from lightning_untrac.results.locking import locked
 from lightning_untrac.results.recovery import set_aside
@@ -126,9 +127,9 @@ class RunFiles:
 
     @rank_zero_only
     def write_yaml(self, name: str, content: dict[str, Any]) -> None:
-        """Write a configuration with the versions that it ran with in its first line."""
+        """Write a configuration, without its secrets, with the versions that it ran with in its first line."""
         head = f"# lightning-untrac {__version__}; " + ", ".join(f"{k} {v}" for k, v in versions().items()) + "\n"
-        atomic_write_bytes(self.path / name, (head + yaml.safe_dump(content, sort_keys=False)).encode())
+        atomic_write_bytes(self.path / name, (head + yaml.safe_dump(redacted(content), sort_keys=False)).encode())
 
     # -- what the report reads -------------------------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ class RunFiles:
     def _add_notes(self, level: str, texts: list[str]) -> None:
         with self.locked():
             notes = self.notes()
-            notes += [note for text in texts if (note := {"level": level, "text": text}) not in notes]
+            notes += [note for text in map(hidden, texts) if (note := {"level": level, "text": text}) not in notes]
             self._write("notes.json", notes)
 
 
@@ -227,5 +228,5 @@ def _version(package: str) -> str | None:
 
 
 def command_line() -> str:
-    """The command as it could be typed again."""
-    return shlex.join(["untrac", *sys.argv[1:]])
+    """The command as it could be typed again; secrets are not in it."""
+    return shlex.join(["untrac", *redacted_arguments(sys.argv[1:])])

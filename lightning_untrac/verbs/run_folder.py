@@ -10,7 +10,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.paths import in_the_way, path_problem
 from lightning_untrac.results import InfluenceStore, ResultsError, check_writable
 from lightning_untrac.results.recovery import recover
 from lightning_untrac.verbs.data_files import Record
@@ -89,7 +90,7 @@ class RunFolder(RunFiles):
             check_writable(self.path)
         except ResultsError as error:
             return [str(error)]
-        found = []
+        found = [f"output: {problem}" for problem in in_the_way(self.path)]
         visible = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]
         if visible and not (self.path / STATE).exists():
             found.append(
@@ -260,6 +261,9 @@ def existing_folder(folder: Path) -> None:
     Raises:
         ConfigurationError: if there is none.
     """
+    if problem := path_problem(folder):
+        raise ConfigurationError([f"output: {problem}"])
     if not (folder / STATE).exists():
         raise ConfigurationError([f"output: {folder} holds no results; name the folder of a run"])
+    raise_if_any(f"output: {problem}" for problem in in_the_way(folder))
     RunFolder(folder).mend_tables()

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac.attribution import SCORINGS
 from lightning_untrac.attribution.scoring import Scoring, ScoringRun, score_rows
 from lightning_untrac.attribution.training_record import training_folder
+from lightning_untrac.console import console
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.results import InfluenceStore
 from lightning_untrac.verbs.checks import precision_problems
@@ -86,13 +87,12 @@ def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) 
 
 
 def _progress(items: Sequence[Any], title: str) -> Iterator[Any]:
-    from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.print(title, soft_wrap=True, highlight=False)
-    yield from track(items, title, total=len(items), console=console, disable=not console.is_terminal)
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        terminal.print(title, soft_wrap=True, highlight=False)
+    yield from track(items, title, total=len(items), console=terminal, disable=not terminal.is_terminal)
 
 
 def _silent(items: Sequence[Any], title: str) -> Iterator[Any]:

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.paths import path_problem
 from lightning_untrac.results import InfluenceRow, InfluenceStore, ResultsError
 from lightning_untrac.results.examples import ExamplesPiece, file_pieces, merge_examples
 from lightning_untrac.verbs.differences import different_keys
+from lightning_untrac.verbs.parsing import load_yaml
 from lightning_untrac.verbs.run_folder import STATE, RunFolder
 from lightning_untrac.verbs.saved_models import files_digest
-from lightning_untrac.verbs.shards import CARD, SHARDS, Key, Shard
+from lightning_untrac.verbs.shards import CARD, SHARDS, Key, Shard, card_problems
 
 PLACES = (CARD, f"*-of-*/{CARD}", f"*/*-of-*/{CARD}", f"{SHARDS}/*/*-of-*/{CARD}")
 """Where shards are in a folder that may be a shard, a step's shards, all shards, or an output folder."""
+
+MEND = "run the shard again, or take its folder away"
 
 NAMED_AT_MOST = 4
 
@@ -41,10 +44,17 @@ class Part:
 
     @classmethod
     def read(cls, path: Path) -> Part:
-        """Read a shard from the path of its card."""
+        """Read a shard from the path of its card.
+
+        Raises:
+            ConfigurationError: if the card or what lies beside it is none of a shard's.
+        """
         folder = RunFolder(path.parent)
         card = folder.read_json(CARD, {})
+        raise_if_any(f"shards: {path}: {problem}; {MEND}" for problem in card_problems(card))
         claim = folder.read_json(f"{STATE}/{card['step']}.claim.json", {})
+        if not isinstance(claim, dict):
+            raise ConfigurationError([f"shards: {folder.state}: its claim holds no settings; {MEND}"])
         return cls(Shard(card["number"], card["count"]), folder, card, claim)
 
     @property
@@ -116,6 +126,10 @@ class Parts:
         if found:
             return found
         claim = self.shards[0].claim
+        try:
+            load_yaml(self.shards[0].folder.path / f"{self.step}.yaml")
+        except ConfigurationError as error:
+            return [f"{self.step}: {problem}; run the shard again" for problem in error.problems]
         return [*whole.problems(self.step, claim), *self._changed_models(whole, claim)]
 
     def _numbers(self) -> list[str]:
@@ -192,6 +206,9 @@ def find_parts(whole: RunFolder, named: Sequence[Path]) -> tuple[list[Parts], li
     Returns:
         The shards of each step, and what is wrong with where they should be.
     """
+    problems = [f"shards: {problem}" for folder in named if (problem := path_problem(folder))]
+    if problems:
+        return [], problems
     problems = [f"shards: there is no folder {folder}" for folder in named if not folder.is_dir()]
     found: dict[str, dict[Path, Part]] = {}
     for folder in [folder for folder in named if folder.is_dir()] or [whole.path / SHARDS] * (not named):
@@ -202,7 +219,11 @@ def find_parts(whole: RunFolder, named: Sequence[Path]) -> tuple[list[Parts], li
                 "folders with --shards FOLDER FOLDER"
             )
         for path in paths:
-            part = Part.read(path)
+            try:
+                part = Part.read(path)
+            except ConfigurationError as error:
+                problems += error.problems
+                continue
             found.setdefault(part.card["step"], {})[path.resolve()] = part
     return [
         Parts(step, sorted(parts.values(), key=lambda part: (part.shard.count, part.shard.number)))
@@ -218,7 +239,7 @@ def join(parts: Parts, whole: RunFolder) -> None:
         whole: the output folder.
     """
     first = parts.shards[0]
-    config = yaml.safe_load((first.folder.path / f"{parts.step}.yaml").read_text(encoding="utf-8"))
+    config = load_yaml(first.folder.path / f"{parts.step}.yaml")
     whole.claim(parts.step, {**config, "shard": None, "output": str(whole.path)}, first.claim)
     whole.write_data_record(parts.step, first.folder.data_record(parts.step))
     store = InfluenceStore(whole.path)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from lightning_untrac.paths import is_file_name
 from lightning_untrac.verbs.run_folder import STATE, RunFolder
 
 SHARDS = "shards"
@@ -99,3 +101,32 @@ def write_card(folder: RunFolder, shard: Shard, step: str, method: str, key: str
     """
     card = {"step": step, "number": shard.number, "count": shard.count, "method": method, "episode_key": key}
     folder.write_json(CARD, {**card, "episodes": [list(episode) for episode in episodes]})
+
+
+def card_problems(card: Any) -> list[str]:
+    """What is wrong with what a shard says about itself: it comes from a file, and its names become paths.
+
+    Example:
+        >>> card_problems({"step": "../../x", "method": "untrac", "number": 1, "count": 2, "episode_key": "corpus",
+        ...                "episodes": [["birds", 0]]})
+        ["its step '../../x' is no name of a step"]
+    """
+    if not isinstance(card, dict):
+        return [f"it holds a {type(card).__name__}, not a shard's card"]
+    if missing := [key for key in ("step", "method", "number", "count", "episode_key", "episodes") if key not in card]:
+        return [f"it has no {', '.join(missing)}"]
+    found = [
+        f"its {key} {card[key]!r} is no name of a {key}" for key in ("step", "method") if not is_file_name(card[key])
+    ]
+    numbers = (card["number"], card["count"])
+    if not all(type(number) is int for number in numbers) or not 1 <= numbers[0] <= numbers[1]:
+        found.append(f"it says that it is shard {numbers[0]!r} of {numbers[1]!r}")
+    if card["episode_key"] not in ("corpus", "test_set"):
+        found.append(f"its episodes run over {card['episode_key']!r}; expected corpus or test_set")
+    episodes = card["episodes"] if isinstance(card["episodes"], list) else [None]
+    if not all(
+        isinstance(episode, list) and len(episode) == 2 and is_file_name(episode[0]) and type(episode[1]) is int
+        for episode in episodes
+    ):
+        found.append("its list of episodes is none of names and seeds")
+    return found

@@ -13,6 +13,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightning_untrac.redaction import hidden
+
 DELIBERATE = (
     r"Found \d+ module\(s\) in eval mode",  # ascent without dropout
     r"The number of training batches .* is smaller than the logging interval",  # episodes may be short
@@ -38,7 +40,7 @@ def temporary_output(output: str) -> str:
     if Path(output).name.startswith(FAST_DEV_RUN):
         return output
     owner, _, folder = os.environ.get(SHARED_FOLDER, "").partition(":")
-    if folder and int(owner) != os.getpid():
+    if folder and owner != str(os.getpid()):
         return folder
     if run := os.environ.get("TORCHELASTIC_RUN_ID"):  # all ranks begin at once, and torchrun is their parent
         folder = str(Path(tempfile.gettempdir()) / f"{FAST_DEV_RUN}{run}-{os.getppid()}")
@@ -53,7 +55,7 @@ def temporary_output(output: str) -> str:
 @rank_zero_only
 def say(text: str) -> None:
     """Print a line, from one rank only."""
-    print(text, flush=True)
+    print(hidden(text), flush=True)
 
 
 def quiet() -> None:
@@ -76,5 +78,5 @@ _libraries_format = warnings.formatwarning
 def _plain_format(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:
     """Our own warnings are said to the user, without the line of code that says them."""
     if category.__module__.startswith("lightning_untrac"):
-        return f"untrac: warning: {message}\n"
-    return _libraries_format(message, category, *where, **more)
+        return f"untrac: warning: {hidden(str(message))}\n"
+    return _libraries_format(hidden(str(message)), category, *where, **more)

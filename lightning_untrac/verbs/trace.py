@@ -20,6 +20,7 @@ from lightning_untrac.modules.unlearning import paper_adam
 from lightning_untrac.results import InfluenceRow, InfluenceStore
 from lightning_untrac.verbs.checks import episode_problems, model_problems
 from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
+from lightning_untrac.verbs.method_lists import commands_apart
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase
 from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
@@ -128,8 +129,8 @@ def intent(parsed: Parsed) -> Intent:
 
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    parsed = arguments(argv)
-    each = [with_method(parsed, method) for method in methods_of(parsed) or [""]]
+    commands = [arguments(command) for command in commands_apart(argv)]
+    each = [with_method(parsed, method) for parsed in commands for method in methods_of(parsed) or [""]]
     raise_if_any(problem for one in each for problem in method_problems(one.options.method))
     if len(each) > 1:  # what is wrong with the last of them must not surface when the others are finished
         missing = [problem for one in each if not _has_begun(one) for problem in missing_of_training(one)]

@@ -54,7 +54,7 @@ def test_all_unknown_keys_at_once(trace, settings):
         (["--trainer.barebones", "true"], "trainer.barebones"),
         (["--trainer.max_epochs", "3"], "an epoch is an episode"),
         (["--model.dtype", "int4"], "model.dtype: 'int4' is unknown"),
-        (["--examples"], "examples: only --method untrac_inv"),
+        (["--examples", "--steps", "2"], "examples: only --method untrac_inv"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(trace, flags, said):

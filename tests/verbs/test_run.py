@@ -10,7 +10,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from lightning_untrac.results import InfluenceStore, equal_tables, read_table
-from lightning_untrac.verbs.run import merge, parse_flags
+from lightning_untrac.verbs.method_lists import merge
+from lightning_untrac.verbs.recipes import parse_flags
 
 
 def test_a_whole_recipe(finished_run):
@@ -62,10 +63,11 @@ def test_every_step_is_checked_before_the_first(untrac, recipe, settings, tmp_pa
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"stepz": 1}, "unknown key 'stepz'"),
+        ({"stepz": 1}, "stepz: unknown key of a recipe; did you mean 'steps'?"),
         ({"steps": []}, "has no `steps`"),
         ({"steps": [{"trane": None}]}, "step 1 is 'trane'; steps are pretrain"),
-        ({"steps": ["trace"]}, "step 1 is no single `verb: options`"),
+        ({"steps": ["trace"]}, "step 1 is the word 'trace'; write `- trace:`"),
+        ({"steps": [5]}, "step 1 is no single `verb: options`"),
         ({"steps": [{"trace": None}], "model": {}}, "step 1 (trace): model: give either"),
     ],
 )

@@ -272,3 +272,30 @@ def test_the_configuration_of_the_whole_reruns_it(untrac, shard, tmp_path):
     written = tmp_path / "out" / "trace-untrac.yaml"
     assert yaml.safe_load(written.read_text())["shard"] is None
     assert "finished already" in untrac("trace", "--config", written).text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"step": "../../x"}, "its step '../../x' is no name of a step"),
+        ({"method": "../x"}, "its method '../x' is no name of a method"),
+        ({"episodes": [["../../x", 0]]}, "its list of episodes is none of names and seeds"),
+        ({"count": "2"}, "it says that it is shard 1 of '2'"),
+        ({"number": 3}, "it says that it is shard 3 of 1"),
+        ({"episode_key": "seed"}, "its episodes run over 'seed'"),
+        ({"step": None}, "its step None is no name"),
+        (None, "it has no step, method"),
+    ],
+)
+def test_what_a_card_names_never_leads_out_of_the_folder(untrac, tmp_path, changes, said):
+    own = tmp_path / "out" / "shards" / "trace-untrac" / "1-of-1"
+    (own / ".untrac").mkdir(parents=True)
+    (tmp_path / "out" / ".untrac").mkdir()
+    card = {"step": "trace-untrac", "number": 1, "count": 1, "method": "untrac", "episode_key": "corpus"}
+    card["episodes"] = [["birds", 0]]
+    (own / "shard.json").write_text(json.dumps({} if changes is None else {**card, **changes}))
+    ran = untrac("merge", "--output", tmp_path / "out")
+    assert ran.code == 2
+    assert said in ran.text
+    assert "Traceback" not in ran.text
+    assert not list(tmp_path.rglob("x.yaml"))

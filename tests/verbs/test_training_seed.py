@@ -6,7 +6,7 @@ import pytest
 
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.results import InfluenceStore
-from lightning_untrac.verbs.run import resolve_steps
+from lightning_untrac.verbs.recipes import resolve_steps
 
 STEPS = [
     {"pretrain": {"steps": 2}},
@@ -17,20 +17,24 @@ STEPS = [
 ]
 
 
+def resolved(recipe, flags):
+    return [(stage.verb, stage.config) for stage in resolve_steps(recipe, flags)]
+
+
 def test_every_seed_that_is_not_given_follows(recipe_content):
-    steps = dict(resolve_steps({**recipe_content, "steps": STEPS}, ["--training_seed", "3"]))
+    steps = dict(resolved({**recipe_content, "steps": STEPS}, ["--training_seed", "3"]))
     assert steps["pretrain"]["seed"] == 3
     assert steps["pretrain"]["model"]["init_seed"] == 3
     assert steps["trace"]["seeds"] == [3]
     assert steps["leave-out"]["seeds"] == [5]  # the recipe names it
     assert steps["unlearn"]["seed"] == 3
     assert steps["report"] == {}
-    given = dict(resolve_steps({**recipe_content, "steps": STEPS}, ["--training_seed=3", "--model.init_seed", "1"]))
+    given = dict(resolved({**recipe_content, "steps": STEPS}, ["--training_seed=3", "--model.init_seed", "1"]))
     assert given["pretrain"]["model"]["init_seed"] == 1
-    assert dict(resolve_steps({**recipe_content, "steps": STEPS}, [])) == dict(
-        resolve_steps({**recipe_content, "steps": STEPS, "training_seed": None}, [])
+    assert dict(resolved({**recipe_content, "steps": STEPS}, [])) == dict(
+        resolved({**recipe_content, "steps": STEPS, "training_seed": None}, [])
     )
-    in_recipe = resolve_steps({**recipe_content, "steps": STEPS, "training_seed": 4}, ["--seeds", "[0,1]"])
+    in_recipe = resolved({**recipe_content, "steps": STEPS, "training_seed": 4}, ["--seeds", "[0,1]"])
     assert dict(in_recipe)["trace"]["seeds"] == [0, 1]
     assert dict(in_recipe)["pretrain"]["seed"] == 4
 
