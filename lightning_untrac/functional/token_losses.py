@@ -58,9 +58,14 @@ class _InPieces(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, targets: Tensor, rows: int) -> Tensor:
         ctx.save_for_backward(logits, targets)
         ctx.rows = rows
-        return torch.cat(
-            [_losses(part, wanted) for part, wanted in zip(logits.split(rows), targets.split(rows), strict=True)]
-        )
+        log_probs = _room(logits, rows)
+        losses = []
+        for part, wanted in zip(logits.split(rows), targets.split(rows), strict=True):
+            found = torch.log_softmax(_precise(part), 1, out=log_probs[: len(part)])
+            counted = wanted != IGNORE_INDEX
+            at_target = found.gather(1, torch.where(counted, wanted, 0).unsqueeze(1)).squeeze(1)
+            losses.append(torch.where(counted, -at_target, 0))
+        return torch.cat(losses)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -68,14 +73,27 @@ class _InPieces(torch.autograd.Function):
         if torch.is_grad_enabled():  # a gradient of this gradient is asked for
             return _differentiable_gradient(logits, targets, gradient), None, None
         found = torch.empty_like(logits)
+        log_probs, at_target, result = (_room(logits, ctx.rows) for _ in range(3))
+        at_target.zero_()
         parts = (tensor.split(ctx.rows) for tensor in (logits, targets, gradient, found))
         for part, wanted, given, place in zip(*parts, strict=True):
-            log_probs = F.log_softmax(_precise(part), dim=1)
+            size = len(part)
+            torch.log_softmax(_precise(part), 1, out=log_probs[:size])
             counted = wanted != IGNORE_INDEX
-            at_target = torch.zeros_like(log_probs)
-            at_target.scatter_(1, torch.where(counted, wanted, 0).unsqueeze(1), (-given * counted).unsqueeze(1))
-            place.copy_(torch.ops.aten._log_softmax_backward_data(at_target, log_probs, 1, log_probs.dtype))
+            index = torch.where(counted, wanted, 0).unsqueeze(1)
+            at_target[:size].scatter_(1, index, torch.where(counted, -given, 0).unsqueeze(1))
+            torch.ops.aten._log_softmax_backward_data.out(
+                at_target[:size], log_probs[:size], 1, log_probs.dtype, out=result[:size]
+            )
+            place.copy_(result[:size])
+            at_target[:size].scatter_(1, index, 0)
         return found, None, None
+
+
+def _room(logits: Tensor, rows: int) -> Tensor:
+    """Memory for a piece, taken once: an allocator that gets a new piece for each one gives less of them back."""
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    return torch.empty(rows, logits.shape[1], dtype=dtype, device=logits.device)
 
 
 def _differentiable_gradient(logits: Tensor, targets: Tensor, gradient: Tensor) -> Tensor:
