@@ -45,6 +45,7 @@ class Attribution(ABC):
         title: its name for people; ``method`` where a subclass gives none.
         summary: one sentence on what it does.
         steps_title: what the steps of its episodes are.
+        starts_from: the model at whose losses its influences start.
         signed: whether the sign of a single influence says something, see
             :class:`~lightning_untrac.results.methods.MethodText`.
         kind: which episodes it has.
@@ -60,6 +61,7 @@ class Attribution(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     steps_title: ClassVar[str] = "unlearning steps"
+    starts_from: ClassVar[str] = "the trained model"
     signed: ClassVar[bool] = True
     steady: ClassVar[bool] = False
     kind: ClassVar[EpisodeKind]

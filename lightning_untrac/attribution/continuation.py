@@ -69,6 +69,7 @@ class Continuation(Attribution):
         "set then fares than after as many steps with all of them."
     )
     steps_title: ClassVar[str] = "steps of further training"
+    starts_from: ClassVar[str] = "the control, trained on with all corpora"
     signed: ClassVar[bool] = False
     steady: ClassVar[bool] = True
     kind: ClassVar[EpisodeKind] = "continuation"

@@ -19,6 +19,7 @@ def describe_class(cls: type) -> None:
             own.get("title", method),
             own.get("summary", ""),
             getattr(cls, "steps_title", ""),
+            getattr(cls, "starts_from", "the trained model"),
             getattr(cls, "signed", True),
             getattr(cls, "steady", False),
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lightning_untrac.results.chance import chance_title
-from lightning_untrac.results.figures import add_heading, plain_text
+from lightning_untrac.results.figures import add_heading, part_title, plain_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.panels import panel_grid
 from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, shorten, shorten_all, unit_title
@@ -21,25 +22,27 @@ SHOWN_AT_MOST = 16
 """Corpora of a panel; of more, the strongest are shown, and the panel says how many are not."""
 
 
-def plot_intervals(intervals: InfluenceIntervals) -> Figure:
+def plot_intervals(intervals: InfluenceIntervals, test_sets: Sequence[str] | None = None) -> Figure:
     """A panel a test set, a line a corpus, the strongest on top: its influence and the 95 % interval.
 
     Corpora of a panel that share a letter cannot be told apart; those in grey not from zero either.
 
     Args:
         intervals: Of one method.
+        test_sets: Order and choice of the panels; all of them if ``None``.
 
     Returns:
         The figure.
     """
     matrix = intervals.matrix
+    test_sets = list(matrix.test_sets if test_sets is None else test_sets)
     shown = min(SHOWN_AT_MOST, len(matrix.corpora))
     with plain_text():
-        figure, panels = panel_grid(len(matrix.test_sets))
+        figure, panels = panel_grid(len(test_sets))
         width, height = figure.get_size_inches()
         rows = len({round(axes.get_subplotspec().rowspan.start) for axes in panels})  # type: ignore[union-attr]
         figure.set_size_inches(width * 1.1, max(height, rows * (0.7 + 0.25 * shown)))
-        for axes, test_set in zip(panels, matrix.test_sets, strict=True):
+        for axes, test_set in zip(panels, test_sets, strict=True):
             _panel(axes, intervals, test_set)
         engine: Any = figure.get_layout_engine()
         engine.set(w_pad=0.2)  # letters stand beside the panels
@@ -47,8 +50,12 @@ def plot_intervals(intervals: InfluenceIntervals) -> Figure:
         add_heading(
             figure,
             f"{method_title(matrix.method)}: what can be told apart",
-            f"95 % intervals from {chance_title(intervals)}  \u00b7  corpora that "
-            "share a letter cannot be told apart, grey ones not from zero (Holm, 5 % of each panel)",
+            f"95 % intervals from {chance_title(intervals)}  \u00b7  letters at the right: two corpora of a panel that "
+            "share one (a and ab) cannot be told apart, two that share none (a and b) can  \u00b7  grey: cannot be "
+            "told from zero (Holm, 5 % of each panel)"
+            + "".join(
+                f"  \u00b7  {part}" for part in [part_title(len(test_sets), len(matrix.test_sets), "test sets")] if part
+            ),
         )
     return figure
 

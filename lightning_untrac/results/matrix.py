@@ -118,6 +118,9 @@ def as_records(rows: pa.Table | Iterable[InfluenceRow], parts: bool = False) -> 
 
 def methods_of(rows: pa.Table | Iterable[InfluenceRow]) -> list[str]:
     """The methods in a table, in order of first appearance."""
+    if hasattr(rows, "to_pylist"):
+        table: Any = rows
+        return list(table["method"].unique().to_pylist())
     return list(dict.fromkeys(record["method"] for record in as_records(rows)))
 
 

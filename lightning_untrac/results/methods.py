@@ -15,6 +15,7 @@ class MethodText:
         title: its name for people.
         summary: one sentence on what it does.
         steps: what the steps of its trajectory are; empty where it takes none.
+        before: the model at whose losses its influences start.
         signed: whether the sign of a single influence says something. Where not, only differences within a column do,
             and colours are taken from the mean of the column.
         steady: whether influences grow at one pace along the steps, so that their unevenness tells what the order of
@@ -24,6 +25,7 @@ class MethodText:
     title: str
     summary: str = ""
     steps: str = ""
+    before: str = "the trained model"
     signed: bool = True
     steady: bool = False
 
@@ -77,7 +79,7 @@ def read_texts(entries: object) -> None:
     for method, entry in entries.items():
         if method in _KNOWN or not isinstance(entry, Mapping) or not isinstance(entry.get("title"), str):
             continue
-        words = {key: entry[key] for key in ("title", "summary", "steps") if isinstance(entry.get(key), str)}
+        words = {key: entry[key] for key in ("title", "summary", "steps", "before") if isinstance(entry.get(key), str)}
         describe_method(
             str(method),
             MethodText(**words, signed=entry.get("signed") is not False, steady=entry.get("steady") is True),

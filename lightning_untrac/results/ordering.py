@@ -23,12 +23,14 @@ def in_configured_order(table: pa.Table, data: Iterable[Mapping[str, Any]]) -> p
     for entry in data:
         place = places.get(str(entry.get("role")), {})
         place.setdefault(str(entry.get("name")), len(place))
-    corpora, test_sets = places["corpus"], places["test set"]
-    pairs = list(zip(table["corpus"].to_pylist(), table["test_set"].to_pylist(), strict=True))
-    unknown = len(pairs)
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    def rank(index: int) -> tuple[int, int]:
-        corpus, test_set = pairs[index]
-        return corpora.get(corpus, unknown), test_sets.get(test_set, unknown)
-
-    return table.take(sorted(range(len(pairs)), key=rank))
+    ranks = []
+    for column, role in (("corpus", "corpus"), ("test_set", "test set")):
+        known = pa.array(list(places[role]), pa.string())
+        ranks.append(pc.fill_null(pc.index_in(table[column], known), len(table)).to_numpy())
+    # Names that are not in the configuration come after all others, in any column.
+    ranks = [np.where(rank == len(table), np.iinfo(np.int64).max, rank.astype(np.int64)) for rank in ranks]
+    return table.take(pa.array(np.lexsort((ranks[1], ranks[0]))))

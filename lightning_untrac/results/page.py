@@ -65,6 +65,10 @@ figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 .level { position: absolute; left: 0; top: .55rem; font-size: .69rem; font-weight: 700; letter-spacing: .05em;
   text-transform: uppercase; border-radius: 4px; padding: .08rem .45rem; background: var(--soft); color: var(--muted); }
 .level.error { background: #b91c1c; color: #fff; } .level.warning { background: #f2c14e; color: #3b2a00; }
+.unfinished { font-size: .8rem; font-weight: 400; color: var(--accent); }
+.texts h4 { margin: 1rem 0 .2rem; font-size: .875rem; } .texts ul { margin: 0; padding-left: 1.2rem; }
+.texts li { max-width: 60rem; font-size: .875rem; overflow-wrap: anywhere; white-space: pre-wrap; }
+.lists { columns: 22rem; } .lists details { margin: .15rem 0; break-inside: avoid; }
 details { margin: .6rem 0; } summary { cursor: pointer; font-weight: 600; }
 @media print { body { font-size: 12px; background: #fff; } main { max-width: none; padding: 0; } nav { display: none; }
   figure, .answers li, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }

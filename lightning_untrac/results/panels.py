@@ -56,7 +56,20 @@ def ranked_colours(matrix: InfluenceMatrix) -> dict[str, str]:
 
 def has_trajectory(rows: pa.Table | Sequence[InfluenceRow], method: str) -> bool:
     """Whether a method was read at two steps or more (step 0 does not count)."""
+    if hasattr(rows, "to_pylist"):
+        return sum(step > 0 for step in _readings_of(rows, method)["step"].unique().to_pylist()) > 1
     return len({r["step"] for r in as_records(rows) if r["method"] == method and r["step"] > 0}) > 1
+
+
+def _readings_of(rows: Any, method: str, test_sets: Sequence[str] | None = None) -> Any:
+    """Those of one method on some test sets (all where None), as a table or as rows."""
+    if hasattr(rows, "to_pylist"):
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        mine = rows.filter(pc.equal(rows["method"], method))
+        return mine if test_sets is None else mine.filter(pc.is_in(mine["test_set"], pa.array(list(test_sets))))
+    return [row for row in rows if row.method == method and (test_sets is None or row.test_set in test_sets)]
 
 
 def _steep(values: npt.NDArray[np.float64]) -> bool:
@@ -66,7 +79,7 @@ def _steep(values: npt.NDArray[np.float64]) -> bool:
 
 
 def plot_trajectory(
-    rows: pa.Table | Sequence[InfluenceRow], method: str, test_sets: Sequence[str] | None = None
+    rows: pa.Table | Sequence[InfluenceRow], method: str, test_sets: Sequence[str] | None = None, remark: str = ""
 ) -> Figure:
     """Influence over unlearning steps: a panel a test set, a line a corpus, mean over seeds with a band of one std.
 
@@ -74,6 +87,7 @@ def plot_trajectory(
         rows: Readings.
         method: Which method.
         test_sets: Order and choice of the panels; those of the table if ``None``.
+        remark: What else the subtitle says, e.g. that these are not all test sets.
 
     Returns:
         The figure. Readings that collapsed are marked with a cross; those that are not finite end the line.
@@ -81,7 +95,8 @@ def plot_trajectory(
     Raises:
         ResultsError: If there are no readings of the method.
     """
-    records = [r for r in as_records(rows) if r["method"] == method]
+    rows = _readings_of(rows, method, test_sets)
+    records = as_records(rows)
     if not records:
         raise ResultsError(f"There are no influences of method {method!r} to draw.")
     last = influence_matrix(rows, method, step=None if any(r["final"] for r in records) else records[-1]["step"])
@@ -117,7 +132,8 @@ def plot_trajectory(
             f"{method_title(method)}: influence step by step",
             seeds_title(last.num_seeds)
             + (", band: one standard deviation" if last.num_seeds > 1 else "")
-            + ("  ·  crosses: the model collapsed or gave no finite loss" if crosses else ""),
+            + ("  ·  crosses: the model collapsed or gave no finite loss" if crosses else "")
+            + (f"  ·  {remark}" if remark else ""),
         )
     return figure
 

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from lightning_untrac.results.chance import sign_title
-from lightning_untrac.results.figures import add_heading, file_name, new_figure, plain_text, save_figure, seeds_title
+from lightning_untrac.results.colours import colour_shares, colours_title
+from lightning_untrac.results.figures import (
+    add_heading,
+    file_name,
+    new_figure,
+    part_title,
+    plain_text,
+    save_figure,
+    seeds_title,
+)
 from lightning_untrac.results.files import read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.schema import InfluenceRow
 from lightning_untrac.results.style import DIVERGING, INK, MUTED, format_number, scale_of, shorten_all, unit_title
-from lightning_untrac.results.uncertainty import influence_intervals
+from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+SHOWN_TEST_SETS: Final = 12
+"""Panels or columns of a picture."""
+
+SHOWN_CORPORA: Final = 40
+"""Rows of a heat map."""
+
+LARGE: Final = 600
+"""Cells of a matrix that is not read as a whole: then one method gets panels, and :data:`SHOWN_PANELS` of them."""
+
+SHOWN_PANELS: Final = 6
 
 
 def plot_matrix(matrix: InfluenceMatrix) -> Figure:
@@ -39,6 +59,7 @@ def plot_matrix(matrix: InfluenceMatrix) -> Figure:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Rectangle
 
+    whole, matrix = matrix, most_telling(matrix)
     rows, columns = matrix.values.shape
     with plain_text():
         longest = max(map(len, shorten_all(matrix.corpora).values()))
@@ -46,13 +67,13 @@ def plot_matrix(matrix: InfluenceMatrix) -> Figure:
         figure = new_figure(width, 0.75 + 0.36 * rows)
         axes = figure.add_subplot()
         colours = LinearSegmentedColormap.from_list("influence", DIVERGING)
-        strongest = matrix.strongest()
+        strongest, tints = matrix.strongest(), colour_shares(matrix)
         for j in range(columns):
             column = matrix.values[:, j]
             largest = scale_of(column[matrix.usable[:, j]]) or scale_of(column)
             for i in range(rows):
                 usable = bool(matrix.usable[i, j])
-                share = float(column[i]) / largest if largest and usable else 0.0
+                share = float(tints[i, j]) if usable else 0.0
                 axes.add_patch(
                     Rectangle(
                         (j + 0.03, i + 0.05),
@@ -82,12 +103,20 @@ def plot_matrix(matrix: InfluenceMatrix) -> Figure:
                     )
         _matrix_axes(axes, matrix)
         flagged = bool((~matrix.usable).any())
-        positive, negative = sign_title(matrix)
         add_heading(
             figure,
             f"{method_title(matrix.method)}: how much each corpus helps the model to produce each test set",
-            f"{unit_title(matrix.unit)}, {seeds_title(matrix.num_seeds)}  ·  red: {positive}, blue: {negative}; "
-            "colours per column  ·  outlined: strongest" + ("  ·  hatched: not to be trusted" if flagged else ""),
+            f"{unit_title(matrix.unit)}, {seeds_title(matrix.num_seeds)}  ·  {colours_title(matrix)}; "
+            "colours per column  ·  outlined: strongest"
+            + ("  ·  hatched: not to be trusted" if flagged else "")
+            + "".join(
+                f"  ·  {part}"
+                for part in (
+                    part_title(rows, len(whole.corpora), "corpora, those that matter most"),
+                    part_title(columns, len(whole.test_sets), "test sets"),
+                )
+                if part
+            ),
         )
     return figure
 
@@ -114,13 +143,21 @@ def save_plots(
     folder: str | os.PathLike[str],
     table: pa.Table | Sequence[InfluenceRow] | None = None,
     reference: str = "leave_out",
+    intervals: Mapping[str, InfluenceIntervals] | None = None,
+    headline: str | None = None,
 ) -> list[Path]:
     """Draw everything that a run's influences allow into ``<folder>/plots/``.
+
+    Of many test sets :data:`SHOWN_TEST_SETS` get a panel, of many corpora :data:`SHOWN_CORPORA` a row: a picture of
+    hundreds is read by nobody. Each picture says how many it shows, and the tables hold all.
 
     Args:
         folder: The run's folder.
         table: Its influences; ``influence.parquet`` in the folder if ``None``.
         reference: The method that the scatter plots hold the others against.
+        intervals: By method, of those that have any; computed where ``None``.
+        headline: The method that gets its panels even where a matrix has more than :data:`LARGE` cells; the first one
+            if ``None``.
 
     Returns:
         The files: ``matrix_<method>.png`` for every method, ``intervals_<method>.png`` where chance can be told,
@@ -134,19 +171,69 @@ def save_plots(
     if table is None:
         table = read_table(Path(folder) / "influence.parquet")
     plots = Path(folder) / "plots"
-    methods = methods_of(table)
+    matrices = matrices_of(table)
+    if intervals is None:
+        found = {method: influence_intervals(table, method) for method in matrices}
+        intervals = {method: chance for method, chance in found.items() if chance is not None}
+    large = any(matrix.values.size > LARGE for matrix in matrices.values())
+    in_panels = [headline or next(iter(matrices))] if large else list(matrices)
     paths = []
-    for method in methods:
-        matrix = influence_matrix(table, method)
+    for method, matrix in matrices.items():
         paths.append(save_figure(plot_matrix(matrix), plots / f"matrix_{file_name(method)}.png"))
-        if (intervals := influence_intervals(table, method)) is not None:
-            paths.append(save_figure(plot_intervals(intervals), plots / f"intervals_{file_name(method)}.png"))
+        if method not in in_panels:
+            continue
+        shown = matrix.test_sets[: SHOWN_PANELS if large else SHOWN_TEST_SETS]
+        if method in intervals:
+            figure = plot_intervals(intervals[method], shown)
+            paths.append(save_figure(figure, plots / f"intervals_{file_name(method)}.png"))
         if has_trajectory(table, method):
-            figure = plot_trajectory(table, method)
+            figure = plot_trajectory(table, method, shown, part_title(len(shown), len(matrix.test_sets), "test sets"))
             paths.append(save_figure(figure, plots / f"trajectory_{file_name(method)}.png"))
-        if reference in methods and method != reference:
-            truth = influence_matrix(table, reference)
-            if len(set(matrix.corpora) & set(truth.corpora)) >= 2 and set(matrix.test_sets) & set(truth.test_sets):
-                figure = plot_scatter(matrix, truth)
+        if reference in matrices and method != reference:
+            truth = matrices[reference]
+            if len(set(matrix.corpora) & set(truth.corpora)) >= 2 and set(shown) & set(truth.test_sets):
+                figure = plot_scatter(matrix, truth, shown)
                 paths.append(save_figure(figure, plots / f"scatter_{file_name(method)}.png"))
     return paths
+
+
+def matrices_of(table: pa.Table | Sequence[InfluenceRow]) -> dict[str, InfluenceMatrix]:
+    """The matrix of every method that a table holds, in their order.
+
+    Args:
+        table: Influences.
+    """
+    if not hasattr(table, "to_pylist"):
+        return {method: influence_matrix(table, method) for method in methods_of(table)}
+    return {
+        method: influence_matrix(final, method, corpora=corpora, test_sets=test_sets)
+        for method, (final, corpora, test_sets) in finals_of(table).items()
+    }
+
+
+def finals_of(table: pa.Table) -> dict[str, tuple[pa.Table, list[str], list[str]]]:
+    """The final readings of each method (all readings, where none is final), its corpora and its test sets.
+
+    Args:
+        table: Influences.
+    """
+    import pyarrow.compute as pc
+
+    found = {}
+    for method in methods_of(table):
+        mine: Any = table.filter(pc.equal(table["method"], method))
+        final = mine.filter(mine["final"])
+        chosen = final if final.num_rows else mine
+        found[method] = (chosen, mine["corpus"].unique().to_pylist(), mine["test_set"].unique().to_pylist())
+    return found
+
+
+def most_telling(matrix: InfluenceMatrix) -> InfluenceMatrix:
+    """The part of a large matrix that a picture shows: the corpora with the largest share of any column shown."""
+    shown = matrix.select(matrix.corpora, matrix.test_sets[:SHOWN_TEST_SETS])
+    if len(shown.corpora) <= SHOWN_CORPORA:
+        return shown
+    values = np.where(shown.usable, np.abs(shown.values), 0.0)
+    shares = values / np.maximum(values.max(0, keepdims=True), 1e-300)
+    rows = sorted(np.argsort(-shares.max(1), kind="stable")[:SHOWN_CORPORA].tolist())
+    return shown.select([shown.corpora[row] for row in rows], shown.test_sets)

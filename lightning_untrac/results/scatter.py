@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from lightning_untrac.results.figures import add_heading, plain_text, seeds_title
+from lightning_untrac.results.figures import add_heading, part_title, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.panels import add_legend, panel_grid, ranked_colours
@@ -30,20 +30,25 @@ _SIDES: Final = (
 #: With more corpora than this some name finds no room beside its point, so that a legend says the colours.
 _MOST_LABELLED: Final = 4
 
+#: Of more corpora than this only the coloured ones get their names.
+_ALL_LABELLED: Final = 30
 
-def plot_scatter(matrix: InfluenceMatrix, truth: InfluenceMatrix) -> Figure:
+
+def plot_scatter(matrix: InfluenceMatrix, truth: InfluenceMatrix, test_sets: Sequence[str] | None = None) -> Figure:
     """What a method predicts against what retraining found: a panel a test set, a point a corpus.
 
     Args:
         matrix: Influences of the method.
         truth: Influences of the reference.
+        test_sets: Order and choice of the panels; all that both have if ``None``.
 
     Returns:
         The figure, with the corpora and test sets that both have. Flagged cells are drawn hollow, at the edge if they
         lie far out, and are left out of the correlation.
     """
     corpora = [name for name in truth.corpora if name in matrix.corpora]
-    test_sets = [name for name in truth.test_sets if name in matrix.test_sets]
+    shared = [name for name in truth.test_sets if name in matrix.test_sets]
+    test_sets = [name for name in (shared if test_sets is None else test_sets) if name in shared]
     matrix, truth = matrix.select(corpora, test_sets), truth.select(corpora, test_sets)
     usable = matrix.usable & truth.usable
     drawn = np.isfinite(matrix.values) & np.isfinite(truth.values)
@@ -53,7 +58,13 @@ def plot_scatter(matrix: InfluenceMatrix, truth: InfluenceMatrix) -> Figure:
         figure, panels = panel_grid(len(test_sets))
         for j, axes in enumerate(panels):
             points = _draw(axes, truth.values[:, j], matrix.values[:, j], usable[:, j], [colours[c] for c in corpora])
-            labels.append([(*points[k], short[corpora[k]]) for k in np.flatnonzero(drawn[:, j])])
+            labels.append(
+                [
+                    (*points[k], short[corpora[k]])
+                    for k in np.flatnonzero(drawn[:, j])
+                    if len(corpora) <= _ALL_LABELLED or colours[corpora[k]] != GREY
+                ]
+            )
             axes.set_title(shorten(test_sets[j], 28), loc="left", fontsize=11, fontweight="bold", pad=20)
         name, reference = method_title(matrix.method), method_title(truth.method).lower()
         # On a panel's height there is room for a short name and its unit only.
@@ -67,7 +78,8 @@ def plot_scatter(matrix: InfluenceMatrix, truth: InfluenceMatrix) -> Figure:
             f"{name} against {reference}",
             f"r: Pearson's correlation over corpora  \u00b7  dashed: least squares  \u00b7  {name}: "
             f"{seeds_title(matrix.num_seeds)}, {reference}: {seeds_title(truth.num_seeds)}"
-            + ("  \u00b7  hollow: flagged, left out of r" if (drawn & ~usable).any() else ""),
+            + ("  \u00b7  hollow: flagged, left out of r" if (drawn & ~usable).any() else "")
+            + "".join(f"  \u00b7  {part}" for part in [part_title(len(test_sets), len(shared), "test sets")] if part),
         )
         figure.draw_without_rendering()  # labels go where there is room, which only the finished layout tells
         for axes, named in zip(panels, labels, strict=True):

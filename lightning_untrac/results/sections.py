@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from lightning_untrac.results.colours import colour_shares
 from lightning_untrac.results.comparison import MEAN
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_title
@@ -50,7 +51,7 @@ def matrix_section(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None
     Returns:
         The markup.
     """
-    strongest = matrix.strongest()
+    strongest, tints = matrix.strongest(), colour_shares(matrix)
     scales = [
         scale_of(matrix.values[matrix.usable[:, j], j]) or scale_of(matrix.values[:, j])
         for j in range(len(matrix.test_sets))
@@ -67,7 +68,7 @@ def matrix_section(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None
                 tag = f'<span class="tag">{escape(FLAG_TITLES.get(flag, flag))}</span>'
                 cells.append(f'<td class="flag{best}">{format_number(value)}{tag}</td>')
                 continue
-            share = value / scale if scale else 0.0
+            share = float(tints[i, j])
             colour = f"rgba(var(--{'hot' if share > 0 else 'cold'}), {abs(share) * 0.55:.3f})"
             spread = f'<span class="tag">\u00b1 {format_number(half, scale, signed=False)}</span>'
             cells.append(

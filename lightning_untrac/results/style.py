@@ -13,6 +13,8 @@ PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 GREY: Final = "#a8a29e"
 INK: Final = "#1c1917"
 MUTED: Final = "#78716c"
+#: Of subtitles, which must be read.
+SUBTITLE: Final = "#57534e"
 #: From "the corpus works against the test set" over nothing to "it helps"; blue and red-brown, safe for all.
 DIVERGING: Final = ("#2b6ca3", "#8dbbdc", "#f5f3f0", "#f0a583", "#b5402a")
 

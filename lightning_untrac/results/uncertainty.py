@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
 from lightning_untrac.results.methods import method_text
-from lightning_untrac.results.schema import RELATIVE, InfluenceRow
+from lightning_untrac.results.schema import PARTS, RELATIVE, InfluenceRow
 from lightning_untrac.results.spread import LEVEL, Spread
 from lightning_untrac.results.stretches import levels_of, paths_of
 
@@ -172,9 +172,16 @@ def influence_intervals(
 
 
 def _final_rows(rows: Any, method: str) -> list[dict[str, Any]]:
-    """With their parts, of which a table is not to make millions of Python numbers for other methods."""
-    if hasattr(rows, "to_pylist"):
-        import pyarrow.compute as pc
+    """With their parts, of which a table is not to make millions of Python numbers."""
+    if not hasattr(rows, "to_pylist"):
+        return as_records(rows, parts=True)
+    import pyarrow.compute as pc
 
-        rows = rows.filter(pc.and_(pc.equal(rows["method"], method), rows["final"]))
-    return as_records(rows, parts=True)
+    table = rows.filter(pc.and_(pc.equal(rows["method"], method), rows["final"]))
+    records = as_records(table)
+    for name in PARTS:
+        column = table[name].combine_chunks() if name in table.column_names else None
+        for index, record in enumerate(records):
+            known = column is not None and column[index].is_valid
+            record[name] = column[index].values.to_numpy(zero_copy_only=False) if known else None
+    return records

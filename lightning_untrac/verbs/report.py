@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import report_warnings, write_report
+from lightning_untrac.results.found import find
 from lightning_untrac.verbs.output import publish
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
@@ -41,9 +42,16 @@ def main(argv: Sequence[str]) -> None:
     existing_folder(folder.path)
     folder.facts(), folder.notes()  # written again from their copies, where they are damaged or gone
     with folder.costs("report"):
-        path = write_report(folder.path)
-        warnings = report_warnings(folder.path)
+        found = find(folder.path)
+        path = write_report(folder.path, found=found, stages=_stages(folder))
+        warnings = report_warnings(folder.path, found=found)
     for warning in warnings:
         print(f"warning: {warning}")
     print(f"plots:  {folder.path / 'plots'}\nreport: {path}")
     publish(options.wandb, folder, "report")
+
+
+def _stages(folder: RunFolder) -> dict[str, bool]:
+    """Which stages have begun, and whether each is finished."""
+    begun = sorted(path.name.removesuffix(".claim.json") for path in folder.state.glob("*.claim.json"))
+    return {step: (folder.state / f"{step}.done.json").is_file() for step in begun}

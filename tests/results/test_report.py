@@ -18,6 +18,7 @@ from lightning_untrac.results import (
 from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.narrative import answers, headline_method
 from lightning_untrac.results.sentence import plain
+from lightning_untrac.results.style import format_number
 
 NASTY = '<script>alert("1")</script>'
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -121,7 +122,7 @@ def test_everything_is_in_it_and_escaped(full):
         "https://example.com/x.js",
         "4,000",
         "1 min 15 s",
-        "1,234 MB",
+        "1,234 MiB",
         "2.13",
         "fewer than three",
         "made the model collapse",
@@ -238,3 +239,48 @@ def test_a_method_that_failed_its_self_check_is_not_the_headline():
     assert headline_method(["untrac", "graddot"], failed={"untrac"}) == "graddot"
     assert headline_method(["untrac", "continuation"], failed={"untrac"}) == "continuation"
     assert headline_method(["untrac"], failed={"untrac"}) == "untrac"
+
+
+def test_what_each_method_does_and_the_losses_before_are_said(full):
+    write_report(full)
+    text = "".join(read(full / "report.html").text)
+    assert "Unlearns one corpus at a time by gradient ascent" in text
+    assert "Trains the model anew without one corpus at a time" in text
+    assert "Losses before" in text
+    assert "loss of the trained model" in text
+
+
+def test_a_stage_that_never_finished_says_so(full):
+    (full / "trace-untrac.yaml").write_text("a: 1")
+    write_report(full, stages={"trace": True, "trace-untrac": False})
+    page = (full / "report.html").read_text(encoding="utf-8")
+    assert page.count("not finished") >= 2
+    write_report(full, stages={"trace": True, "trace-untrac": True})
+    assert 'class="unfinished"' not in (full / "report.html").read_text(encoding="utf-8")
+
+
+def test_texts_are_shown_and_escaped(full):
+    run = json.loads((full / "run.json").read_text())
+    run["data"][0]["texts"] = [f"a text {NASTY}"]
+    (full / "run.json").write_text(json.dumps(run))
+    write_report(full)
+    assert "<script" not in (full / "report.html").read_text(encoding="utf-8")
+    assert f"a text {NASTY}" in "".join(read(full / "report.html").text)
+
+
+def test_a_large_report_is_small_and_loses_no_cell(tmp_path, make_rows):
+    corpora, test_sets = [f"corpus-{i:03d}" for i in range(120)], [f"test-{j:02d}" for j in range(10)]
+    rows = make_rows(methods=("untrac",), corpora=corpora, test_sets=test_sets, seeds=(0, 1, 2))
+    fill(tmp_path, rows)
+    path = write_report(tmp_path)
+    assert path.stat().st_size < 1.5e6
+    page = read(path)
+    text = "".join(page.text)
+    matrix = influence_matrix(rows, "untrac")
+    for j, test_set in enumerate(test_sets):
+        listed = text.split(f"{test_set}corpus-")[-1] if f"{test_set}corpus-" in text else text
+        scale = max(abs(matrix.values[:, j]))
+        for i, corpus in enumerate(corpora):
+            assert f"{corpus}  {format_number(float(matrix.values[i, j]), scale)}" in text
+        assert listed
+    assert "All 1,200 influences" in text

@@ -1,0 +1,132 @@
+"""What a run's folder holds, read and computed once for everything that shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lightning_untrac.results.doubts import doubts
+from lightning_untrac.results.files import read_table
+from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.methods import read_texts
+from lightning_untrac.results.narrative import headline_method
+from lightning_untrac.results.ordering import in_configured_order
+from lightning_untrac.results.plots import matrices_of
+from lightning_untrac.results.run_facts import sound_facts, sound_notes
+from lightning_untrac.results.schema import ResultsError
+from lightning_untrac.results.self_check import self_check
+from lightning_untrac.results.sentence import Sentence
+from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LEVELS: Final = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run's folder holds.
+
+    Attributes:
+        folder: the run's folder.
+        reference: the method that counts as truth.
+        run: content of ``run.json``.
+        table: the influences, in their configured order.
+        matrices: by method.
+        intervals: by method, of those that have any.
+        failed: methods that did not find what is known.
+        headline: the method that the answers are read from.
+        comparison: how methods agree with the reference, if that was asked.
+        examples: influences of single examples, if there are any.
+        notes: remarks of the run and doubts about its numbers, by level, the worst first.
+    """
+
+    folder: Path
+    reference: str
+    run: Mapping[str, Any]
+    table: pa.Table
+    matrices: Mapping[str, InfluenceMatrix]
+    intervals: Mapping[str, InfluenceIntervals]
+    failed: frozenset[str]
+    headline: str
+    comparison: pa.Table | None
+    examples: pa.Table | None
+    notes: list[tuple[str, Sentence]]
+
+
+def find(folder: str | os.PathLike[str], reference: str = "leave_out") -> Found:
+    """Read the tables of a run and compute what they say.
+
+    Args:
+        folder: The run's folder.
+        reference: The method that counts as truth.
+
+    Raises:
+        ResultsError: If there are no influences, or a file is damaged.
+    """
+    folder = Path(folder)
+    table = read_table(folder / "influence.parquet")
+    if not table.num_rows:
+        raise ResultsError(f"{folder / 'influence.parquet'} holds no rows: there is nothing to report yet.")
+    run: dict[str, Any] = sound_facts(_json(folder / "run.json", dict))
+    read_texts(run.get("methods"))
+    table = in_configured_order(table, run.get("data") or [])
+    comparison = _optional(folder / "comparison.parquet")
+    remarks: list[Any] = sound_notes(_json(folder / "notes.json", list))
+    matrices = matrices_of(table)
+    import pyarrow.compute as pc
+
+    chance = {
+        method: influence_intervals(table.filter(pc.equal(table["method"], method)), method) for method in matrices
+    }
+    intervals = {method: its for method, its in chance.items() if its is not None}
+    checks = {method: self_check(matrix) for method, matrix in matrices.items()}
+    failed = frozenset(method for method, check in checks.items() if check is not None and not check.passed)
+    notes: list[tuple[str, Sentence]] = [(_level(remark), (_text(remark),)) for remark in remarks]
+    notes += doubts(list(matrices.values()), reference, comparison, intervals)
+    return Found(
+        folder,
+        reference,
+        run,
+        table,
+        matrices,
+        intervals,
+        failed,
+        headline_method(list(matrices), reference, failed),
+        comparison,
+        _optional(folder / "examples.parquet"),
+        sorted(notes, key=lambda note: _LEVELS.index(note[0])),
+    )
+
+
+def _json(path: Path, kind: type) -> Any:
+    """A JSON file beside the tables; an empty ``kind`` if it is not there."""
+    if not path.exists():
+        return kind()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ResultsError(
+            f"{path} cannot be read as JSON ({error}). Mend it, or delete it and write the report again."
+        ) from error
+    if not isinstance(content, kind):
+        raise ResultsError(f"{path} holds a {type(content).__name__}, not a {kind.__name__}. Mend it or delete it.")
+    return content
+
+
+def _optional(path: Path) -> pa.Table | None:
+    return read_table(path) if path.exists() else None
+
+
+def _level(remark: object) -> str:
+    level = remark.get("level") if isinstance(remark, Mapping) else None
+    return level if level in _LEVELS else "warning"
+
+
+def _text(remark: object) -> str:
+    return str(remark.get("text", "")) if isinstance(remark, Mapping) else str(remark)
