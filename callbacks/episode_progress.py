@@ -12,6 +12,7 @@ from typing_extensions import override
 from lightning_untrac.console import console
 from lightning_untrac.data.checks import data_parallel_rank
 from lightning_untrac.data.episodes import CONTROL, WITHOUT_ONE
+from lightning_untrac.data.lengths import limited
 
 
 class EpisodeProgress(ProgressBar):
@@ -134,14 +135,9 @@ class EpisodeProgress(ProgressBar):
     def _lengths(self, trainer: L.Trainer) -> list[int]:
         """Batches of each episode, known before it starts; a limit on training batches holds for each."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        limit = trainer.limit_train_batches
         rank, replicas = data_parallel_rank(trainer)
         samplers = (data.sampler(e, trainer.accumulate_grad_batches, rank, replicas) for e in data.episodes())
-        lengths = [len(sampler) for sampler in samplers]
-        if isinstance(limit, float):
-            lengths = [int(length * limit) for length in lengths]
-        elif limit is not None:
-            lengths = [min(length, limit) for length in lengths]
+        lengths = [limited(len(sampler), trainer.limit_train_batches) for sampler in samplers]
         return lengths[: trainer.max_epochs]
 
     def _total(self, trainer: L.Trainer) -> int:

@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; the process' own where None.
 
     Returns:
-        The exit code: 0, 2 for something that the user can mend, 130 for Ctrl-C, 143 for SIGTERM.
+        The exit code: 0, 2 for something that the user can mend, 124 where ``trainer.max_time`` was over before the
+        end, 130 for Ctrl-C, 143 for SIGTERM.
     """
     settle_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -93,6 +94,10 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except termination.Terminated:
         return _terminated(verb)
+    except termination.OutOfTime as error:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"untrac {verb}: {error.message}", file=sys.stderr)
+        return termination.EXIT_OUT_OF_TIME
     except Exception as error:
         if termination.received():  # workers and other ranks are ending too: their errors are of no interest
             return _terminated(verb)

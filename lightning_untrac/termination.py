@@ -30,6 +30,24 @@ class Terminated(SystemExit):
         super().__init__(EXIT_TERMINATED)
 
 
+EXIT_OUT_OF_TIME = 124
+"""That of the command ``timeout``."""
+
+
+class OutOfTime(SystemExit):
+    """A fit was told to end before it was finished (``trainer.max_time``, a callback of the user's).
+
+    A ``SystemExit``, so that no ``except Exception`` takes it for a fault.
+
+    Args:
+        message: what ended it, how far it came, and how to go on.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(EXIT_OUT_OF_TIME)
+        self.message = message
+
+
 class _State:
     received: int | None = None
     begun = False

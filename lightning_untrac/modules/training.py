@@ -14,7 +14,9 @@ from typing_extensions import override
 
 from lightning_untrac.data.checks import data_parallel_rank
 from lightning_untrac.data.collator import LanguageBatch
+from lightning_untrac.data.lengths import fit_steps
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.schedules import follows, make_schedule
 from lightning_untrac.sharding import local_shard
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class TokenWeightedTraining(L.LightningModule):
         self._window_tokens = None
         # Dropout is the only difference that the mode makes to these models, and a phase may want gradients without it.
         self.model.train(self.dropout)
+        self._renew_schedule()
 
     def _seed_dropout(self, batch_idx: int) -> None:
         """Make a step's dropout masks depend on nothing that ran before it, so that a resumed run has the same ones."""
@@ -168,7 +171,30 @@ class TokenWeightedTraining(L.LightningModule):
         optimizer = self.optimizer(parameters)
         if self.lr_scheduler is None:
             return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.lr_scheduler(optimizer), "interval": "step"},
-        }
+        steps = self._steps_of_schedule()
+        # Of episodes of unequal lengths each gets a schedule of its own when it begins.
+        schedule = make_schedule(self.lr_scheduler, optimizer, steps[0])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _steps_of_schedule(self) -> list[int]:
+        """Optimizer steps that the schedule of each episode is made for; one number where there is one schedule."""
+        assert self.lr_scheduler is not None
+        if not follows(self.lr_scheduler):
+            return [0]
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(data, "active_plan"):
+            return [int(self.trainer.estimated_stepping_batches)]
+        steps = fit_steps(self.trainer)
+        if data.active_plan.kind == "mixture":
+            total = sum(steps)
+            steps = [min(total, self.trainer.max_steps) if self.trainer.max_steps > 0 else total]
+        return steps if len(set(steps)) > 1 else steps[:1]
+
+    def _renew_schedule(self) -> None:
+        """Begin an episode with a schedule of its own length, where the lengths of episodes differ."""
+        if self.lr_scheduler is None or not self.trainer.lr_scheduler_configs:
+            return
+        if len(steps := self._steps_of_schedule()) > 1:
+            optimizer = self.trainer.optimizers[0]
+            schedule = make_schedule(self.lr_scheduler, optimizer, steps[self.trainer.current_epoch])
+            self.trainer.lr_scheduler_configs[0].scheduler = schedule

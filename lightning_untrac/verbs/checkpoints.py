@@ -11,7 +11,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, Timer
 from typing_extensions import override
 
 from lightning_untrac.data import CorpusDataModule
@@ -69,6 +69,13 @@ class ResumeCheckpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.every_n_steps is None:
             self.save(trainer)
+
+    @override
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        # A time limit is that of a command: one that goes on would be over before its first step.
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Timer):
+                checkpoint["callbacks"].pop(callback.state_key, None)
 
     def save(self, trainer: L.Trainer) -> None:
         """Save now, unless this step was saved before; call it on every rank, between two optimizer steps."""
@@ -212,7 +219,10 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _at_the_end(path: Path, trainer: L.Trainer) -> bool:
-    loops = _load(path)["loops"]["fit_loop"]
+    content = _load(path)
+    if 0 < trainer.max_steps <= content["global_step"]:
+        return True
+    loops = content["loops"]["fit_loop"]
     epochs = loops["epoch_progress"]["current"]["processed"]
     batches = loops["epoch_loop.batch_progress"]
     passes = trainer.max_epochs or 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.adapters import tokenizer_home
 from lightning_untrac.modules.preconditioned import NoCheckpointError
 from lightning_untrac.modules.small_models import model_class
+from lightning_untrac.schedules import schedule_problem
 
 
 def model_problems(module: LanguageModule) -> list[str]:
@@ -78,12 +79,29 @@ def optimizer_problems(module: LanguageModule, later: bool = False) -> list[str]
         return [] if later else [f"model.optimizer: {first_line(error)}"]
     except (ValueError, TypeError) as error:
         return [f"model.optimizer: {first_line(error)}"]
+    if module.lr_scheduler is None:
+        return []
+    problem = schedule_problem(module.lr_scheduler, lambda: optimizer, num_steps=0)
+    return [] if problem is None else [f"model.lr_scheduler: {problem}"]
+
+
+def schedule_problems(module: LanguageModule, steps: Sequence[int]) -> list[str]:
+    """Whether the schedule lasts as long as the training.
+
+    Args:
+        module: whose optimizer and schedule are gone through, without a model.
+        steps: optimizer steps of each episode, or of the whole training.
+    """
+    if type(module).configure_optimizers is not LanguageModule.configure_optimizers or module.lr_scheduler is None:
+        return []
     try:
-        if module.lr_scheduler is not None:
-            module.lr_scheduler(optimizer)
-    except (ValueError, TypeError) as error:
-        return [f"model.lr_scheduler: {first_line(error)}"]
-    return []
+        module.optimizer([torch.nn.Parameter(torch.zeros(2, 2))])
+    except Exception:  # whatever it is, `optimizer_problems` says it
+        return []
+    problem = schedule_problem(
+        module.lr_scheduler, lambda: module.optimizer([torch.nn.Parameter(torch.zeros(2, 2))]), max(steps)
+    )
+    return [] if problem is None else [f"model.lr_scheduler: {problem}"]
 
 
 def episode_problems(options: Any) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as L
 from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment, TorchElasticEnvironment
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Timer
 from typing_extensions import override
 
 from lightning_untrac import termination
@@ -61,6 +61,74 @@ class EndOnSignal(Callback):
     @override
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         termination.wait_for_a_good_moment(False)
+
+
+class EndWhenTold(Callback):
+    """End a fit between two steps when a timer, or in an episode any callback, tells the Trainer to stop.
+
+    Lightning would go on as if training were finished: save the model, and count an episode that was cut short. Here a
+    checkpoint is saved where there are checkpoints, and the command ends. A callback of the user's that stops
+    ``pretrain`` for a reason of its own (``EarlyStopping``) says how long training is to be, and is left alone.
+
+    Put it after the callbacks that may tell.
+
+    Args:
+        episodic: whether an epoch is an episode, which only its own last step can finish.
+    """
+
+    def __init__(self, episodic: bool) -> None:
+        self.episodic = episodic
+        self._told = False
+
+    @override
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
+                           batch_idx: int) -> None:  # fmt: skip
+        if not trainer.should_stop or not (self.episodic or _time_is_up(trainer)):
+            return
+        finished = trainer.is_last_batch or 0 < trainer.max_steps <= trainer.global_step
+        if finished or getattr(pl_module, "episode_ended", False) or not _may_stop(trainer):
+            return  # the reading or the validation comes first, and the end of the epoch asks again
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self._end(trainer)
+        self._told, trainer.should_stop = True, False  # at the end of the step
+
+    @override
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        trainer.should_stop = trainer.should_stop or self._told
+
+    @override
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        told = trainer.should_stop and (self.episodic or _time_is_up(trainer))
+        finished = 0 < (trainer.max_epochs or 1) <= trainer.current_epoch + 1
+        finished |= 0 < trainer.max_steps <= trainer.global_step
+        if told and not finished and _may_stop(trainer, epochs=trainer.current_epoch + 1):
+            self._end(trainer)
+
+    def _end(self, trainer: L.Trainer) -> None:
+        what = "the time (trainer.max_time) is over" if _time_is_up(trainer) else "a callback has told it to stop"
+        if (saver := _saver(trainer)) is not None:
+            saver.save(trainer)
+            then = "a checkpoint is saved, and the same command goes on from it"
+        elif (trainer.max_epochs or 1) > 1 and self.episodic:
+            then = "the episodes that are finished are kept, and the same command goes on with the others"
+        else:
+            then = "there are no checkpoints, so the same command begins anew"
+        raise termination.OutOfTime(f"{what} after {trainer.global_step} steps; {then}")
+
+
+def _time_is_up(trainer: L.Trainer) -> bool:
+    """Whether a timer has told the Trainer to stop; the same on all ranks, which share that decision."""
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+    left = [timer.time_remaining() for timer in timers]
+    return trainer.should_stop and any(seconds is not None and seconds <= 0 for seconds in left)
+
+
+def _may_stop(trainer: L.Trainer, epochs: int | None = None) -> bool:
+    """Whether ``min_epochs`` and ``min_steps`` are met."""
+    done = trainer.current_epoch if epochs is None else epochs
+    return done >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
 
 
 def prepared(trainer: L.Trainer) -> L.Trainer:

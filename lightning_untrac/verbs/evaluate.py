@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
     for folder in (measured, Path(options.reference) if options.reference else None):
         if folder is not None and folder.is_dir():
             files_digest(folder)  # is held against its checksums
-    phase = Phase(parsed, STEP, episodic=False)
+    phase = Phase(parsed, STEP)
     # Another model on the same folder adds rows; nothing here is ever a half-finished run.
     phase.folder.overwrite = True
     phase.data.per_example |= options.examples

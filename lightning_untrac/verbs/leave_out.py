@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -101,6 +101,7 @@ def work(parsed: Parsed) -> EpisodeWork:
     if trained is not None and Path(trained).is_dir():
         phase.identity["trained_model_files"] = files_digest(Path(trained))
     phase.identity |= {"steps": steps, "passes": passes}  # those of another training are other retrainings
+    plan = replace(asked.plan, steps=steps, passes=passes)
     run = EpisodeRun(
         LeaveOut(),
         phase.folder.path,
@@ -119,10 +120,10 @@ def work(parsed: Parsed) -> EpisodeWork:
         STEP,
         STEP,
         phase,
-        asked.plan,
+        plan,
         run,
         [*asked.problems, *problems],
-        baseline=lambda: _trained_losses(phase, asked.plan, str(trained)),
+        baseline=lambda: _trained_losses(phase, plan, str(trained)),
     )
 
 

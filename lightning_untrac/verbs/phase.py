@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_untrac import termination
 from lightning_untrac.attribution import Attribution
@@ -19,13 +17,11 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.data.preparation import data_rows
 from lightning_untrac.errors import raise_if_any
-from lightning_untrac.faults import first_line
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.redaction import redacted
 from lightning_untrac.results import InfluenceStore
 from lightning_untrac.results.methods import texts_of
-from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
 from lightning_untrac.verbs.checks import (
     data_problems,
     model_problems,
@@ -34,15 +30,13 @@ from lightning_untrac.verbs.checks import (
     space_problems,
 )
 from lightning_untrac.verbs.data_files import Record, configured, take, with_digests
-from lightning_untrac.verbs.ending import EndOnSignal, prepared, with_our_own_requeueing
 from lightning_untrac.verbs.finished import folder_problems, is_finished, note_data_content
 from lightning_untrac.verbs.identity import method_of_step, with_effective_batch
 from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.run_folder import RunFolder
 from lightning_untrac.verbs.surroundings import quiet, say, temporary_output
-
-OURS = {"reload_dataloaders_every_n_epochs", "use_distributed_sampler", "num_sanity_val_steps", "barebones"}
-"""Trainer flags that a verb sets itself, because the numbers depend on them."""
+from lightning_untrac.verbs.trainer_flags import flag_notes
+from lightning_untrac.verbs.trainers import column_of, length_problems, make_trainer, trainer_problems
 
 
 @dataclass
@@ -66,7 +60,6 @@ class Phase:
     Args:
         parsed: the verb's arguments.
         step: name of the step in the output folder.
-        episodic: whether the verb sets the number of epochs (an epoch is an episode).
         kind: of its episodes, on which the default batch size depends.
 
     Attributes:
@@ -75,18 +68,19 @@ class Phase:
         identity: the configuration and whatever else the results depend on, such as the digest of a model's weights.
         data: the datasets, tokenised once :meth:`check` has passed.
         replicas: data-parallel ranks.
+        column: whose column of the table of Trainer flags counts.
     """
 
-    def __init__(self, parsed: Parsed, step: str, episodic: bool = True, kind: EpisodeKind = "mixture") -> None:
+    def __init__(self, parsed: Parsed, step: str, kind: EpisodeKind = "mixture") -> None:
         termination.begin()
         quiet()
-        self.parsed, self.step, self.episodic = parsed, step, episodic
+        self.parsed, self.step, self.column = parsed, step, column_of(step)
         self.config = parsed.resolved()
         self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
         output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
         self.folder = RunFolder(output, getattr(parsed.options, "overwrite", False))
         self.folder.mend_tables()
-        self.module, self.data, self._trainer_arguments = parsed.build()
+        self.module, self.data, self.trainer_arguments = parsed.build()
         self.replicas = self._count_replicas()
         self.identity = with_effective_batch(redacted(self.config, references=False), kind, self.replicas, self.module)
         self._data_files: Record = {}
@@ -131,7 +125,8 @@ class Phase:
         """
         self._data_files = take(configured(self.data.corpora, self.data.test_sets))
         found = model_problems(self.module) if facts is None else []
-        found += optimizer_problems(self.module, later=facts is not None) + self._trainer_problems()
+        found += optimizer_problems(self.module, later=facts is not None)
+        found += trainer_problems(self)
         facts = facts or self.module
         if found and model_problems(facts):
             found += source_problems(self.data)
@@ -143,43 +138,16 @@ class Phase:
         found += plan.problems(*names)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
-        return found
+        return found or length_problems(self, plan)
 
-    def _trainer_problems(self) -> list[str]:
-        given = self._trainer_arguments
-        found = []
-        if given.get("max_steps", -1) == 0 or given.get("max_epochs") == 0:
-            found.append("trainer.max_steps / max_epochs: 0 steps train nothing; give at least 1")
-        if self.episodic:
-            if given.get("max_epochs") is not None:
-                found.append(
-                    "trainer.max_epochs: an epoch is an episode and their number is known; use --steps or --passes"
-                )
-            if given.get("max_steps", -1) > 0:
-                found.append("trainer.max_steps: counts over all episodes; use --steps, which counts in each")
-        if given.get("limit_val_batches") == 0 and self.step != "pretrain":
-            found.append("trainer.limit_val_batches: 0 reads no loss, and there is no result without; leave it out")
-        if given.get("barebones"):
-            found.append("trainer.barebones: turns off the callbacks that measure; leave it out")
-            return found
-        if problems := name_problems(given.get("strategy"), given.get("accelerator")):
-            return found + problems
-        try:
-            strategy = self.build_trainer(logger=False).strategy
-            found += self.module.strategy_problems(strategy)
-        except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
-            found.append(f"trainer: {first_line(error)}")
-        return found
 
     def start(self, **run_fields: Any) -> None:
         """Claim the output folder and write down what was asked and what was found in the data."""
         self.folder.claim(self.step, self.config, self.identity)
         self.folder.write_data_record(self.step, with_digests(self._data_files))
         self.folder.add_notes("warning", self.data.notes())
-        if (limit := self.config["trainer"].get("limit_val_batches")) not in (None, 1.0):
-            self.folder.add_notes(
-                "warning", [f"{self.step}: limit_val_batches {limit}: losses are of a part of the data"]
-            )
+        notes = flag_notes(self.trainer_arguments, self.column)
+        self.folder.add_notes("warning", [f"{self.step}: {note}" for note in notes])
         told = self.folder.facts().get("methods", {})
         self.folder.update_run(
             methods={**told, **texts_of([method_of_step(self.step)])},
@@ -236,40 +204,11 @@ class Phase:
 
         Args:
             callbacks: the verb's, before the user's.
-            logger: used unless the user configured loggers.
+            logger: used unless the user configured loggers; False for a Trainer that only measures, which is given
+                none of the user's loggers and callbacks.
             arguments: what the verb decides.
         """
-        given = self.parsed.build()[2]
-        theirs = given.pop("callbacks", None) or []
-        theirs = theirs if isinstance(theirs, list) else [theirs]
-        for name in OURS:
-            given.pop(name, None)
-        if given.get("strategy") == FSDP2:
-            given["strategy"] = self._fsdp2(given)
-        given.setdefault("enable_model_summary", False)
-        given.setdefault("logger", logger)
-        if given.get("enable_progress_bar") is False:
-            callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-        if given.get("enable_checkpointing") is False:
-            callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
-        trainer = L.Trainer(
-            **{
-                **given,
-                "plugins": with_our_own_requeueing(given.get("plugins"), given.get("strategy")),
-                "default_root_dir": given.get("default_root_dir") or self.folder.path,
-                "callbacks": [*callbacks, EndOnSignal(), *theirs],
-                "use_distributed_sampler": False,  # the DataModule splits by rank itself, without repeating examples
-                "num_sanity_val_steps": 0,
-                **arguments,
-            }
-        )
-        return prepared(trainer)
-
-    @staticmethod
-    def _fsdp2(given: dict[str, Any]) -> Strategy:
-        hardware = {key: given[key] for key in ("accelerator", "devices", "num_nodes") if key in given}
-        counted = L.Trainer(**hardware, logger=False, enable_checkpointing=False, enable_model_summary=False)
-        return fsdp2_strategy(counted.num_devices * counted.num_nodes)
+        return make_trainer(self, callbacks, logger, arguments)
 
     def build_loggers(self, run_name: str) -> list[Logger]:
         """CSV and, where asked for, W&B."""

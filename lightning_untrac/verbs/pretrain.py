@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parsed = arguments(argv)
     options: PretrainOptions = parsed.options
-    phase = Phase(parsed, STEP, episodic=False)
+    phase = Phase(parsed, STEP)
     damaged = _damage(phase.folder, options) if phase.is_done else []
     if damaged:
         phase.folder.forget_done(STEP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lightning_untrac.verbs.parsing import Parsed
 from lightning_untrac.verbs.phase import Phase
 from lightning_untrac.verbs.recipes import Stage
 from lightning_untrac.verbs.saved_models import saved_model
+from lightning_untrac.verbs.trainers import steps_of, whole_length
 
 LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path")
 """What a step knows only when the steps before it are finished."""
@@ -35,6 +37,19 @@ def verb_module(verb: str) -> Any:
     return import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}")
 
 
+@dataclass
+class Trained:
+    """What a recipe's ``pretrain`` is going to leave behind.
+
+    Attributes:
+        module: its model.
+        steps: how many optimizer steps it takes; None where that is not known.
+    """
+
+    module: LanguageModule
+    steps: int | None
+
+
 def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
     """Parse every stage, load its data and make its Trainer, without a step of training.
 
@@ -46,7 +61,7 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
         All problems of all stages, each with the step's number in the recipe; what several share is said once.
     """
     found: dict[str, str] = {}
-    trained: LanguageModule | None = None
+    trained: Trained | None = None
     twice = _Twice()
     look(name for stage in stages for name in hub_names(stage.config))
     for stage in stages:
@@ -54,9 +69,9 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
             raise_if_any(_shard_problems(stage.verb, stage.config))
             with step_arguments(stage.config, output) as arguments:
                 parsed = verb_module(stage.verb).arguments(arguments)
-            problems, phase = _step_problems(stage.verb, parsed, trained, output)
+            problems, phase, steps = _step_problems(stage.verb, parsed, trained, output)
             if phase is not None:
-                trained = phase.module if stage.verb == "pretrain" else trained
+                trained = Trained(phase.module, steps) if stage.verb == "pretrain" else trained
                 problems = [*problems, *twice.problems(stage, phase)]
         except ConfigurationError as error:
             problems = error.problems
@@ -100,25 +115,29 @@ def _shard_problems(verb: str, config: dict[str, Any]) -> list[str]:
 
 
 def _step_problems(
-    verb: str, parsed: Parsed, trained: LanguageModule | None, output: str
-) -> tuple[list[str], Phase | None]:
+    verb: str, parsed: Parsed, trained: Trained | None, output: str
+) -> tuple[list[str], Phase | None, int | None]:
     if not hasattr(verb_module(verb), "intent"):
-        return [], None
+        return [], None, None
     asked = verb_module(verb).intent(parsed)
-    phase = Phase(parsed, asked.step, episodic=verb not in ("pretrain", "evaluate"), kind=asked.plan.kind)
+    phase = Phase(parsed, asked.step, kind=asked.plan.kind)
     # Leave-out retrains for as long as training took, which pretrain.json says later.
     later = (*LATER, "steps", "passes") if verb == "leave-out" else LATER
     if verb != "evaluate" and is_finished(phase, phase.folder, later, quiet=True):
-        return [], phase  # it will be skipped; its data may be gone by now
+        return [], phase, None  # it will be skipped; its data may be gone by now
     settings = parsed.config.model.init_args
     facts = None
     if settings.get("name_or_path") is None and settings.get("config") is None:
         name = "initial_model" if verb == "leave-out" else "model"
         if trained is None and (path := saved_model(Path(output), name)) is not None:
             phase.module.name_or_path = path
-        facts = trained
-    problems = asked.problems + phase.problems(asked.plan, facts)
+        facts = None if trained is None else trained.module
+    plan = asked.plan
+    if verb == "leave-out" and trained is not None and plan.steps is None and plan.passes is None:
+        plan = replace(plan, steps=trained.steps)  # of the same passes it takes fewer
+    problems = asked.problems + phase.problems(plan, facts)
+    steps = whole_length(phase, steps_of(phase, plan)) if verb == "pretrain" and not problems else None
     if facts is None:  # what stands in for a model may name its tokenizer otherwise
         note_data_content(phase)
     other_run = [] if verb == "evaluate" else folder_problems(phase, later)
-    return other_run + problems, phase
+    return other_run + problems, phase, steps
