@@ -1,7 +1,9 @@
-"""A progress bar that names the phase, the dataset, the episode and the time left."""
+"""A progress bar that names the phase, the dataset, the episode, the loss and the time left."""
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 import lightning.pytorch as L
@@ -11,14 +13,19 @@ from typing_extensions import override
 
 from lightning_untrac.console import console
 from lightning_untrac.data.checks import data_parallel_rank
-from lightning_untrac.data.episodes import CONTROL, WITHOUT_ONE
+from lightning_untrac.data.episodes import CONTROL, UNLEARNING, WITHOUT_ONE
 from lightning_untrac.data.lengths import limited
+from lightning_untrac.naming import counted
+
+SECONDS_BETWEEN_LOSSES, SECONDS_BETWEEN_LINES = 0.5, 60.0
+"""How often the bar shows another loss, and a log file gets a line at least."""
 
 
 class EpisodeProgress(ProgressBar):
     """One rich bar over all optimizer steps of all episodes of a fit.
 
-    Where the output is no terminal (a log file, a cluster's job) it prints a line an episode instead.
+    Where the output is no terminal (a log file, a cluster's job) it prints a line an episode instead, a line at every
+    tenth of a single training, and one whenever a minute has passed.
 
     Args:
         phase: what the bar calls this run, e.g. ``untrac``.
@@ -31,6 +38,8 @@ class EpisodeProgress(ProgressBar):
         self._progress: Progress | None = None
         self._task: Any = None
         self._console = console(stderr=True)
+        self._batches, self._total_batches = 0, 0
+        self._shown = 0.0
 
     @override
     def disable(self) -> None:
@@ -62,6 +71,8 @@ class EpisodeProgress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._progress is None:
             self._start(self._describe(trainer), self._total(trainer))
+        self._batches = sum(self._lengths(trainer)[: trainer.current_epoch])
+        self._total_batches, self._shown = self._total(trainer), time.monotonic()
 
     def _start(self, description: str, total: int | None) -> None:
         if not self._is_live:
@@ -72,17 +83,18 @@ class EpisodeProgress(ProgressBar):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("steps"),
+            TextColumn("{task.fields[loss]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
             console=self._console,
         )
         self._progress.start()
-        self._task = self._progress.add_task(description, total=total, phase=self.phase)
+        self._task = self._progress.add_task(description, total=total, phase=self.phase, loss="")
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        self._say(f"{self.phase}: {self._describe(trainer)}, {int(trainer.num_training_batches)} batches")
+        self._say(f"{self.phase}: {self._describe(trainer)}, {counted(int(trainer.num_training_batches), 'batch')}")
         if self._progress is not None:
             done = sum(self._lengths(trainer)[: trainer.current_epoch])
             self._progress.update(
@@ -90,9 +102,43 @@ class EpisodeProgress(ProgressBar):
             )
 
     @override
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._batches += 1
         if self._progress is not None:
             self._progress.advance(self._task)
+        if self._enabled and self._is_due(trainer):
+            self._shown = time.monotonic()
+            self._show(trainer, self._loss(trainer, outputs))
+
+    def _is_due(self, trainer: L.Trainer) -> bool:
+        """Whether to show where the fit stands; looking at a loss makes a device wait, so not at every step."""
+        passed = time.monotonic() - self._shown
+        if self._progress is not None:
+            return passed > SECONDS_BETWEEN_LOSSES
+        tenth = max(1, self._total_batches // 10)
+        return passed > SECONDS_BETWEEN_LINES or (self._is_single(trainer) and self._batches % tenth == 0)
+
+    def _show(self, trainer: L.Trainer, loss: str) -> None:
+        if self._progress is not None:
+            self._progress.update(self._task, loss=loss)
+            return
+        per_step = trainer.accumulate_grad_batches
+        where = f"step {math.ceil(self._batches / per_step)} of {math.ceil(self._total_batches / per_step)}"
+        self._say(f"{self.phase}: {where}{', ' if loss else ''}{loss}")
+
+    def _is_single(self, trainer: L.Trainer) -> bool:
+        """Whether the fit is one long training, and not many episodes."""
+        return trainer.datamodule.active_plan.kind in ("mixture", "one")  # type: ignore[attr-defined]
+
+    def _loss(self, trainer: L.Trainer, outputs: Any) -> str:
+        """What the last batch minimised, in nats per token: the loss, or another objective."""
+        value = outputs.get("objective", outputs.get("loss")) if isinstance(outputs, dict) else outputs
+        if value is None:
+            return ""
+        ascends = trainer.datamodule.active_plan.kind in UNLEARNING  # type: ignore[attr-defined]
+        return f"{'objective' if ascends else 'loss'} {float(value):.3f}"
 
     @override
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -10,6 +10,7 @@ from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from typing_extensions import override
 
 from lightning_untrac.functional.costs import duration
+from lightning_untrac.naming import counted
 
 NAMES = {"gradient": "gradient", "squares": "squared gradients", "loss": "loss"}
 
@@ -25,18 +26,41 @@ class PassProgress(EpisodeProgress):
 
     def __init__(self, phase: str) -> None:
         super().__init__(phase)
-        self._batches, self._began = 0, 0.0
+        self._timed, self._began = 0, 0.0
 
     @override
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        super().on_train_batch_end(trainer)
-        self._batches += 1
-        if self._batches == WARM_UP_BATCHES:
+    def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        # A line a pass would be hundreds.
+        if trainer.current_epoch == 0:
+            self._say(f"{self.phase}: {counted(len(_data(trainer).passes), 'pass')} over datasets")
+        if self._progress is not None:
+            self._progress.update(self._task, description=self._describe(trainer))
+
+    @override
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self._timed += 1
+        if self._timed == WARM_UP_BATCHES:
             self._began = now(pl_module)
         passes = _data(trainer).passes
-        if self._batches == WARM_UP_BATCHES + TIMED_BATCHES and len({one.quantity for one in passes}) == 1:
+        if self._timed == WARM_UP_BATCHES + TIMED_BATCHES and len({one.quantity for one in passes}) == 1:
             seconds = (now(pl_module) - self._began) / TIMED_BATCHES * self._total(trainer)
-            self.announce(f"{self.phase}: {len(passes)} passes over datasets in all, about {duration(seconds)}")
+            number = counted(len(passes), "pass")
+            self.announce(f"{self.phase}: {number} over datasets in all, about {duration(seconds)}")
+
+    @override
+    def _is_single(self, trainer: L.Trainer) -> bool:
+        return False
+
+    @override
+    def _show(self, trainer: L.Trainer, loss: str) -> None:
+        self._say(f"{self.phase}: {self._describe(trainer)}")
+
+    @override
+    def _loss(self, trainer: L.Trainer, outputs: Any) -> str:
+        return ""
 
     @override
     def _describe(self, trainer: L.Trainer) -> str:

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
 from lightning_untrac.errors import UnlearningError
+from lightning_untrac.naming import counted
 from lightning_untrac.sharding import local_shard, reshard
 
 
@@ -31,18 +32,18 @@ class WeightsMustMove(Callback):
 
     @override
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        after = _sums(pl_module)
+        after, steps = _sums(pl_module), counted(trainer.global_step, "step")
         moved = after != self._before
         if not trainer.strategy.reduce_boolean_decision(
             all(math.isfinite(x) for pair in after for x in pair), all=True
         ):
             raise UnlearningError(
-                f"the weights are not finite after {trainer.global_step} steps: training has diverged; use a lower "
+                f"the weights are not finite after {steps}: training has diverged; use a lower "
                 "learning rate, or --trainer.gradient_clip_val 1"
             )
         if not trainer.strategy.reduce_boolean_decision(moved, all=False):
             raise UnlearningError(
-                f"no weight moved in {trainer.global_step} steps: check the learning rate, `trainable`, and with LoRA "
+                f"no weight moved in {steps}: check the learning rate, `trainable`, and with LoRA "
                 "and gradient checkpointing that the model's inputs require gradients"
             )
 

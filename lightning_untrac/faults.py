@@ -9,6 +9,11 @@ import re
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG)
 """Of a disk that became full or unwritable during a run."""
 
+LOST_RANK = (
+    "Another rank has ended, and this one ends with it: what that one printed says why. What was finished is kept, and "
+    "the same command goes on"
+)
+
 KEPT = "What was finished is kept: mend that, and the same command goes on"
 
 
@@ -34,10 +39,7 @@ def advice(error: BaseException) -> str | None:
             "through which workers hand over their batches). What was finished is kept, and the same command goes on"
         )
     if is_of_a_lost_rank(error):
-        return (
-            "Another rank has ended, and this one ends with it: what that one printed says why. What was finished is "
-            "kept, and the same command goes on"
-        )
+        return LOST_RANK
     if (about_a_path := _of_a_path(error)) is not None:
         return about_a_path
     if is_of_the_disk(error):

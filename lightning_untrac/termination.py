@@ -30,6 +30,8 @@ class Terminated(SystemExit):
         super().__init__(EXIT_TERMINATED)
 
 
+EXIT_LOST_RANK = 2
+
 EXIT_OUT_OF_TIME = 124
 """That of the command ``timeout``."""
 
@@ -116,6 +118,18 @@ def leave() -> None:
     if _state.forward is not None:
         _state.forward(signal.SIGTERM)
     os._exit(EXIT_TERMINATED)
+
+
+def end_with_a_lost_rank(message: str) -> None:
+    """End now, and the processes that this one has started, because one of them is gone.
+
+    Args:
+        message: is printed.
+    """
+    os.write(2, f"\nuntrac: {message}\n".encode())
+    if _state.forward is not None:
+        _state.forward(getattr(signal, "SIGKILL", signal.SIGTERM))
+    os._exit(EXIT_LOST_RANK)
 
 
 def handle(number: int, frame: FrameType | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 import zipfile
 from pathlib import Path
@@ -121,6 +122,29 @@ def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder, newest first."""
     found = folder.glob("*.ckpt") if folder.is_dir() else []
     return sorted((path for path in found if not path.name.startswith(".")), key=step_of, reverse=True)
+
+
+def after_success(folder: Path, keep: bool) -> str:
+    """Drop the checkpoints of a training whose model is saved, or say that they stay.
+
+    Args:
+        folder: of the checkpoints.
+        keep: whether they stay.
+
+    Returns:
+        A sentence for the terminal; empty where there is nothing to say.
+    """
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    found = checkpoints(folder)
+    if not found:
+        return ""
+    files = [file for path in found for file in ([path] if path.is_file() else path.rglob("*"))]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    return (
+        f"the checkpoints in {folder} ({size / 2**20:,.0f} MiB) stay, for adam_graddot, FrozenAdam and a damaged "
+        "model/; delete the folder if you need none of these, or give --keep_checkpoints false"
+    )
 
 
 def last_checkpoint(folder: Path, trainer: L.Trainer, data: CorpusDataModule) -> str | None:

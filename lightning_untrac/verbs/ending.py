@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from typing_extensions import override
 
 from lightning_untrac import termination
+from lightning_untrac.naming import counted
 from lightning_untrac.verbs.checkpoints import ResumeCheckpoints, use_atomic_checkpoints
 
 
@@ -81,6 +82,13 @@ class EndWhenTold(Callback):
         self._told = False
 
     @override
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if _time_is_up(trainer):  # Lightning would skip the whole fit
+            raise termination.OutOfTime(
+                f"the time (trainer.max_time) is over after {trainer.global_step} steps; give it more"
+            )
+
+    @override
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
                            batch_idx: int) -> None:  # fmt: skip
         if not trainer.should_stop or not (self.episodic or _time_is_up(trainer)):
@@ -115,7 +123,7 @@ class EndWhenTold(Callback):
             then = "the episodes that are finished are kept, and the same command goes on with the others"
         else:
             then = "there are no checkpoints, so the same command begins anew"
-        raise termination.OutOfTime(f"{what} after {trainer.global_step} steps; {then}")
+        raise termination.OutOfTime(f"{what} after {counted(trainer.global_step, 'step')}; {then}")
 
 
 def _time_is_up(trainer: L.Trainer) -> bool:

@@ -14,6 +14,7 @@ from lightning_untrac.attribution.failures import keep_going_problems
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.naming import counted
 from lightning_untrac.results import InfluenceRow, InfluenceStore, plot_matrix
 from lightning_untrac.verbs.finished import is_finished
 from lightning_untrac.verbs.output import log_influences, matrix_of, publish, show_influences
@@ -162,9 +163,10 @@ def _add_memory(work: EpisodeWork) -> None:
 def _show_shard(work: EpisodeWork, shard: Shard, whole: RunFolder) -> None:
     mine = shard.part(work.episodes())
     if not mine:
-        say(f"{work.title}, shard {shard}: there are {len(work.episodes())} episodes, and none is left for this shard")
+        say(f"{work.title}, shard {shard}: of {counted(len(work.episodes()), 'episode')} none is left for this shard")
     else:
-        say(f"{work.title}, shard {shard}: {len(mine) - len(work.unfinished())} of {len(mine)} episodes finished")
+        done = f"{len(mine) - len(work.unfinished())} of {counted(len(mine), 'episode')}"
+        say(f"{work.title}, shard {shard}: {done} finished")
     say(f"when all shards are finished: untrac merge --output {whole.path}")
 
 

@@ -8,9 +8,21 @@ from typing import Any
 from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, EpisodeKind
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.verbs.saved_models import tokenizer_digest
+from lightning_untrac.verbs.trainer_callbacks import PASSIVE, lightning_name
 
 CHANGES_NOTHING = {
-    "": ("output", "overwrite", "wandb", "config", "keep_going", "shard", "ray", "checkpoint_every", "store_on"),
+    "": (
+        "output",
+        "overwrite",
+        "wandb",
+        "config",
+        "keep_going",
+        "shard",
+        "ray",
+        "checkpoint_every",
+        "store_on",
+        "keep_checkpoints",
+    ),
     "model": ("activation_checkpointing", "compile"),
     "data": ("eval_batch_size", "num_workers", "cache_folder"),
     "trainer": (
@@ -19,12 +31,6 @@ CHANGES_NOTHING = {
     ),
 }
 """Settings that change where, how fast and how visibly a run goes, but not (beyond rounding) what comes out."""
-
-PASSIVE_CALLBACKS = (
-    *("LearningRateMonitor", "DeviceStatsMonitor", "ModelSummary", "RichModelSummary", "ThroughputMonitor"),
-    *("RichProgressBar", "TQDMProgressBar", "Timer"),
-)
-"""Lightning's callbacks that only look. Any other callback of the user's may change what comes out."""
 
 
 def comparable(config: dict[str, Any]) -> dict[str, Any]:
@@ -35,17 +41,18 @@ def comparable(config: dict[str, Any]) -> dict[str, Any]:
             kept[group] = {k: v for k, v in kept[group].items() if k not in CHANGES_NOTHING[group]}
     if isinstance(kept.get("trainer"), dict) and (callbacks := kept["trainer"].get("callbacks")):
         callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
-        kept["trainer"]["callbacks"] = [callback for callback in callbacks if not _is_passive(callback)] or None
+        kept["trainer"]["callbacks"] = [one for one in callbacks if lightning_name(one) not in PASSIVE] or None
+    if isinstance(kept.get("trainer"), dict):
+        # 1 is one batch and 1.0 all of them, and the two are equal for Python.
+        limits = [name for name, value in kept["trainer"].items() if name.startswith("limit_") and value is not None]
+        kept["trainer"] |= {
+            name: f"{kept['trainer'][name]} batches" for name in limits if isinstance(kept["trainer"][name], int)
+        }
     settings = (kept.get("model") or {}).get("init_args")
     if isinstance(settings, dict):
         settings = {k: v for k, v in settings.items() if k not in CHANGES_NOTHING["model"]}
         kept["model"] = {**kept["model"], "init_args": settings}
     return kept
-
-
-def _is_passive(callback: Any) -> bool:
-    path = str(callback.get("class_path", "")) if isinstance(callback, dict) else ""
-    return path.startswith("lightning.pytorch.callbacks.") and path.rpartition(".")[2] in PASSIVE_CALLBACKS
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.naming import counted
 from lightning_untrac.verbs.episode_work import publish_matrix
 from lightning_untrac.verbs.output import show_influences
 from lightning_untrac.verbs.parsing import Parsed, parse
@@ -72,5 +73,5 @@ def main(argv: Sequence[str]) -> None:
 
 def _show(parts: Parts, whole: RunFolder, options: MergeOptions) -> None:
     publish_matrix(options.wandb, whole, parts.method, parts.step)
-    print(f"merge: {parts.step}: {len(parts.shards)} shards, {len(parts.episodes)} episodes")
+    print(f"merge: {parts.step}: {counted(len(parts.shards), 'shard')}, {counted(len(parts.episodes), 'episode')}")
     show_influences(whole, parts.method)

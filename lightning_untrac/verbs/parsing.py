@@ -216,6 +216,8 @@ def without_steps(content: dict[str, Any]) -> dict[str, Any]:
     Example:
         >>> without_steps({"title": "mine", "model": {}, "steps": [{"trace": None}]})
         {'model': {}}
+        >>> without_steps({"title": "mine", "steps": 5})  # a verb's own number of steps
+        {'steps': 5}
     """
     dropped = ("title", "steps", "training_seed") if isinstance(content.get("steps"), list) else ("title",)
     return {key: value for key, value in content.items() if key not in dropped}

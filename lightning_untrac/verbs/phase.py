@@ -19,9 +19,11 @@ from lightning_untrac.data.preparation import data_rows
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.naming import counted
 from lightning_untrac.redaction import redacted
 from lightning_untrac.results import InfluenceStore
 from lightning_untrac.results.methods import texts_of
+from lightning_untrac.verbs.arithmetic import slow_arithmetic
 from lightning_untrac.verbs.checks import (
     data_problems,
     model_problems,
@@ -84,6 +86,8 @@ class Phase:
         self.replicas = self._count_replicas()
         self.identity = with_effective_batch(redacted(self.config, references=False), kind, self.replicas, self.module)
         self._data_files: Record = {}
+        self.log_every_n_steps = 50  # Lightning's own; fewer once the number of steps is known
+        self.on_cpu = False  # until the flags have been checked
         self._built = False
 
     def _count_replicas(self) -> int:
@@ -140,12 +144,13 @@ class Phase:
             found += plan.retain_problems(*names)
         return found or length_problems(self, plan)
 
-
     def start(self, **run_fields: Any) -> None:
         """Claim the output folder and write down what was asked and what was found in the data."""
         self.folder.claim(self.step, self.config, self.identity)
         self.folder.write_data_record(self.step, with_digests(self._data_files))
         self.folder.add_notes("warning", self.data.notes())
+        if line := slow_arithmetic(self.trainer_arguments.get("precision"), self.module.dtype_name, self.on_cpu):
+            say(f"untrac: warning: {line}")
         notes = flag_notes(self.trainer_arguments, self.column)
         self.folder.add_notes("warning", [f"{self.step}: {note}" for note in notes])
         told = self.folder.facts().get("methods", {})
@@ -187,7 +192,8 @@ class Phase:
             self.mark_done()
             return True
         # `trainer.max_time`, or a callback of the user's that stops.
-        say(f"{verb}: stopped with {len(missing)} of {len(asked)} episodes to go; the same command goes on from there")
+        left = f"{len(missing)} of {counted(len(asked), 'episode')}"
+        say(f"{verb}: stopped with {left} to go; the same command goes on from there")
         return len(missing) < len(asked)
 
     # -- building --------------------------------------------------------------------------------------------------

@@ -14,7 +14,14 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Pretraining
-from lightning_untrac.verbs.checkpoints import CHECKPOINT_COPIES, ResumeCheckpoints, last_checkpoint, step_of
+from lightning_untrac.naming import counted
+from lightning_untrac.verbs.checkpoints import (
+    CHECKPOINT_COPIES,
+    ResumeCheckpoints,
+    after_success,
+    last_checkpoint,
+    step_of,
+)
 from lightning_untrac.verbs.parsing import Parsed, parse
 from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
 from lightning_untrac.verbs.run_folder import DamagedFileError, DamageWarning, RunFolder
@@ -35,6 +42,8 @@ class PretrainOptions:
         steps: optimizer steps; by default ``--trainer.max_epochs`` passes over the mixture (1).
         checkpoint_every: save a Lightning checkpoint to resume from every so many optimizer steps; by default after
             each pass. The newest two are kept.
+        keep_checkpoints: whether the newest two stay when the model is saved. They are about six times as large as the
+            model; ``adam_graddot`` and ``FrozenAdam`` read them, and a damaged ``model/`` is saved anew from them.
         keep_models_at: also keep the model after these optimizer steps, as ``models/step-<n>/``, for
             ``trace --method tracin``; each is a copy of the weights.
         wandb: watch the run in Weights & Biases.
@@ -45,6 +54,7 @@ class PretrainOptions:
     seed: int = 0
     steps: int | None = None
     checkpoint_every: int | None = None
+    keep_checkpoints: bool = True
     keep_models_at: list[int] = field(default_factory=list)
     wandb: WandbConfig | None = None
     overwrite: bool = False
@@ -100,7 +110,9 @@ def main(argv: Sequence[str]) -> None:
     if passed_by := sorted(
         set(options.keep_models_at) - {kept.step for kept in kept_models(phase.folder.path / "models")}
     ):
-        notes = [f"pretrain: training ended after {optimizer_steps} steps, so no model was kept at {passed_by}"]
+        notes = [
+            f"pretrain: training ended after {counted(optimizer_steps, 'step')}, so no model was kept at {passed_by}"
+        ]
         phase.folder.add_notes("warning", notes)
     phase.mark_done()
     trainer.strategy.barrier("pretrain")  # the next step of a recipe reads what rank 0 has written
@@ -108,7 +120,10 @@ def main(argv: Sequence[str]) -> None:
     if phase.fast_dev_run:
         say("pretrain: fast_dev_run tried each part once and stored nothing")
     elif trainer.is_global_zero:
-        say(f"pretrain: {optimizer_steps} steps ({passes:.1f} passes); the model is in {phase.folder.path / 'model'}")
+        took = f"{counted(optimizer_steps, 'step')} ({passes:.1f} passes)"
+        say(f"pretrain: {took}; the model is in {phase.folder.path / 'model'}")
+        if line := after_success(phase.folder.path / "checkpoints" / STEP, options.keep_checkpoints):
+            say(f"pretrain: {line}")
 
 
 def _damage(folder: RunFolder, options: PretrainOptions) -> list[str]:

@@ -15,6 +15,7 @@ from lightning_untrac.verbs.keys import EXAMPLES, unknown_key
 from lightning_untrac.verbs.method_lists import merge, methods_apart, with_settings
 from lightning_untrac.verbs.parsing import load_yaml
 from lightning_untrac.verbs.strict_yaml import load_strictly
+from lightning_untrac.verbs.trainer_callbacks import for_retraining
 from lightning_untrac.verbs.training_seed import KEY, training_seed, with_training_seed
 
 STEP_VERBS = [verb for verb in VERBS if verb not in ("run", "merge")]
@@ -181,8 +182,8 @@ def _settings_of_training(config: dict[str, Any]) -> dict[str, Any]:
     """Of a ``pretrain`` step: those with which ``leave-out`` retrains."""
     training = {key: dict(config[key]) for key in SHARED if isinstance(config.get(key), dict)}
     training["model"] = {k: v for k, v in training.get("model", {}).items() if k != "config"}
-    for counted in ("max_epochs", "max_steps"):  # pretrain.json says how long training took
-        training.get("trainer", {}).pop(counted, None)
+    if "trainer" in training:
+        training["trainer"] = for_retraining(training["trainer"])
     return training
 
 

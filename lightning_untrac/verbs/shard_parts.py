@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.naming import counted
 from lightning_untrac.paths import path_problem
 from lightning_untrac.results import InfluenceRow, InfluenceStore, ResultsError
 from lightning_untrac.results.examples import ExamplesPiece, file_pieces, merge_examples
@@ -179,7 +180,7 @@ class Parts:
             return []
         done = len(part.episodes) - len(unfinished)
         return [
-            f"{self.step}: shard {part.shard} is not finished ({done} of {len(part.episodes)} episodes); "
+            f"{self.step}: shard {part.shard} is not finished ({done} of {counted(len(part.episodes), 'episode')}); "
             f"run: {part.command(part.shard)}"
         ]
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightning_untrac import termination
+from lightning_untrac.faults import LOST_RANK
 from lightning_untrac.redaction import hidden
 
 DELIBERATE = (
@@ -65,11 +67,35 @@ def quiet() -> None:
     transformers_logging.disable_progress_bar()
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    observer = logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script")
+    if not observer.handlers:
+        observer.addHandler(_LostRank())
+        observer.setLevel(logging.INFO)
+    profiler = logging.getLogger("lightning.pytorch.profilers.profiler")
+    if not profiler.handlers:  # its report is what the user asked for
+        profiler.addHandler(_Printed())
+        profiler.setLevel(logging.INFO)
+        profiler.propagate = False
     for message in DELIBERATE:
         warnings.filterwarnings("ignore", message)
     if warnings.formatwarning is not _plain_format:
         global _libraries_format
         _libraries_format, warnings.formatwarning = warnings.formatwarning, _plain_format
+
+
+class _LostRank(logging.Handler):
+    """Ends with a message where Lightning is about to kill this process, because a rank that it has started is gone."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "terminated with code" in record.getMessage():
+            termination.end_with_a_lost_rank(LOST_RANK)
+
+
+class _Printed(logging.Handler):
+    """Prints what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
 
 
 _libraries_format = warnings.formatwarning

@@ -17,6 +17,7 @@ from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.modules.unlearning import paper_adam
+from lightning_untrac.naming import counted
 from lightning_untrac.results import InfluenceRow, InfluenceStore
 from lightning_untrac.verbs.checks import episode_problems, model_problems
 from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
@@ -248,7 +249,8 @@ def _phase(parsed: Parsed, asked: Intent) -> Phase:
 
 def _asked(phase: Phase) -> str:
     data = phase.data
+    asked = f"{counted(len(data.test_set_names), 'test set')} ({', '.join(data.test_set_names)})"
     return (
-        f"Which of {len(data.corpus_names)} corpora ({', '.join(data.corpus_names)}) make "
-        f"{phase.module.name_or_path} produce {len(data.test_set_names)} test sets ({', '.join(data.test_set_names)})?"
+        f"Which of {counted(len(data.corpus_names), 'corpus')} ({', '.join(data.corpus_names)}) make "
+        f"{phase.module.name_or_path} produce {asked}?"
     )

@@ -6,12 +6,12 @@ tests/verbs/test_trainer_flags.py until it has a row here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-from lightning_untrac.verbs.trainer_flags import Column, Row, row
+from lightning_untrac.verbs.trainer_flags import FLAGS, Column, Row, row
 
 CHECKPOINTS = (
     "an episode can't be gone on from in its middle, and what is finished is in the table; give it to pretrain alone "
@@ -104,6 +104,31 @@ def callback_problems(callbacks: Any, column: Column) -> list[str]:
 def effective(callbacks: Any, column: Column) -> list[Callback]:
     """Those of a user's callbacks that a verb's Trainer is given."""
     return [one for one in as_list(callbacks) if row_of(one).outcomes[column] != "no effect"]
+
+
+def for_retraining(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """The Trainer's flags of a recipe's ``pretrain``, for the ``leave-out`` that takes its settings.
+
+    What only said how long training is, and how it is watched, stays behind: pretrain.json says how long it took.
+
+    Args:
+        trainer: as the recipe has them.
+    """
+    kept = {name: value for name, value in trainer.items() if _is_for_both(FLAGS.get(name))}
+    if kept.get("callbacks"):
+        theirs = kept["callbacks"] if isinstance(kept["callbacks"], list) else [kept["callbacks"]]
+        kept["callbacks"] = [one for one in theirs if _is_for_both(CALLBACKS.get(lightning_name(one) or ""))] or None
+    return kept
+
+
+def _is_for_both(one: Row | None) -> bool:
+    return one is None or one.outcomes["pretrain"] == "refused" or one.outcomes["leave-out"] != "refused"
+
+
+def lightning_name(callback: Any) -> str | None:
+    """The name of one of Lightning's own callbacks in a configuration; None for any other."""
+    path = str(callback.get("class_path", "")) if isinstance(callback, dict) else ""
+    return path.rpartition(".")[2] if path.startswith("lightning.pytorch.callbacks.") else None
 
 
 def has_any(callbacks: Sequence[Callback], kind: type) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, Timer
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -14,8 +15,7 @@ from lightning_untrac.attribution import SCORINGS
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.lengths import episode_steps
 from lightning_untrac.faults import first_line
-from lightning_untrac.modules import Unlearning
-from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems, strategy_problems
+from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
 from lightning_untrac.verbs.checks import schedule_problems
 from lightning_untrac.verbs.ending import EndOnSignal, EndWhenTold, prepared, with_our_own_requeueing
 from lightning_untrac.verbs.trainer_callbacks import callback_problems, effective, has_any
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 EPISODIC: tuple[Column, ...] = ("trace", "leave-out", "unlearn")
 """Verbs in which an epoch is an episode."""
+
+
+LOGGED_POINTS = 20
+"""Points of each curve of a training step that the loggers get at least, where there are so many steps."""
 
 
 def column_of(step: str) -> Column:
@@ -55,10 +59,10 @@ def trainer_problems(phase: Phase) -> list[str]:
     if problems := name_problems(given.get("strategy"), given.get("accelerator")):
         return found + problems
     try:
-        strategy = make_trainer(phase, logger=[], arguments={}).strategy
-        found += strategy_problems(strategy)
-        if isinstance(phase.module, Unlearning):
-            found += phase.module.strategy_problems(strategy)
+        trainer = make_trainer(phase, logger=[], arguments={})
+        phase.on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
+        strategy = trainer.strategy
+        found += phase.module.strategy_problems(strategy)
     except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
         found.append(f"trainer: {first_line(error)}")
     return found
@@ -85,7 +89,9 @@ def length_problems(phase: Phase, plan: EpisodePlan) -> list[str]:
             f"trainer.val_check_interval: {interval} batches, and a pass has {batches}; give at most as many, or also "
             "--trainer.check_val_every_n_epoch null to count over all passes"
         ]
-    return schedule_problems(phase.module, [whole_length(phase, steps)] if plan.kind == "mixture" else steps)
+    lengths = [whole_length(phase, steps)] if plan.kind == "mixture" else steps
+    phase.log_every_n_steps = max(1, min(phase.log_every_n_steps, min(lengths) // LOGGED_POINTS))
+    return schedule_problems(phase.module, lengths)
 
 
 def steps_of(phase: Phase, plan: EpisodePlan) -> list[int]:
@@ -146,6 +152,7 @@ def make_trainer(
         given["strategy"] = _fsdp2(given)
     given.setdefault("enable_model_summary", False)
     given.setdefault("num_sanity_val_steps", 0)
+    given.setdefault("log_every_n_steps", phase.log_every_n_steps)
     given.setdefault("logger", logger)
     if given.get("enable_progress_bar") is False or has_any(theirs, ProgressBar):
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]

@@ -19,7 +19,14 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Unlearning
-from lightning_untrac.verbs.checkpoints import CHECKPOINT_COPIES, OBJECTIVE_COPIES, ResumeCheckpoints, last_checkpoint
+from lightning_untrac.naming import counted
+from lightning_untrac.verbs.checkpoints import (
+    CHECKPOINT_COPIES,
+    OBJECTIVE_COPIES,
+    ResumeCheckpoints,
+    after_success,
+    last_checkpoint,
+)
 from lightning_untrac.verbs.checks import episode_problems
 from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
 from lightning_untrac.verbs.parsing import Parsed, parse
@@ -44,6 +51,7 @@ class UnlearnOptions:
         collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess.
         checkpoint_every: save a checkpoint to resume from every so many optimizer steps, and when the process is asked
             to end; by default there is none, and an interrupted run begins anew.
+        keep_checkpoints: whether the newest two stay when the model is saved; nothing here reads them then.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this step left in the folder under other settings.
     """
@@ -56,6 +64,7 @@ class UnlearnOptions:
     readings: int | list[int] = 8
     collapse_cap: float | None = None
     checkpoint_every: int | None = None
+    keep_checkpoints: bool = False
     wandb: WandbConfig | None = None
     overwrite: bool = False
 
@@ -127,6 +136,8 @@ def main(argv: Sequence[str]) -> None:
     if trainer.is_global_zero:
         _show(phase, readings, str(result))
     phase.mark_done()
+    if trainer.is_global_zero:
+        after_success(checkpoints, keep=options.keep_checkpoints)
     finish_loggers(trainer)
 
 
@@ -141,6 +152,7 @@ def _show(phase: Phase, readings: InfluenceLogger, result: str) -> None:
     save_losses(phase.folder.path / TABLE, rows)
     status = final[names[0]].status
     if status != "ok":
-        phase.folder.add_notes("warning", [f"{phase.step}: the model {status} after {final[names[0]].step} steps"])
-        say(f"unlearn: the model {status} after {final[names[0]].step} steps; take fewer, or a lower learning rate")
+        what = f"the model {status} after {counted(final[names[0]].step, 'step')}"
+        phase.folder.add_notes("warning", [f"{phase.step}: {what}"])
+        say(f"unlearn: {what}; take fewer, or a lower learning rate")
     print_losses(rows, f"model: {result}\ntable: {phase.folder.path / TABLE}")

@@ -50,7 +50,7 @@ def test_a_run_for_good_goes_on_from_its_checkpoint_to_the_same_weights(
 ) -> None:
     output = tmp_path / "out"
     command = ["unlearn", "--config", config(), "--output", output, "--forget", "birds", "--steps", 5, "--readings", 1]
-    command += ["--model.unlearning_objective", *objective, "--checkpoint_every", 2]
+    command += ["--model.unlearning_objective", *objective, "--checkpoint_every", 2, "--keep_checkpoints", "true"]
     assert untrac(*command) == 0
     folder = output / "unlearned-birds"
     weights = (folder / "model.safetensors").read_bytes()

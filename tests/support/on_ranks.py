@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,3 +60,11 @@ class Witness(Callback):
         kept = next(c for c in trainer.callbacks if type(c).__name__ == "PreUnlearningWeights")
         held = {"kept": sum(t.numel() for t in kept._kept.values()), "read": self.read, "trained": self.trained}
         (self.folder / f"{trainer.global_rank}.json").write_text(json.dumps(held))
+
+
+class Lost(Callback):
+    """Kills a rank before its first step."""
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)

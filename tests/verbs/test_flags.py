@@ -1,4 +1,4 @@
-"""Trainer flags at the command line, on every verb that has a Trainer."""
+"""Trainer flags whose effect is files, at the command line, on every verb (the rest: test_trainer_flags.py)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,12 @@ import pytest
 from lightning_untrac.results import InfluenceStore
 
 FLAGS = {
-    "accumulation": ["--trainer.accumulate_grad_batches", "2"],
-    "precision": ["--trainer.precision", "bf16-mixed"],
-    "clipping": ["--trainer.gradient_clip_val", "0.5"],
-    "limit_train": ["--trainer.limit_train_batches", "1"],
-    "limit_val": ["--trainer.limit_val_batches", "1"],
     "csv": ["--trainer.logger", "lightning.pytorch.loggers.CSVLogger", "--trainer.logger.save_dir", "{}/logs"],
     "tensorboard": [
         *("--trainer.logger", "lightning.pytorch.loggers.TensorBoardLogger"),
         *("--trainer.logger.save_dir", "{}/logs"),
     ],
-    "callbacks": [
-        *("--trainer.callbacks+=lightning.pytorch.callbacks.Timer", "--trainer.callbacks.duration=00:01:00:00"),
-    ],
-    "quiet": ["--trainer.enable_progress_bar", "false"],
-    "no_checkpoints": ["--trainer.enable_checkpointing", "false"],
+    "precision": ["--trainer.precision", "bf16-mixed"],
     "fast_dev_run": ["--trainer.fast_dev_run", "true"],
 }
 VERBS = ("pretrain", "trace", "trace-inv", "leave-out", "unlearn", "evaluate")
@@ -93,3 +84,48 @@ def test_switches_need_no_value(untrac, command):
     assert untrac(*arguments, "--output", output).code == 0
     assert untrac(*arguments, "--output", output, "--readings", "1").code == 2
     assert untrac(*arguments, "--readings", "1", "--overwrite", "--output", output).code == 0
+
+
+@pytest.mark.parametrize("verb", ["pretrain", "unlearn"])
+def test_every_step_of_a_short_run_is_logged(untrac, command, verb):
+    import pandas as pd
+
+    arguments, output = command(verb)
+    assert untrac(*arguments, "--output", output, "--steps", "45").code == 0
+    metrics = pd.read_csv(next((output / "logs").rglob("metrics.csv")))
+    assert len(metrics["train/objective"].dropna()) == 22  # every second step
+
+
+def test_what_a_recipe_holds_at_its_top_is_taken_by_single_verbs(untrac, command, config, tmp_path):
+    _, output = command("evaluate")
+    ran = untrac("evaluate", "--config", config(title="mine", output=str(output), wandb=None))
+    assert ran.code == 0, ran.text
+    assert (output / "losses.parquet").is_file()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_checkpoints_after_success(untrac, command, keep):
+    arguments, output = command("pretrain")
+    ran = untrac(*arguments, "--output", output, "--keep_checkpoints", str(keep).lower())
+    assert ran.code == 0, ran.text
+    assert (output / "checkpoints" / "pretrain").exists() == keep
+    assert ("MiB) stay, for adam_graddot" in ran.text) == keep
+    assert (output / "model").is_dir()
+    again = untrac(*arguments, "--output", output)  # the same training, whether they stay or not
+    assert "finished already" in again.text
+
+
+def test_checkpoints_of_unlearning_go_with_its_success(untrac, command):
+    arguments, output = command("unlearn")
+    assert untrac(*arguments, "--output", output, "--checkpoint_every", "1").code == 0
+    assert not (output / "checkpoints" / "unlearn-birds").exists()
+
+
+def test_bf16_without_instructions_for_it_is_warned_of(untrac, command, monkeypatch):
+    arguments, output = command("trace")
+    for multiplies, said in ((False, True), (True, False), (None, False)):
+        monkeypatch.setattr("lightning_untrac.verbs.arithmetic.multiplies_bf16", lambda known=multiplies: known)
+        ran = untrac(*arguments, "--output", output, "--overwrite", "--trainer.precision", "bf16-mixed")
+        assert ran.code == 0, ran.text
+        assert ("has no instructions for bfloat16" in ran.text) == said
+        shutil.rmtree(output)

@@ -8,9 +8,12 @@ models, of steps of 1e-3, by no more than 1e-6 in a few steps; losses near 5 nat
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import processes
 import pytest
@@ -145,6 +148,22 @@ def test_every_example_once_and_a_part_of_the_weights(trained, tmp_path, strateg
         assert all(whole / 2 <= size < whole * 0.52 for size in kept), (kept, whole)
     else:
         assert all(size >= whole for size in kept)
+
+
+def test_a_rank_that_is_killed_before_the_first_step(config, recipe_content, tmp_path):
+    """Started by Lightning itself, which would kill rank 0 without a word."""
+    command = ["pretrain", "--config", config(model=recipe_content["model"]), "--output", tmp_path / "out"]
+    command += ["--steps", "2", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    command += ["--trainer.callbacks+=on_ranks.Lost"]
+    paths = os.pathsep.join([str(Path(processes.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    ran = subprocess.run(
+        [sys.executable, "-m", "lightning_untrac", *map(str, command)],
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert "Another rank has ended" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

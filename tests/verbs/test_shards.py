@@ -139,7 +139,7 @@ def test_merge_names_everything_that_is_wrong(untrac, shard, tmp_path):
     assert ran.code == 2
     assert "shard 2/4, 4/4 missing; run: untrac" in ran.text
     assert "--shard 2/4 and so on" in ran.text
-    assert "shard 3/4 is not finished (0 of 1 episodes); run: untrac" in ran.text
+    assert "shard 3/4 is not finished (0 of 1 episode); run: untrac" in ran.text
     assert not (tmp_path / "out" / "influence.parquet").exists()
 
 

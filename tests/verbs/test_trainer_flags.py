@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
 from pathlib import Path
@@ -171,6 +170,7 @@ def test_flags_that_are_refused(run, verb):
     assert not output.exists() or not list(output.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:You have turned on `Trainer.detect_anomaly", "ignore:You passed `deterministic")
 @pytest.mark.parametrize("verb", COLUMNS)
 def test_flags_that_change_no_number(run, verb):
     """Those without effect, and those that are used and only say where, how visibly and how carefully to go."""
@@ -178,8 +178,7 @@ def test_flags_that_change_no_number(run, verb):
     given = {flag: VALUES[flag] for flag in silent if flag not in CHANGING or FLAGS[flag].outcomes[verb] == "no effect"}
     plain, plain_folder = run(verb)
     assert plain.code == 0, plain.text
-    with pytest.warns(UserWarning, match="detect_anomaly"):
-        ran, folder = run(verb, {**given, "logger": None})
+    ran, folder = run(verb, {**given, "logger": None})
     assert ran.code == 0, ran.text
     assert numbers(verb, folder) == numbers(verb, plain_folder)
     if verb in FITS:
@@ -209,13 +208,13 @@ VALUES_OF_HALVES = {"accumulate_grad_batches": VALUES["accumulate_grad_batches"]
 @pytest.mark.parametrize("flag", ["precision", "gradient_clip_val"])
 def test_flags_that_change_the_arithmetic(run, verb, flag):
     """Double precision moves the numbers a little; a gradient clipped to nearly nothing moves Adam little, SGD much."""
-    optimizer = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.5"]
+    optimizer = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.05"]
     plain, changed = run(verb, {}, *optimizer), run(verb, {flag: VALUES[flag]}, *optimizer)
     for ran, _ in (plain, changed):
         assert ran.code == 0, ran.text
     assert numbers(verb, plain[1]) != numbers(verb, changed[1])
     if flag == "precision":
-        assert close(numbers(verb, plain[1]), numbers(verb, changed[1]), 1e-4)
+        assert close(numbers(verb, plain[1]), numbers(verb, changed[1]), 1e-3)
 
 
 def close(one, other, tolerance):
@@ -271,45 +270,80 @@ def test_one_batch_is_not_all_batches(untrac, run):
 # -- time ------------------------------------------------------------------------------------------------------------
 
 
-def test_training_that_ran_out_of_time_goes_on(run, untrac):
-    ran, folder = run("pretrain", {"max_time": "00:00:00:00"}, "--steps", "12")
-    assert ran.code == 124, ran.text
-    assert "the time (trainer.max_time) is over after 1 steps; a checkpoint is saved" in ran.text
-    assert not (folder / "model").exists()
-    again = untrac("pretrain", "--config", folder / "pretrain.yaml", "--trainer.max_time", "null")
-    assert again.code == 0, again.text
+@pytest.fixture
+def after(monkeypatch, tmp_path):
+    """A timer that is over after so many micro-batches of this command, whatever the machine's speed."""
+    (tmp_path / "my_timer.py").write_text(TIMER)
+    monkeypatch.syspath_prepend(tmp_path)
+    return lambda batches: {"callbacks": [{"class_path": "my_timer.AfterBatches", "init_args": {"batches": batches}}]}
+
+
+TIMER = """
+from lightning.pytorch.callbacks import Timer
+
+
+class AfterBatches(Timer):
+    def __init__(self, batches: int):
+        super().__init__("00:00:01:00")
+        self.batches, self.seen = batches, 0
+
+    def time_elapsed(self, stage="train"):
+        return self._offset + (61.0 if self.seen >= self.batches else 0.0)
+
+    def on_train_batch_end(self, trainer, *args):
+        self.seen += 1
+        super().on_train_batch_end(trainer, *args)
+"""
+
+
+def test_training_that_ran_out_of_time_goes_on(run, untrac, after):
+    """A time limit is that of one command: Lightning's Timer would go on counting where the checkpoint stopped."""
+    ran, folder = run("pretrain", after(5), "--steps", "12")
+    for steps in (5, 10):
+        assert ran.code == 124, ran.text
+        assert f"the time (trainer.max_time) is over after {steps} steps; a checkpoint is saved" in ran.text
+        assert not (folder / "model").exists()
+        ran = untrac("pretrain", "--config", folder / "pretrain.yaml")
+    assert ran.code == 0, ran.text
     whole, other = run("pretrain", {}, "--steps", "12")
-    assert whole.code == 0
+    assert whole.code == 0, whole.text
     assert numbers("pretrain", folder) == numbers("pretrain", other)
     assert json.loads((folder / "pretrain.json").read_text())["steps"] == 12
 
 
-def test_a_time_limit_is_that_of_one_command(run, untrac):
-    """Lightning's own Timer goes on counting where a checkpoint stopped, so that no later command would get a step."""
-    ran, folder = run("pretrain", {"max_time": "00:00:00:00"}, "--steps", "3")
-    for steps in (2, 3):
-        assert ran.code == 124
-        assert (folder / "checkpoints" / "pretrain" / f"step={steps - 1}.ckpt").is_file()
-        ran = untrac("pretrain", "--config", folder / "pretrain.yaml")
+def test_time_that_is_over_with_the_last_step_changes_nothing(run, after):
+    ran, folder = run("pretrain", after(2))
     assert ran.code == 0, ran.text
+    assert (folder / "model").is_dir()
+
+
+@pytest.mark.parametrize("verb", FITS)
+def test_no_time_at_all(run, verb):
+    ran, folder = run(verb, {"max_time": "00:00:00:00"})
+    assert ran.code == 124, ran.text
+    assert "is over after 0 steps" in ran.text
+    assert not list(folder.glob("**/model.safetensors")) or verb == "pretrain"
+    assert not (folder / "model").exists()
 
 
 @pytest.mark.parametrize("verb", ["trace", "leave-out"])
-def test_an_episode_that_ran_out_of_time_is_run_again(run, untrac, verb):
-    ran, folder = run(verb, {"max_time": "00:00:00:00", "accumulate_grad_batches": 2}, "--data.batch_size", "2")
+def test_an_episode_that_ran_out_of_time_is_run_again(run, untrac, after, verb):
+    """In the second of three episodes of two steps each, between two halves of a step: the step comes to its end."""
+    halves = {"accumulate_grad_batches": 2}
+    ran, folder = run(verb, {**after(5), **halves}, "--data.batch_size", "2")
     assert ran.code == 124, ran.text
-    assert "after 1 steps; the episodes that are finished are kept" in ran.text
-    assert not InfluenceStore(folder).path.exists() or not InfluenceStore(folder).table().num_rows
+    assert "after 3 steps; the episodes that are finished are kept" in ran.text
+    assert sum(InfluenceStore(folder).table()["final"].to_pylist()) == 2
     step = "leave-out" if verb == "leave-out" else "trace-untrac"
-    again = untrac(verb, "--config", folder / f"{step}.yaml", "--trainer.max_time", "null")
+    again = untrac(verb, "--config", folder / f"{step}.yaml", "--trainer.callbacks", "null")
     assert again.code == 0, again.text
-    _, whole = run(verb, {"accumulate_grad_batches": 2}, "--data.batch_size", "2")
+    _, whole = run(verb, halves, "--data.batch_size", "2")
     assert numbers(verb, folder) == numbers(verb, whole)
 
 
-def test_unlearning_that_ran_out_of_time_leaves_no_model(run):
+def test_unlearning_that_ran_out_of_time_leaves_no_model(run, after):
     for more, then in ((), "there are no checkpoints"), (("--checkpoint_every", "1"), "a checkpoint is saved"):
-        ran, folder = run("unlearn", {"max_time": "00:00:00:00"}, *more)
+        ran, folder = run("unlearn", after(1), *more)
         assert ran.code == 124, ran.text
         assert then in ran.text
         assert not (folder / "unlearned-birds").exists()
@@ -343,8 +377,7 @@ def test_callbacks_that_change_no_number(run, verb):
     # The two that Lightning allows one of.
     taken -= {"RichModelSummary"}
     _, plain = run(verb)
-    with pytest.warns(UserWarning, match=".") if verb in FITS else contextlib.nullcontext():
-        ran, folder = run(verb, {"enable_progress_bar": True, "callbacks": callbacks_named(sorted(taken))})
+    ran, folder = run(verb, {"enable_progress_bar": True, "callbacks": callbacks_named(sorted(taken))})
     assert ran.code == 0, ran.text
     assert numbers(verb, folder) == numbers(verb, plain)
 
@@ -352,9 +385,9 @@ def test_callbacks_that_change_no_number(run, verb):
 def test_an_early_stop_is_the_end_of_training(run):
     stop = {"class_path": "lightning.pytorch.callbacks.EarlyStopping",
             "init_args": {"monitor": "loss/ask-birds", "stopping_threshold": 100.0}}  # fmt: skip
-    ran, folder = run("pretrain", {"callbacks": [stop], "val_check_interval": 1}, "--steps", "8")
+    ran, folder = run("pretrain", {"callbacks": [stop], "val_check_interval": 2}, "--steps", "8")
     assert ran.code == 0, ran.text
-    assert json.loads((folder / "pretrain.json").read_text())["steps"] == 1
+    assert json.loads((folder / "pretrain.json").read_text())["steps"] == 2
     assert (folder / "model").is_dir()
 
 
