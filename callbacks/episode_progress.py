@@ -71,7 +71,7 @@ class EpisodeProgress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._progress is None:
             self._start(self._describe(trainer), self._total(trainer))
-        self._batches = sum(self._lengths(trainer)[: trainer.current_epoch])
+        self._batches = trainer.global_step * trainer.accumulate_grad_batches
         self._total_batches, self._shown = self._total(trainer), time.monotonic()
 
     def _start(self, description: str, total: int | None) -> None:
@@ -171,7 +171,9 @@ class EpisodeProgress(ProgressBar):
         kind = plan.kind
         mine = {(n, int(s)) for s in plan.seeds for n in plan.datasets(data.corpus_names, data.test_set_names)}
         finished = len(mine & plan.done)  # by an earlier run of the same command
-        number = f"{finished + trainer.current_epoch + 1} of {finished + (trainer.max_epochs or 0)}"
+        number = f"{finished + trainer.current_epoch + 1}"
+        if (trainer.max_epochs or 0) > 0:  # otherwise it has no last one
+            number += f" of {finished + (trainer.max_epochs or 0)}"
         if kind == "mixture":
             return f"all corpora, pass {number}"
         left_out = kind in WITHOUT_ONE and episode.dataset != CONTROL
@@ -187,5 +189,7 @@ class EpisodeProgress(ProgressBar):
         return lengths[: trainer.max_epochs]
 
     def _total(self, trainer: L.Trainer) -> int:
+        if (trainer.max_epochs or 0) < 0:
+            return max(0, trainer.max_steps * trainer.accumulate_grad_batches)
         total = sum(self._lengths(trainer))
         return min(total, trainer.max_steps * trainer.accumulate_grad_batches) if trainer.max_steps > 0 else total

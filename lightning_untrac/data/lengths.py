@@ -38,12 +38,11 @@ def episode_steps(data: Any, accumulation: int = 1, replicas: int = 1, limit: fl
 
 
 def fit_steps(trainer: Any) -> list[int]:
-    """Optimizer steps of each epoch of a fit.
+    """Optimizer steps of each epoch of a fit; of one pass, where it has no last one (``max_epochs`` -1).
 
     Args:
         trainer: with a ``CorpusDataModule``, prepared.
     """
     _, replicas = data_parallel_rank(trainer)
-    return episode_steps(trainer.datamodule, trainer.accumulate_grad_batches, replicas, trainer.limit_train_batches)[
-        : trainer.max_epochs
-    ]
+    steps = episode_steps(trainer.datamodule, trainer.accumulate_grad_batches, replicas, trainer.limit_train_batches)
+    return steps[: trainer.max_epochs] if (trainer.max_epochs or 0) > 0 else steps

@@ -186,8 +186,10 @@ class TokenWeightedTraining(L.LightningModule):
             return [int(self.trainer.estimated_stepping_batches)]
         steps = fit_steps(self.trainer)
         if data.active_plan.kind == "mixture":
-            total = sum(steps)
-            steps = [min(total, self.trainer.max_steps) if self.trainer.max_steps > 0 else total]
+            total, most = sum(steps), self.trainer.max_steps
+            if most > 0:
+                total = most if (self.trainer.max_epochs or 0) < 0 else min(total, most)
+            steps = [total]
         return steps if len(set(steps)) > 1 else steps[:1]
 
     def _renew_schedule(self) -> None:
