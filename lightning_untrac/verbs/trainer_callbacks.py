@@ -50,7 +50,11 @@ CALLBACKS: dict[str, Row] = {
         reads="no effect",
     ),
     "ModelSummary": row("used", "prints", reads="no effect"),
-    "OnExceptionCheckpoint": row("refused", CHECKPOINTS, pretrain="used", reads="no effect"),
+    "OnExceptionCheckpoint": row(
+        "refused",
+        "makes Lightning begin from its own file; pretrain and unlearn go on from theirs (--checkpoint_every)",
+        reads="no effect",
+    ),
     "ProgressBar": row("used", "takes the place of the verb's own bar and lines", reads="no effect"),
     "RichModelSummary": row("used", "prints", reads="no effect"),
     "RichProgressBar": row("used", "takes the place of the verb's own bar and lines", reads="no effect"),
@@ -74,7 +78,7 @@ CALLBACKS: dict[str, Row] = {
 PASSIVE = (
     *("LearningRateMonitor", "DeviceStatsMonitor", "ModelSummary", "RichModelSummary", "ThroughputMonitor"),
     *("ProgressBar", "RichProgressBar", "TQDMProgressBar", "Timer"),
-    *("Checkpoint", "ModelCheckpoint", "OnExceptionCheckpoint", "BasePredictionWriter", "SpikeDetection"),
+    *("Checkpoint", "ModelCheckpoint", "BasePredictionWriter", "SpikeDetection"),
 )
 """Those of Lightning's own that only look, print, write files or end a run. Any other may change what comes out."""
 
