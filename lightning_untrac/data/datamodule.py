@@ -61,6 +61,7 @@ class CorpusDataModule(PreparedDataModule):
         retained_per_example: how many retained examples (or blocks) a step has for each one that it unlearns, where the
             objective asks for retained data: other corpora by their shares, in an order of their own.
         num_workers: processes that assemble batches; 0 is right unless examples are very long.
+        report_texts: how many beginnings of texts of each dataset ``run.json`` and the report quote; 0 for none.
         cache_folder: where rows and token ids are kept; by default inside the ``datasets`` cache.
         plan: which episodes to serve.
 
@@ -84,6 +85,7 @@ class CorpusDataModule(PreparedDataModule):
         self_examples: int | None = None,
         retained_per_example: int = 1,
         num_workers: int = 0,
+        report_texts: int = 3,
         cache_folder: str | None = None,
         plan: EpisodePlan | None = None,
     ) -> None:
@@ -96,7 +98,7 @@ class CorpusDataModule(PreparedDataModule):
         self.per_example, self.corpus_eval_examples = per_example, corpus_eval_examples
         self.self_examples = self_examples
         self.retained_per_example = retained_per_example
-        self.num_workers = num_workers
+        self.num_workers, self.report_texts = num_workers, report_texts
         self.cache_folder = cache_folder
         self.plan = plan
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from lightning_untrac.data.chat import bos_is_a_turns_mark
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.encoding import TokenizationConfig
+from lightning_untrac.data.report_texts import report_texts
 from lightning_untrac.data.sampling import examples_by_share
 from lightning_untrac.data.sources import expand
 from lightning_untrac.data.tokenization import tokenize
@@ -182,8 +183,17 @@ def share_notes(sizes: Mapping[str, int], shares: Sequence[float]) -> list[str]:
     ]
 
 
-def data_rows(corpora: Sequence[TokenizedDataset], test_sets: Sequence[TokenizedDataset]) -> list[dict[str, Any]]:
-    """What a report says about each dataset."""
+def data_rows(
+    corpora: Sequence[TokenizedDataset], test_sets: Sequence[TokenizedDataset], facts: ModelFacts, num_texts: int = 0
+) -> list[dict[str, Any]]:
+    """What a report says about each dataset.
+
+    Args:
+        corpora: the corpora.
+        test_sets: the test sets.
+        facts: of the model, whose tokenizer reads the texts.
+        num_texts: how many texts of each dataset are quoted.
+    """
     return [
         {
             "name": dataset.name,
@@ -192,6 +202,7 @@ def data_rows(corpora: Sequence[TokenizedDataset], test_sets: Sequence[Tokenized
             "num_tokens": dataset.num_targets,
             "truncated": dataset.num_truncated,
             "source": dataset.config.path,
+            **({"texts": report_texts(dataset, facts.tokenizer, num_texts, facts.is_seq2seq)} if num_texts else {}),
         }
         for role, datasets in (("corpus", corpora), ("test set", test_sets))
         for dataset in datasets

@@ -180,8 +180,7 @@ def _final_rows(rows: Any, method: str) -> list[dict[str, Any]]:
     table = rows.filter(pc.and_(pc.equal(rows["method"], method), rows["final"]))
     records = as_records(table)
     for name in PARTS:
-        column = table[name].combine_chunks() if name in table.column_names else None
-        for index, record in enumerate(records):
-            known = column is not None and column[index].is_valid
-            record[name] = column[index].values.to_numpy(zero_copy_only=False) if known else None
+        column: Any = table[name].combine_chunks() if name in table.column_names else [None] * len(records)
+        for cell, record in zip(column, records, strict=True):
+            record[name] = None if cell is None or not cell.is_valid else cell.values.to_numpy(zero_copy_only=False)
     return records

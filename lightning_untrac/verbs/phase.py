@@ -153,10 +153,11 @@ class Phase:
             say(f"untrac: warning: {line}")
         notes = flag_notes(self.trainer_arguments, self.column)
         self.folder.add_notes("warning", [f"{self.step}: {note}" for note in notes])
+        datasets = [*self.data.tokenized_corpora.values()], [*self.data.tokenized_test_sets.values()]
         told = self.folder.facts().get("methods", {})
         self.folder.update_run(
             methods={**told, **texts_of([method_of_step(self.step)])},
-            data=data_rows([*self.data.tokenized_corpora.values()], [*self.data.tokenized_test_sets.values()]),
+            data=data_rows(*datasets, self.module, self.data.report_texts),
             **run_fields,
         )
 

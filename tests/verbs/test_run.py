@@ -23,6 +23,14 @@ def test_a_whole_recipe(finished_run):
     assert costs == ["pretrain", "trace-untrac", "trace-untrac_inv", "leave-out", "compare", "report"]
 
 
+def test_the_report_quotes_texts_of_every_dataset(finished_run, text_files):
+    data = json.loads((finished_run / "run.json").read_text())["data"]
+    for entry in data:
+        assert len(entry["texts"]) == 3
+        assert entry["texts"][0].rstrip("\u2026") in text_files[entry["name"]].read_text()
+    assert "Some texts of each" in (finished_run / "report.html").read_text()
+
+
 def test_finished_steps_are_skipped_in_place(untrac, recipe, finished_run):
     before = InfluenceStore(finished_run).table()
     ran = untrac("run", recipe(), "--output", finished_run)
