@@ -73,5 +73,6 @@ def settle_strength(options: TraceOptions, config: Namespace) -> None:
             config.data.batch_size = attribution.paper_batch_size
         return
     said = ("steps", "passes", *READ_AT)
-    if attribution.own_rise is not None and all(getattr(options, name) is None for name in said):
+    free = not options.examples and all(getattr(options, name) is None for name in said)
+    if attribution.own_rise is not None and free:
         options.read_at_own_rise = config.read_at_own_rise = attribution.own_rise
