@@ -66,11 +66,11 @@ def doubts(
             )
         )
     if told := [method_title(method) for method, its in intervals.items() if its.from_steps]:
-        what = (
-            f"{', '.join(told)}: what the order of batches does is told from the steps of one seed, which makes the "
-            "intervals three to five times as wide as two seeds would (--seeds '[0,1]')."
+        by_steps = (
+            f"{', '.join(told)}: what the order of batches does is told from the steps of one seed, which makes wide "
+            "intervals; two seeds make narrower ones (--seeds '[0,1]')."
         )
-        found.append(("info", (what,)))
+        found.append(("info", (by_steps,)))
     without = [method_title(m.method) for m in matrices if m.method not in intervals]
     if without:
         found.append(("info", (f"No intervals for {', '.join(without)}: how much chance moves them is not known.",)))
