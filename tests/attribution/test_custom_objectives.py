@@ -32,7 +32,9 @@ def test_accumulation_changes_nothing_with_filler_in_the_last_step(
 
     whole, rows, _ = run(8, 1)  # 12, 9 and 10 examples: the second step is a short one
     cut, cut_rows, _ = run(batch_size, accumulation)
-    assert {r.status for r in rows} == {r.status for r in cut_rows} == {"ok"}
+    # An untrained model stands at a uniform guess, so some of its losses end above one.
+    assert [r.status for r in rows] == [r.status for r in cut_rows]
+    assert {r.status for r in rows} <= {"ok", "broken"}
     for key, influence in whole.items():
         assert cut[key] == pytest.approx(influence, rel=1e-3, abs=1e-5)
 
