@@ -53,8 +53,9 @@ class Facts:
         Raises:
             ConfigurationError: if the model or its tokenizer can't be found.
         """
-        target = getattr(model, "target_context_length", model.context_length)
-        return cls(model.tokenizer, model.is_seq2seq, model.context_length, model.vocabulary_size, target)
+        tokenizer, context = model.tokenizer, model.context_length
+        target = getattr(model, "target_context_length", context)
+        return cls(tokenizer, model.is_seq2seq, context, model.vocabulary_size, target)
 
     def identity(self) -> tuple[Any, ...]:
         """Equal for two models whose data would come out alike."""

@@ -23,13 +23,16 @@ def test_a_collapse_ends_the_episode_and_marks_its_readings(trace: Any, make_dat
         statuses = [r.status for r in sorted(mine, key=lambda r: r.step)]
         assert "ok" in statuses
         assert statuses[-1] == "collapsed"
-        assert statuses == sorted(statuses, key=["ok", "collapsed"].index)  # never ok again after a collapse
+        # An untrained model stands at a uniform guess: above it (broken) and below again, but never back from a collapse.
+        first = statuses.index("collapsed")
+        assert set(statuses[:first]) <= {"ok", "broken"}
+        assert set(statuses[first:]) == {"collapsed"}
         last = max(r.step for r in mine)
         assert last < 30
         assert all(r.final == (r.step == last) for r in mine)
         assert all(r.loss_after <= cap for r in mine if r.status == "ok")
     # The next episode is not touched by the last one's collapse.
-    assert all(r.status == "ok" for r in rows if r.step == 1)
+    assert all(r.status in ("ok", "broken") for r in rows if r.step == 1)
 
 
 def test_an_infinite_cap_lets_it_run(trace: Any, make_data: Any) -> None:
@@ -39,7 +42,7 @@ def test_an_infinite_cap_lets_it_run(trace: Any, make_data: Any) -> None:
         steps=20,
         callbacks=(CollapseGuard(math.inf),),
     )
-    assert {r.status for r in rows} == {"ok"}
+    assert {r.status for r in rows} <= {"ok", "broken"}
     assert {r.step for r in rows} == {20}
 
 
