@@ -23,7 +23,7 @@ def test_a_collapse_ends_the_episode_and_marks_its_readings(trace: Any, make_dat
         statuses = [r.status for r in sorted(mine, key=lambda r: r.step)]
         assert "ok" in statuses
         assert statuses[-1] == "collapsed"
-        # An untrained model stands at a uniform guess: above it (broken) and below again, but never back from a collapse.
+        # An untrained model stands at a uniform guess: above it it is broken, and from a collapse nothing comes back.
         first = statuses.index("collapsed")
         assert set(statuses[:first]) <= {"ok", "broken"}
         assert set(statuses[first:]) == {"collapsed"}
