@@ -120,6 +120,6 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 160) ->
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
         # A palette of 256 colours is a third of the bytes, and to the eye the same picture.
-        picture = Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        picture = Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         picture.save(beside, format="png", optimize=True, dpi=(dpi, dpi))
     return Path(path)
