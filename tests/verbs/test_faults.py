@@ -289,8 +289,9 @@ def test_a_signal_at_a_random_moment(scene, tmp_path, seed):
     shutil.rmtree(folder, ignore_errors=True)
     command = start("run", path, "--output", folder, log=tmp_path / "log")
     command.process.join(random.Random(seed).uniform(0.1, 0.9) * seconds)
+    too_late = command.process.exitcode == 0  # `seconds` were measured while the machine was busier
     command.signal(signal.SIGTERM)
-    assert command.wait(20) in (143, -signal.SIGTERM), command.text
+    assert command.wait(20) in (143, -signal.SIGTERM, 0 if too_late else None), command.text
     assert "Traceback" not in command.text
 
 
