@@ -20,12 +20,23 @@ from lightning_untrac.errors import ConfigurationError
 
 
 class ModelFacts(Protocol):
-    """What the data must know of the model; every ``LanguageModule`` has it."""
+    """What the data must know of the model; every ``LanguageModule`` has it (see :class:`Facts`)."""
 
-    tokenizer: Any
-    is_seq2seq: bool
-    context_length: int | None
-    vocabulary_size: int
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of transformers."""
+
+    @property
+    def is_seq2seq(self) -> bool:
+        """Whether the model has an encoder and a decoder."""
+
+    @property
+    def context_length(self) -> int | None:
+        """Most tokens that it takes, or None."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Entries of its vocabulary."""
 
 
 @dataclass(frozen=True)

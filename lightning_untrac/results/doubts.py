@@ -77,8 +77,8 @@ def doubts(
     found += _disagreements([without_self_sets(matrix) for matrix in matrices], intervals)
     if all(matrix.method != reference for matrix in matrices):
         found.append(("info", ("No retraining was run, so that nothing here is checked against the truth.",)))
-    for note in [] if comparison is None else comparison_notes(comparison):
-        found.append(("info", (f"Comparison with retraining: {note}",)))
+    for remark in [] if comparison is None else comparison_notes(comparison):
+        found.append(("info", (f"Comparison with retraining: {remark}",)))
     return sorted(found, key=lambda pair: ("error", "warning", "info").index(pair[0]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ HAVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 def multiplies_bf16() -> bool | None:
     """Whether this machine's CPU multiplies bfloat16 itself; None where that can't be found out."""
     try:
-        capabilities: dict[str, Any] = torch.cpu.get_capabilities()
+        capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
     except (AttributeError, RuntimeError):  # an older torch
         info = Path("/proc/cpuinfo")
         words = set(info.read_text(errors="replace").split()) if info.is_file() else set()
