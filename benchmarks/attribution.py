@@ -80,6 +80,21 @@ def data_config(setting: str, folder: Path) -> dict[str, Any]:
     }
 
 
+def training_config(data: dict[str, Any], rate: float, trainer: dict[str, Any]) -> dict[str, Any]:
+    """How every model is trained and retrained."""
+    optimizer = {
+        "class_path": "torch.optim.AdamW",
+        "init_args": {"lr": rate, "betas": [0.9, 0.99], "weight_decay": 0.0},
+    }
+    schedule = {"max_lr": rate, "total_steps": STEPS, "pct_start": 0.05, "cycle_momentum": False}
+    lr_scheduler = {"class_path": "torch.optim.lr_scheduler.OneCycleLR", "init_args": schedule}
+    return {
+        "model": {"optimizer": optimizer, "lr_scheduler": lr_scheduler},
+        "data": {**data, "batch_size": BATCH_SIZE},
+        "trainer": {**trainer, "gradient_clip_val": 1.0},
+    }
+
+
 @dataclass
 class Case:
     """One trained model, its truth and its methods."""
@@ -104,19 +119,8 @@ class Case:
 
     def run(self, methods: list[str], plan: bool = False) -> None:
         """Train, retrain and trace; what is finished is passed over."""
-        rate = LEARNING_RATE * self.learning_rate
         data = data_config(self.setting, self.folder / self.setting)
-        training = {
-            "model": {
-                "optimizer": {"class_path": "torch.optim.AdamW",
-                              "init_args": {"lr": rate, "betas": [0.9, 0.99], "weight_decay": 0.0}},
-                "lr_scheduler": {"class_path": "torch.optim.lr_scheduler.OneCycleLR",
-                                 "init_args": {"max_lr": rate, "total_steps": STEPS, "pct_start": 0.05,
-                                               "cycle_momentum": False}},
-            },
-            "data": {**data, "batch_size": BATCH_SIZE},
-            "trainer": {"accelerator": "cpu", "gradient_clip_val": 1.0},
-        }  # fmt: skip
+        training = training_config(data, LEARNING_RATE * self.learning_rate, {"accelerator": "cpu"})
         scratch = {**training["model"], "config": model_config(self.model), "tokenizer": "byte", "init_seed": self.seed}
         self._verb("pretrain", {**training, "model": scratch}, "--steps", STEPS, "--seed", self.seed)
         seeds = f"[{self.seed}]"

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from attribution import BATCH_SIZE, LEARNING_RATE, STEPS, data_config, model_config
+from attribution import LEARNING_RATE, STEPS, data_config, model_config, training_config
 from lightning_untrac.callbacks import KLRadius, OwnRise
-from real_text import CORPORA, HELD_OUT, NEW_KINDS, _documents
+from real_text import CORPORA, HELD_OUT, NEW_KINDS, documents
 from strength_report import report
 from typing_extensions import override
 
@@ -87,7 +87,7 @@ def rows_config(number: int, folder: Path) -> dict[str, Any]:
         found[role].append({"name": name, "path": str(path)})
 
     for kind in (*ROW_KINDS, *NEW_KINDS):
-        texts = "\n".join(_documents(kind))
+        texts = "\n".join(documents(kind))
         rows = [texts[i : i + ROW_CHARACTERS] for i in range(0, len(texts), ROW_CHARACTERS)]
         rows = [row for row in dict.fromkeys(rows) if len(row) == ROW_CHARACTERS]
         spread = rows[:: max(1, len(rows) // (number + ROW_TESTS))]
@@ -125,17 +125,7 @@ def run_case(
     output = folder / f"{setting}-{model}-x{times_rate:g}-seed{seed}"
     data, rate, start = settings_of(setting, folder), LEARNING_RATE * times_rate, time.perf_counter()
     trainer = {"accelerator": "cpu", "enable_progress_bar": False}
-    training = {
-        "model": {
-            "optimizer": {"class_path": "torch.optim.AdamW",
-                          "init_args": {"lr": rate, "betas": [0.9, 0.99], "weight_decay": 0.0}},
-            "lr_scheduler": {"class_path": "torch.optim.lr_scheduler.OneCycleLR",
-                             "init_args": {"max_lr": rate, "total_steps": STEPS, "pct_start": 0.05,
-                                           "cycle_momentum": False}},
-        },
-        "data": {**data, "batch_size": BATCH_SIZE},
-        "trainer": {**trainer, "gradient_clip_val": 1.0},
-    }  # fmt: skip
+    training = training_config(data, rate, trainer)
     scratch = {**training["model"], "config": model_config(model), "tokenizer": "byte", "init_seed": seed}
     verb("pretrain", {**training, "model": scratch}, output, "--steps", STEPS, "--seed", seed)
     verb("leave-out", training, output, "--seeds", f"[{seed}]")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class UntracError(Exception):
@@ -43,3 +44,17 @@ def raise_if_any(problems: Iterable[str]) -> None:
     problems = list(problems)
     if problems:
         raise ConfigurationError(problems)
+
+
+def problems_of(call: Callable[[], Any]) -> list[str]:
+    """The problems that a call raises; none if it raises no :class:`ConfigurationError`.
+
+    Example:
+        >>> problems_of(lambda: raise_if_any(["steps: 0; give at least 1"]))
+        ['steps: 0; give at least 1']
+    """
+    try:
+        call()
+    except ConfigurationError as error:
+        return error.problems
+    return []

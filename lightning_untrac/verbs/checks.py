@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from lightning_untrac.data.config import config_problems
 from lightning_untrac.data.saved_tokenizers import encodes_alike
 from lightning_untrac.data.sources import expand
 from lightning_untrac.data.tokenizers import load_tokenizer
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, problems_of
 from lightning_untrac.faults import first_line
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.adapters import tokenizer_home
@@ -29,7 +29,7 @@ def model_problems(module: LanguageModule) -> list[str]:
     found = list(module.problems())
     if found:
         return found
-    found = list(dict.fromkeys(_raised(lambda: module.tokenizer) + _raised(lambda: module.model_config)))
+    found = list(dict.fromkeys(problems_of(lambda: module.tokenizer) + problems_of(lambda: module.model_config)))
     return found or [*module.architecture.problems, *_tokenizer_problems(module)]
 
 
@@ -53,14 +53,6 @@ def _tokenizer_problems(module: LanguageModule) -> list[str]:
         f"model.tokenizer: {module.tokenizer_name!r} has {len(module.tokenizer)} tokens and the tokenizer in "
         f"{home!r} has {len(own)}; leave `tokenizer` out to use the model's own"
     ]
-
-
-def _raised(call: Callable[[], Any]) -> list[str]:
-    try:
-        call()
-    except ConfigurationError as error:
-        return error.problems
-    return []
 
 
 def optimizer_problems(module: LanguageModule, later: bool = False) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -17,7 +17,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_untrac.data import CorpusDataModule
-from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
 from lightning_untrac.faults import first_line
 from lightning_untrac.hub import hub_names, look
 from lightning_untrac.modules import LanguageModule
@@ -135,17 +135,9 @@ def _flag_values(arguments: list[str]) -> tuple[list[str], list[str]]:
         if flag in ("--model", "--data", "--trainer") and value.strip().lower() in ("", "null", "~", "none"):
             problems.append(f"{flag}: got {value!r}; expected a mapping of its options, or leave it out")
         if value[:1] in ("{", "[") or (":" in value and "\n" in value):
-            problems += _raised(lambda value=value, flag=flag: load_strictly(value, flag))  # type: ignore[misc]
+            problems += problems_of(lambda value=value, flag=flag: load_strictly(value, flag))  # type: ignore[misc]
         found.append(f"{flag}={value}" if equals else value)
     return found, problems
-
-
-def _raised(call: Callable[[], Any]) -> list[str]:
-    try:
-        call()
-    except ConfigurationError as error:
-        return error.problems
-    return []
 
 
 def _with_class_paths(

@@ -77,7 +77,7 @@ FLAGS: dict[str, Row] = {
     "limit_train_batches": row("noted", "passes and episodes end after so many batches", reads="no effect"),
     "limit_val_batches": row(
         "refused",
-        "reads only the longest examples, because the longest come first, and some datasets not at all; leave it out, "
+        "reads no loss (0) or those of the longest examples only, and some datasets not at all; leave it out, "
         "and give num_examples to a dataset to read fewer of its examples",
         pretrain="noted",
     ),
