@@ -82,6 +82,8 @@ class KnownKeys:
             value = content.get(group)
             if value is None or isinstance(value, dict) or group not in self.top:
                 continue
+            if group == "ray" and isinstance(value, bool):  # Ray with its defaults, or no Ray
+                continue
             if group == "model" and isinstance(value, str):
                 found.append(f"model: got {value!r}; a model is named as `model: {{name_or_path: {value}}}`")
             else:
