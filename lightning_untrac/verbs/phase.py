@@ -82,13 +82,13 @@ class Phase:
         output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
         self.folder = RunFolder(output, getattr(parsed.options, "overwrite", False))
         self.folder.mend_tables()
-        self.module, self.data, self.trainer_arguments = parsed.build()
-        self.replicas = self._count_replicas()
-        self.identity = with_effective_batch(redacted(self.config, references=False), kind, self.replicas, self.module)
         self._data_files: Record = {}
         self.log_every_n_steps = 50  # Lightning's own; fewer once the number of steps is known
         self.on_cpu = False  # until the flags have been checked
         self._built = False
+        self.module, self.data, self.trainer_arguments = parsed.build()
+        self.replicas = self._count_replicas()
+        self.identity = with_effective_batch(redacted(self.config, references=False), kind, self.replicas, self.module)
 
     def _count_replicas(self) -> int:
         try:
