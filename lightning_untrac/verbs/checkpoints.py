@@ -142,8 +142,8 @@ def after_success(folder: Path, keep: bool) -> str:
     files = [file for path in found for file in ([path] if path.is_file() else path.rglob("*"))]
     size = sum(file.stat().st_size for file in files if file.is_file())
     return (
-        f"the checkpoints in {folder} ({size / 2**20:,.0f} MiB) stay: adam_graddot and FrozenAdam read them, and a lost "
-        "model/ is saved anew from them; delete the folder if you need none of that, or give --keep_checkpoints false"
+        f"the checkpoints in {folder} ({size / 2**20:,.0f} MiB) stay: adam_graddot and FrozenAdam read them, and a "
+        "lost model/ is saved anew from them; delete the folder if you need none of it, or give --keep_checkpoints false"
     )
 
 
