@@ -143,7 +143,7 @@ def after_success(folder: Path, keep: bool) -> str:
     size = sum(file.stat().st_size for file in files if file.is_file())
     return (
         f"the checkpoints in {folder} ({size / 2**20:,.0f} MiB) stay: adam_graddot and FrozenAdam read them, and a "
-        "lost model/ is saved anew from them; delete the folder if you need none of it, or give --keep_checkpoints false"
+        "lost model/ is saved anew from them; delete the folder if you need neither, or give --keep_checkpoints false"
     )
 
 
