@@ -109,7 +109,7 @@ def test_checkpoints_after_success(untrac, command, keep):
     ran = untrac(*arguments, "--output", output, "--keep_checkpoints", str(keep).lower())
     assert ran.code == 0, ran.text
     assert (output / "checkpoints" / "pretrain").exists() == keep
-    assert ("MiB) stay, for adam_graddot" in ran.text) == keep
+    assert ("MiB) stay: adam_graddot" in ran.text) == keep
     assert (output / "model").is_dir()
     again = untrac(*arguments, "--output", output)  # the same training, whether they stay or not
     assert "finished already" in again.text
