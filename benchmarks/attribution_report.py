@@ -54,7 +54,8 @@ def agreements(kind: str, folders: Sequence[Path]) -> tuple[list[Agreement], flo
         One a model and method, and the mean Pearson between the truths of two models: what no method that knows
         one of them could beat by much.
     """
-    from lightning_untrac.results import InfluenceStore, influence_matrix, methods_of
+    from lightning_untrac.results import influence_matrix, methods_of
+    from lightning_untrac.tables import InfluenceStore
 
     tables = {folder: InfluenceStore(folder).table() for folder in folders}
     tables = {folder: table for folder, table in tables.items() if "leave_out" in methods_of(table)}

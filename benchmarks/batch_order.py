@@ -30,7 +30,8 @@ from real_text import documents
 
 from lightning_untrac.attribution import Continuation
 from lightning_untrac.cli import main as untrac
-from lightning_untrac.results import InfluenceRow, InfluenceStore, influence_intervals, influence_matrix
+from lightning_untrac.results import influence_intervals, influence_matrix
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
 METHOD, MOST_SUBSETS = Continuation.method, 100
 LENGTH, PRETRAINING, EXAMPLES = 64, 400, 128

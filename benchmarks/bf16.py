@@ -10,7 +10,7 @@ import time
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from lightning_untrac.verbs.arithmetic import multiplies_bf16
+from lightning_untrac.config.arithmetic import multiplies_bf16
 
 TIMES = 5
 

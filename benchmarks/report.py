@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
-from lightning_untrac.results import InfluenceRow, InfluenceStore, write_report
+from lightning_untrac.results import write_report
 from lightning_untrac.results.found import find
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
 METHODS = ("continuation", "untrac", "leave_out", "graddot")
 PARTS, READINGS = 64, 8

@@ -31,7 +31,7 @@ class Trajectory:
     """
 
     def __init__(self, folder: Path, record: Path, corpora: list[str], test_sets: list[str]) -> None:
-        from lightning_untrac.results import InfluenceStore
+        from lightning_untrac.tables import InfluenceStore
 
         self.corpora, self.test_sets = corpora, test_sets
         self.values: dict[str, dict[int, np.ndarray]] = {name: {} for name in corpora}
@@ -79,7 +79,8 @@ def report(folder: Path) -> None:
     Args:
         folder: of ``strength.py``.
     """
-    from lightning_untrac.results import InfluenceStore, influence_matrix
+    from lightning_untrac.results import influence_matrix
+    from lightning_untrac.tables import InfluenceStore
 
     found: dict[str, dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     broken: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

@@ -15,7 +15,7 @@ from lightning_untrac.data.episodes import CONTROL, Episode
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import Readout
 from lightning_untrac.metrics import DatasetLosses
-from lightning_untrac.results import InfluenceRow, InfluenceStore
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
 HIGH_RISE = 0.1
 """Nats per token. On the models of docs/methods.md the control changed the loss by -0.05 to 0.03."""

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning_untrac.callbacks.example_sums import ExampleSums
 from typing_extensions import override
 
-from lightning_untrac.results import write_table
+from lightning_untrac.tables import write_table
 
 
 class ExampleLosses(Callback):

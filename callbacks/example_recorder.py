@@ -14,8 +14,8 @@ from lightning_untrac.callbacks.example_sums import ExampleSums
 from typing_extensions import override
 
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results import InfluenceStore
-from lightning_untrac.results.examples import ExamplesKey, ExamplesPiece, merge_examples
+from lightning_untrac.tables import InfluenceStore
+from lightning_untrac.tables.examples import ExamplesKey, ExamplesPiece, merge_examples
 
 if TYPE_CHECKING:
     import pyarrow as pa

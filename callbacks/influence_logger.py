@@ -18,7 +18,7 @@ from lightning_untrac.data.episodes import Episode
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import READOUTS, Readout, read_out, uniform_guess_loss
 from lightning_untrac.metrics import DatasetLosses
-from lightning_untrac.results import InfluenceRow, InfluenceStore
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
 EPISODE_STEP = "episode_step"
 """The x axis of the curves: optimizer steps since the pre-unlearning weights."""

@@ -57,7 +57,7 @@ class KeepModels(Callback):
         self._seen = step
         self.folder.mkdir(parents=True, exist_ok=True)
         if trainer.is_global_zero:
-            from lightning_untrac.results import atomic_write_bytes
+            from lightning_untrac.tables import atomic_write_bytes
 
             # First, so that a folder which is there has its learning rate. The schedule has made its step already.
             rate = float(trainer.optimizers[0].param_groups[0]["lr"])

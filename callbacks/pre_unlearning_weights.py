@@ -170,7 +170,7 @@ class PreUnlearningWeights(Callback):
     def _save(self, path: Path) -> None:
         from safetensors.torch import save
 
-        from lightning_untrac.results import atomic_write_bytes
+        from lightning_untrac.tables import atomic_write_bytes
 
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write_bytes(path, save(self._kept, metadata={"checksum": str(self.checksum)}))

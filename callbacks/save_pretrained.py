@@ -18,8 +18,8 @@ from typing_extensions import override
 from lightning_untrac.data.saved_tokenizers import encodes_alike, reading_problems
 from lightning_untrac.data.tokenizers import load_tokenizer, tokenizer_fingerprint
 from lightning_untrac.errors import UntracError
-from lightning_untrac.results.checksums import write_checksums
 from lightning_untrac.sharding import whole_weights
+from lightning_untrac.tables.checksums import write_checksums
 
 PUT_IN_PLACE_TRIES = 10
 

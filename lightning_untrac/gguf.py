@@ -53,7 +53,7 @@ def folder_from_gguf(file: str | Path, folder: str | Path, *, dtype: str = "floa
         raise ConfigurationError([f"{file}: reading it needs the packages gguf and accelerate: {INSTALL}"]) from error
     from transformers import AutoTokenizer
 
-    from lightning_untrac.results.checksums import write_checksums
+    from lightning_untrac.tables.checksums import write_checksums
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)

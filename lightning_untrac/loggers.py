@@ -131,7 +131,7 @@ class SafeWandbLogger(WandbLogger):
         import pandas as pd
         import wandb
 
-        from lightning_untrac.results.schema import PARTS
+        from lightning_untrac.tables.schema import PARTS
 
         frames = {key: pd.read_parquet(path) for key, path in tables.items() if path.is_file()}
         logged: dict[str, Any] = {  # a cell of 64 numbers is nothing to look at

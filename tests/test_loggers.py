@@ -12,7 +12,7 @@ import yaml
 
 from lightning_untrac.cli import main
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, WandbNotice, make_loggers, wandb_mode
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 CORPORA, TEST_SETS = ("birds", "ships", "bread"), ("ask-birds", "ask-ships")
 

@@ -34,7 +34,7 @@ from lightning_untrac.functional import Readout
 from lightning_untrac.functional.costs import Work
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule
-from lightning_untrac.results import InfluenceRow, InfluenceStore
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
 
 class Attribution(ABC):

@@ -14,7 +14,7 @@ from typing_extensions import override
 from lightning_untrac.errors import ConfigurationError, UnlearningError, UntracError, raise_if_any
 from lightning_untrac.faults import advice, first_line, is_of_the_disk
 from lightning_untrac.memory import release
-from lightning_untrac.results import ResultsError
+from lightning_untrac.tables import ResultsError
 
 
 def keep_going_problems(keep_going: bool, ranks: int) -> list[str]:

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lightning_untrac.attribution.gradients import DatasetGradients, PassResult
 from lightning_untrac.attribution.passes import go_through
 from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.attribution.shares import training_shares
 from lightning_untrac.data.passes import DatasetPass
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional.gradients import damped, inner_product
-from lightning_untrac.modules import DatasetGradients
-from lightning_untrac.modules.gradients import PassResult
 
 FISHER_EXAMPLES = 256
 """Examples or blocks of each corpus that the Fisher matrix is estimated from, where ``max_examples`` doesn't say."""

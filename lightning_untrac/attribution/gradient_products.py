@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lightning_untrac.attribution.gradients import DatasetGradients, PassResult
 from lightning_untrac.attribution.passes import go_through
 from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.data.passes import DatasetPass
 from lightning_untrac.functional.gradients import inner_product
-from lightning_untrac.modules import DatasetGradients, LanguageModule
-from lightning_untrac.modules.gradients import PassResult
+from lightning_untrac.modules import LanguageModule
 
 Precondition = Callable[[DatasetGradients, dict[str, Tensor]], dict[str, Tensor]]
 

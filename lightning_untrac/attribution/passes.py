@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lightning_untrac.attribution.gradients import DatasetGradients, PassResult
 from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.callbacks.pass_progress import PassProgress
 from lightning_untrac.data.passes import DatasetPass, PassesDataModule
-from lightning_untrac.modules import DatasetGradients, LanguageModule
-from lightning_untrac.modules.gradients import PassResult
+from lightning_untrac.modules import LanguageModule
 
 
 def go_through(

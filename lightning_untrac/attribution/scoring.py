@@ -16,7 +16,7 @@ import numpy as np
 from lightning_untrac.attribution.describing import describe_class
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.modules import LanguageModule
-from lightning_untrac.results import InfluenceRow
+from lightning_untrac.tables import InfluenceRow
 
 
 @dataclass

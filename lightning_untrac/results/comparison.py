@@ -10,11 +10,11 @@ import numpy as np
 
 from lightning_untrac.results.matrix import InfluenceMatrix, Readout, influence_matrix, methods_of
 from lightning_untrac.results.methods import method_title
-from lightning_untrac.results.schema import InfluenceRow, ResultsError, comparison_schema
 from lightning_untrac.results.self_check import without_self_sets
 from lightning_untrac.results.sentence import plain
 from lightning_untrac.results.soundness import why_no_verdict
 from lightning_untrac.results.uncertainty import influence_intervals
+from lightning_untrac.tables.schema import InfluenceRow, ResultsError, comparison_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa

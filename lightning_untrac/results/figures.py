@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_untrac.results.files import atomic_path
 from lightning_untrac.results.style import INK, SUBTITLE
+from lightning_untrac.tables.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

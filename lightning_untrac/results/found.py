@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lightning_untrac.results.doubts import doubts
-from lightning_untrac.results.files import read_table
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import read_texts
 from lightning_untrac.results.narrative import headline_method
 from lightning_untrac.results.ordering import in_configured_order
 from lightning_untrac.results.plots import matrices_of
 from lightning_untrac.results.run_facts import sound_facts, sound_notes
-from lightning_untrac.results.schema import ResultsError
 from lightning_untrac.results.self_check import self_check
 from lightning_untrac.results.sentence import Sentence
 from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
+from lightning_untrac.tables.files import read_table
+from lightning_untrac.tables.schema import ResultsError
 
 if TYPE_CHECKING:
     import pyarrow as pa

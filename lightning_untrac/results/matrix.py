@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lightning_untrac.results.schema import (
+from lightning_untrac.results.soundness import MISSING, learned_of, sound_columns
+from lightning_untrac.tables.schema import (
     NATS_PER_TOKEN_MEAN_OF_EXAMPLES,
     PARTS,
     RELATIVE,
@@ -17,7 +18,6 @@ from lightning_untrac.results.schema import (
     InfluenceRow,
     ResultsError,
 )
-from lightning_untrac.results.soundness import MISSING, learned_of, sound_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa

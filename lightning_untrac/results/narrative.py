@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from lightning_untrac.results.chance import candidates
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_text, method_title
-from lightning_untrac.results.schema import NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES
 from lightning_untrac.results.sentence import Name, Sentence, listed
 from lightning_untrac.results.soundness import why_no_verdict
 from lightning_untrac.results.style import format_number, perplexity_change, unit_title
+from lightning_untrac.tables.schema import NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES
 
 if TYPE_CHECKING:
     from lightning_untrac.results.uncertainty import InfluenceIntervals

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from lightning_untrac.results.figures import add_heading, new_figure, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
 from lightning_untrac.results.methods import method_text, method_title
-from lightning_untrac.results.schema import UNITS, InfluenceRow, ResultsError
 from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, shorten, shorten_all, unit_title
+from lightning_untrac.tables.schema import UNITS, InfluenceRow, ResultsError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,12 +19,12 @@ from lightning_untrac.results.figures import (
     save_figure,
     seeds_title,
 )
-from lightning_untrac.results.files import read_table
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
 from lightning_untrac.results.methods import method_title
-from lightning_untrac.results.schema import InfluenceRow
 from lightning_untrac.results.style import DIVERGING, INK, MUTED, format_number, scale_of, shorten_all, unit_title
 from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
+from lightning_untrac.tables.files import read_table
+from lightning_untrac.tables.schema import InfluenceRow
 
 if TYPE_CHECKING:
     import pyarrow as pa

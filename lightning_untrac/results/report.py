@@ -9,7 +9,6 @@ from pathlib import Path
 from lightning_untrac.results.chance import chance_title, findings, verdicts
 from lightning_untrac.results.colours import colours_title
 from lightning_untrac.results.figures import file_name, seeds_title
-from lightning_untrac.results.files import atomic_write_bytes
 from lightning_untrac.results.found import Found, find
 from lightning_untrac.results.many import is_large, large_section
 from lightning_untrac.results.methods import method_text, method_title
@@ -27,6 +26,7 @@ from lightning_untrac.results.sections import MEANING, comparison_section, examp
 from lightning_untrac.results.self_check import without_self_sets
 from lightning_untrac.results.sentence import Sentence, plain
 from lightning_untrac.results.style import unit_title
+from lightning_untrac.tables.files import atomic_write_bytes
 
 _SHOWN_AT_MOST = 12
 """Sentences of a list that are shown without a click."""

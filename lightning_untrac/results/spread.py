@@ -14,7 +14,7 @@ from lightning_untrac.functional.uncertainty import (
     resampled_covariance,
     seed_variances,
 )
-from lightning_untrac.results.schema import PARTS
+from lightning_untrac.tables.schema import PARTS
 
 LEVEL: Final = 0.95
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
 from lightning_untrac.results.methods import method_text
-from lightning_untrac.results.schema import PARTS, RELATIVE, InfluenceRow
 from lightning_untrac.results.spread import LEVEL, Spread
 from lightning_untrac.results.stretches import levels_of, paths_of
+from lightning_untrac.tables.schema import PARTS, RELATIVE, InfluenceRow
 
 if TYPE_CHECKING:
     import pyarrow as pa

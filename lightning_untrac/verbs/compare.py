@@ -9,19 +9,13 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.results import (
-    InfluenceStore,
-    compare,
-    comparison_table,
-    in_configured_order,
-    result_console,
-    write_table,
-)
-from lightning_untrac.verbs.output import publish
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
+from lightning_untrac.results import compare, comparison_table, in_configured_order, result_console
+from lightning_untrac.runs.output import publish
+from lightning_untrac.runs.run_folder import RunFolder, existing_folder
+from lightning_untrac.tables import InfluenceStore, write_table
 
 
 @dataclass

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Evaluation, LanguageModule
-from lightning_untrac.results import LOSSES_SCHEMA, ResultsError, losses_table, read_table, result_console, write_table
-from lightning_untrac.results.locking import locked
-from lightning_untrac.results.recovery import set_aside
-from lightning_untrac.verbs.checks import model_problems
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
-from lightning_untrac.verbs.run_folder import DamageWarning
-from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
+from lightning_untrac.results import losses_table, result_console
+from lightning_untrac.runs.checks import model_problems
+from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.run_folder import DamageWarning
+from lightning_untrac.runs.saved_models import files_digest, use_saved_model
+from lightning_untrac.tables import LOSSES_SCHEMA, ResultsError, read_table, write_table
+from lightning_untrac.tables.locking import locked
+from lightning_untrac.tables.recovery import set_aside
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Literal
 
 from lightning_untrac.attribution import EpisodeRun, LeaveOut
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.fanout.episode_work import EpisodeWork, carry_out
+from lightning_untrac.fanout.ray_options import RayConfig, on_one_device, ray_problems
+from lightning_untrac.fanout.shards import shard_problems
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule, Pretraining
-from lightning_untrac.verbs.checks import episode_problems
-from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.phase import Intent, Phase, run_trainer
-from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
-from lightning_untrac.verbs.run_folder import RunFolder
-from lightning_untrac.verbs.saved_models import files_digest, saved_model, use_saved_model
-from lightning_untrac.verbs.shards import shard_problems
-from lightning_untrac.verbs.training_took import training_took
+from lightning_untrac.runs.checks import episode_problems
+from lightning_untrac.runs.phase import Intent, Phase, run_trainer
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.saved_models import files_digest, saved_model, use_saved_model
+from lightning_untrac.runs.training_took import training_took
 
 STEP = "leave-out"
 

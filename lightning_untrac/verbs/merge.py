@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.errors import raise_if_any
+from lightning_untrac.fanout.episode_work import publish_matrix
+from lightning_untrac.fanout.shard_parts import Parts, find_parts, join
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.naming import counted
-from lightning_untrac.verbs.episode_work import publish_matrix
-from lightning_untrac.verbs.output import show_influences
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.run_folder import RunFolder
-from lightning_untrac.verbs.shard_parts import Parts, find_parts, join
+from lightning_untrac.runs.output import show_influences
+from lightning_untrac.runs.run_folder import RunFolder
 
 
 @dataclass

@@ -16,20 +16,20 @@ from torch.utils.data import DataLoader
 
 from lightning_untrac.attribution import METHODS, SCORINGS, LeaveOut
 from lightning_untrac.attribution.costs import episode_work, pass_work, times
+from lightning_untrac.attribution.trace_strength import STRENGTH_STEPS
 from lightning_untrac.callbacks.read_at_strength import STRENGTH_READINGS
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.functional.costs import Sizes, Speeds, Work, memory_of, seconds_of, straight_line
 from lightning_untrac.memory import peak_mb
 from lightning_untrac.modules import Unlearning
-from lightning_untrac.results import atomic_write_bytes
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.phase import Intent, Phase
-from lightning_untrac.verbs.plan_table import Estimate, show
-from lightning_untrac.verbs.run_folder import RunFolder
-from lightning_untrac.verbs.saved_models import use_saved_model
-from lightning_untrac.verbs.trace_strength import STRENGTH_STEPS
-from lightning_untrac.verbs.training_took import training_took
+from lightning_untrac.runs.phase import Intent, Phase
+from lightning_untrac.runs.plan_table import Estimate, show
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.saved_models import use_saved_model
+from lightning_untrac.runs.training_took import training_took
+from lightning_untrac.tables import atomic_write_bytes
 
 STEP = "plan"
 WARM_UP, REPEATS = 1, 3

@@ -10,24 +10,24 @@ from pathlib import Path
 
 from lightning_untrac.callbacks import EpisodeProgress, SavePretrained, WeightsMustMove
 from lightning_untrac.callbacks.keep_models import KeepModels, kept_models
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Pretraining
 from lightning_untrac.naming import counted
-from lightning_untrac.verbs.checkpoints import (
+from lightning_untrac.runs.checkpoints import (
     CHECKPOINT_COPIES,
     ResumeCheckpoints,
     after_success,
     last_checkpoint,
     step_of,
 )
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
-from lightning_untrac.verbs.run_folder import DamagedFileError, DamageWarning, RunFolder
-from lightning_untrac.verbs.saved_models import damage_of
-from lightning_untrac.verbs.surroundings import say
-from lightning_untrac.verbs.training_took import TOOK, training_took
+from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.run_folder import DamagedFileError, DamageWarning, RunFolder
+from lightning_untrac.runs.saved_models import damage_of
+from lightning_untrac.runs.surroundings import say
+from lightning_untrac.runs.training_took import TOOK, training_took
 
 STEP = "pretrain"
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from lightning.pytorch.utilities import rank_zero_only
 
 import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import report_warnings, write_report
 from lightning_untrac.results.found import find
-from lightning_untrac.verbs.output import publish
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.run_folder import RunFolder, existing_folder
+from lightning_untrac.runs.output import publish
+from lightning_untrac.runs.run_folder import RunFolder, existing_folder
 
 
 @dataclass

@@ -8,11 +8,7 @@ from typing import Any
 
 import yaml
 
-from lightning_untrac.errors import ConfigurationError, raise_if_any
-from lightning_untrac.memory import release
-from lightning_untrac.paths import path_problem
-from lightning_untrac.redaction import redacted
-from lightning_untrac.verbs.recipes import (
+from lightning_untrac.config.recipes import (
     WITHOUT_MODEL,
     Stage,
     load_recipe,
@@ -21,9 +17,13 @@ from lightning_untrac.verbs.recipes import (
     shipped_recipes,
     take,
 )
-from lightning_untrac.verbs.rehearsal import rehearse, step_arguments, verb_module
-from lightning_untrac.verbs.run_folder import RunFolder
-from lightning_untrac.verbs.surroundings import say, temporary_output
+from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.memory import release
+from lightning_untrac.paths import path_problem
+from lightning_untrac.redaction import redacted
+from lightning_untrac.runs.rehearsal import rehearse, step_arguments, verb_module
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.surroundings import say, temporary_output
 
 HELP = """usage: untrac run RECIPE [--output FOLDER] [options of every step]
 

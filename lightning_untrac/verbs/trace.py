@@ -10,26 +10,9 @@ from typing import Literal
 from lightning.pytorch.cli import OptimizerCallable
 
 from lightning_untrac.attribution import METHODS, SCORINGS, Attribution, Continuation, EpisodeRun
-from lightning_untrac.attribution.continuation import continuation_adam
-from lightning_untrac.data import EpisodePlan
-from lightning_untrac.errors import raise_if_any
-from lightning_untrac.functional import Readout
-from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.modules import Unlearning
-from lightning_untrac.modules.unlearning import paper_adam
-from lightning_untrac.naming import counted
-from lightning_untrac.results import InfluenceRow, InfluenceStore
-from lightning_untrac.verbs.checks import episode_problems, model_problems
-from lightning_untrac.verbs.episode_work import EpisodeWork, carry_out
-from lightning_untrac.verbs.method_lists import commands_apart
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.phase import Intent, Phase
-from lightning_untrac.verbs.ray_options import RayConfig, on_one_device, ray_problems
-from lightning_untrac.verbs.saved_models import files_digest, use_saved_model
-from lightning_untrac.verbs.scoring_work import carry_out_scoring, missing_of_training, scoring_intent
-from lightning_untrac.verbs.shards import shard_problems
-from lightning_untrac.verbs.trace_notes import how_it_was_made, went_far, worse_than_guessing
-from lightning_untrac.verbs.trace_strength import (
+from lightning_untrac.attribution.methods.continuation import continuation_adam
+from lightning_untrac.attribution.trace_notes import how_it_was_made, went_far, worse_than_guessing
+from lightning_untrac.attribution.trace_strength import (
     READ_AT,
     least_steps,
     read_at,
@@ -37,6 +20,23 @@ from lightning_untrac.verbs.trace_strength import (
     settle_strength,
     strength_problems,
 )
+from lightning_untrac.config.method_lists import commands_apart
+from lightning_untrac.config.parsing import Parsed, parse
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.errors import raise_if_any
+from lightning_untrac.fanout.episode_work import EpisodeWork, carry_out
+from lightning_untrac.fanout.ray_options import RayConfig, on_one_device, ray_problems
+from lightning_untrac.fanout.scoring_work import carry_out_scoring, missing_of_training, scoring_intent
+from lightning_untrac.fanout.shards import shard_problems
+from lightning_untrac.functional import Readout
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.modules import Unlearning
+from lightning_untrac.modules.unlearning import paper_adam
+from lightning_untrac.naming import counted
+from lightning_untrac.runs.checks import episode_problems, model_problems
+from lightning_untrac.runs.phase import Intent, Phase
+from lightning_untrac.runs.saved_models import files_digest, use_saved_model
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
 
 @dataclass

@@ -15,25 +15,25 @@ from lightning_untrac.callbacks import (
     SavePretrained,
     WeightsMustMove,
 )
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.naming import counted
-from lightning_untrac.verbs.checkpoints import (
+from lightning_untrac.runs.checkpoints import (
     CHECKPOINT_COPIES,
     OBJECTIVE_COPIES,
     ResumeCheckpoints,
     after_success,
     last_checkpoint,
 )
-from lightning_untrac.verbs.checks import episode_problems
+from lightning_untrac.runs.checks import episode_problems
+from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.run_folder import DamageWarning
+from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
+from lightning_untrac.runs.surroundings import say
 from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
-from lightning_untrac.verbs.parsing import Parsed, parse
-from lightning_untrac.verbs.phase import Intent, Phase, finish_loggers, run_trainer
-from lightning_untrac.verbs.run_folder import DamageWarning
-from lightning_untrac.verbs.saved_models import damage_of, files_digest, use_saved_model
-from lightning_untrac.verbs.surroundings import say
 
 
 @dataclass

@@ -10,8 +10,8 @@ import torch
 
 from lightning_untrac import Unlearning
 from lightning_untrac.attribution import SCORINGS
-from lightning_untrac.attribution.fisher import Fisher, FisherShare
-from lightning_untrac.attribution.fisher_inv import FisherInv
+from lightning_untrac.attribution.methods.fisher import Fisher, FisherShare
+from lightning_untrac.attribution.methods.fisher_inv import FisherInv
 from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.errors import UnlearningError
 

@@ -10,10 +10,10 @@ import torch
 import yaml
 
 from lightning_untrac import Unlearning
+from lightning_untrac.attribution.preconditioned import FrozenAdam, SecondMoments
 from lightning_untrac.cli import main
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.modules.preconditioned import FrozenAdam, SecondMoments
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 MODEL = {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}
 BETA, STEPS, EPS = 0.99, 3, 1e-6
@@ -51,7 +51,7 @@ def trained(tmp_path_factory: Any, text_files: Any, cache_folder: str) -> tuple[
 
 
 def frozen_adam(folder: Path, lr: float) -> list[Any]:
-    name = "lightning_untrac.modules.preconditioned.FrozenAdam"
+    name = "lightning_untrac.attribution.preconditioned.FrozenAdam"
     return ["--model.optimizer", name, "--model.optimizer.lr", lr, "--model.optimizer.checkpoint", folder]
 
 

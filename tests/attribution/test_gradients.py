@@ -19,7 +19,7 @@ from lightning_untrac.attribution.passes import go_through
 from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.data.passes import DatasetPass
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 
 def reference(module: Any, examples: Any, indices: Any = None) -> tuple[torch.Tensor, float]:

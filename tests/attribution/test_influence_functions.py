@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from lightning_untrac import EpisodePlan, Evaluation
-from lightning_untrac.attribution.arnoldi import Arnoldi
 from lightning_untrac.attribution.curvature import mixture_hessian, trainable_parameters
-from lightning_untrac.attribution.datainf import closed_form
-from lightning_untrac.attribution.ekfac import EKFAC
-from lightning_untrac.attribution.kfac import KFAC
 from lightning_untrac.attribution.kronecker import KroneckerInfluence, linear_layers, make_task
-from lightning_untrac.attribution.lissa import LiSSA
+from lightning_untrac.attribution.methods.arnoldi import Arnoldi
+from lightning_untrac.attribution.methods.datainf import closed_form
+from lightning_untrac.attribution.methods.ekfac import EKFAC
+from lightning_untrac.attribution.methods.kfac import KFAC
+from lightning_untrac.attribution.methods.lissa import LiSSA
 from lightning_untrac.attribution.reading import EveryDataset, on_one_device
 from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.errors import ConfigurationError

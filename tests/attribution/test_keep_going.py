@@ -13,7 +13,7 @@ from lightning_untrac import Unlearning
 from lightning_untrac.attribution import METHODS, EpisodeRun
 from lightning_untrac.attribution.failures import EpisodeWarning, FailedEpisodesError
 from lightning_untrac.errors import ConfigurationError, UnlearningError
-from lightning_untrac.results import InfluenceStore, equal_tables
+from lightning_untrac.tables import InfluenceStore, equal_tables
 
 
 class Fails(Callback):

@@ -14,10 +14,10 @@ import torch
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Evaluation
 from lightning_untrac.attribution import SCORINGS
-from lightning_untrac.attribution.bm25 import BM25
-from lightning_untrac.attribution.embedding import Embedding
+from lightning_untrac.attribution.methods.bm25 import BM25
+from lightning_untrac.attribution.methods.embedding import Embedding
+from lightning_untrac.attribution.methods.token_overlap import TokenOverlap
 from lightning_untrac.attribution.scoring import ScoringRun
-from lightning_untrac.attribution.token_overlap import TokenOverlap
 from lightning_untrac.functional import IGNORE_INDEX, shift_labels_left
 from lightning_untrac.functional.overlap import bhattacharyya, ngram_frequencies
 

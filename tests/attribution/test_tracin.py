@@ -13,7 +13,7 @@ from lightning_untrac.callbacks.keep_models import kept_models
 
 from lightning_untrac import Unlearning
 from lightning_untrac.cli import main
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 MODEL = {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}
 

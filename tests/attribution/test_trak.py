@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lightning_untrac import EpisodePlan, Evaluation
 from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.attribution.methods.trak import TRAK, Projection, log_odds, trak_scores
 from lightning_untrac.attribution.scoring import ScoringRun
-from lightning_untrac.attribution.trak import TRAK, Projection, log_odds, trak_scores
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 
 class Unprojected(TRAK):

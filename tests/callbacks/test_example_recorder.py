@@ -12,7 +12,7 @@ import pytest
 from lightning_untrac import ExampleRecorder
 from lightning_untrac.data.encoding import content_hash
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 
 def test_examples_add_up_to_their_corpus(

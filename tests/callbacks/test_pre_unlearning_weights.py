@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from lightning_untrac import EpisodePlan, InfluenceLogger, PreUnlearningWeights, ReadingSchedule, Unlearning
 from lightning_untrac.errors import ConfigurationError, UnlearningError
-from lightning_untrac.results import InfluenceStore, equal_tables
+from lightning_untrac.tables import InfluenceStore, equal_tables
 
 
 class Spy(Callback):

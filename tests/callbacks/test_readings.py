@@ -8,7 +8,7 @@ from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 
 from lightning_untrac import ReadingSchedule
 from lightning_untrac.errors import UnlearningError
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lightning_untrac.cli import main
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import processes
 import pytest
 import yaml
 
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lightning_untrac.results import COMPARISON_SCHEMA, ResultsError, compare, equal_tables, influence_matrix
+from lightning_untrac.results import compare, influence_matrix
 from lightning_untrac.results.comparison_notes import comparison_notes
+from lightning_untrac.tables import COMPARISON_SCHEMA, ResultsError, equal_tables
 
 
 def by_key(table):

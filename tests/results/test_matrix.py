@@ -3,7 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lightning_untrac.results import InfluenceStore, ResultsError, influence_matrix, methods_of
+from lightning_untrac.results import influence_matrix, methods_of
+from lightning_untrac.tables import InfluenceStore, ResultsError
 
 CORPORA = ("forum", "news", "wiki", "code", "books")
 TEST_SETS = ("toxicity", "bias")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lightning_untrac.attribution import METHODS, SCORINGS, Attribution, LeaveOut
-from lightning_untrac.attribution.fisher import Fisher
+from lightning_untrac.attribution.methods.fisher import Fisher
 from lightning_untrac.results.methods import method_text, method_title, read_texts, texts_of
 
 EVERY = {**METHODS, **SCORINGS, LeaveOut.method: LeaveOut}

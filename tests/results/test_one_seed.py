@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import lightning_untrac.attribution  # noqa: F401  (which of its methods' steps tell the noise)
-from lightning_untrac.results import InfluenceRow, influence_intervals, influence_matrix, verdicts
+from lightning_untrac.results import influence_intervals, influence_matrix, verdicts
 from lightning_untrac.results.chance import chance_title
 from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.narrative import answers
 from lightning_untrac.results.sentence import plain
 from lightning_untrac.results.stretches import levels_of
+from lightning_untrac.tables import InfluenceRow
 
 TRUTH = np.array([0.2, 0.19, 0.0, -0.05])
 PARTS = {"part_losses_before": [2.0] * 64, "part_weights": [1.0] * 64}

@@ -1,17 +1,10 @@
 import numpy as np
 import pytest
 
-from lightning_untrac.results import (
-    InfluenceStore,
-    ResultsError,
-    influence_intervals,
-    influence_matrix,
-    plot_intervals,
-    plot_matrix,
-    save_plots,
-)
+from lightning_untrac.results import influence_intervals, influence_matrix, plot_intervals, plot_matrix, save_plots
 from lightning_untrac.results.panels import has_trajectory, plot_trajectory
 from lightning_untrac.results.scatter import plot_scatter
+from lightning_untrac.tables import InfluenceStore, ResultsError
 
 
 def texts(figure):

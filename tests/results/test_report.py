@@ -6,19 +6,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from lightning_untrac.results import (
-    InfluenceStore,
-    ResultsError,
-    compare,
-    influence_intervals,
-    influence_matrix,
-    write_report,
-    write_table,
-)
+from lightning_untrac.results import compare, influence_intervals, influence_matrix, write_report
 from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.narrative import answers, headline_method
 from lightning_untrac.results.sentence import plain
 from lightning_untrac.results.style import format_number
+from lightning_untrac.tables import InfluenceStore, ResultsError, write_table
 
 NASTY = '<script>alert("1")</script>'
 VOID = {"meta", "img", "br", "hr", "link", "input"}

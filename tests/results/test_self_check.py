@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lightning_untrac.results import InfluenceRow, compare, influence_matrix
+from lightning_untrac.results import compare, influence_matrix
 from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
+from lightning_untrac.tables import InfluenceRow
 
 CORPORA = ("forum", "news", "code")
 

@@ -9,13 +9,14 @@ import pytest
 from rich.console import Console
 
 from lightning_untrac.attribution import LeaveOut, UnTrac
-from lightning_untrac.results import InfluenceRow, influence_intervals, influence_matrix, matrix_table, plot_matrix
+from lightning_untrac.results import influence_intervals, influence_matrix, matrix_table, plot_matrix
 from lightning_untrac.results.chance import candidates, findings, sign_title
 from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.narrative import answers
 from lightning_untrac.results.sections import matrix_section
 from lightning_untrac.results.sentence import plain
 from lightning_untrac.results.soundness import no_verdict, why_no_verdict
+from lightning_untrac.tables import InfluenceRow
 
 GUESS = 5.5
 

@@ -6,7 +6,6 @@ import pytest
 from rich.console import Console
 
 from lightning_untrac.results import (
-    LOSSES_SCHEMA,
     compare,
     comparison_table,
     influence_intervals,
@@ -17,6 +16,7 @@ from lightning_untrac.results import (
 )
 from lightning_untrac.results.style import format_number, scale_of, shorten_all
 from lightning_untrac.results.terminal import LOG_WIDTH
+from lightning_untrac.tables import LOSSES_SCHEMA
 
 
 def render(table, width=100):

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from lightning_untrac.functional import NUM_PARTS, part_of
-from lightning_untrac.results import InfluenceRow, influence_intervals, verdicts
+from lightning_untrac.results import influence_intervals, verdicts
 from lightning_untrac.results.chance import verdict
 from lightning_untrac.results.sentence import plain
+from lightning_untrac.tables import InfluenceRow
 
 TRUTH = np.array([0.20, 0.05, 0.05, 0.0])
 

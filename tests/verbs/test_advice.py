@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from lightning_untrac.results import InfluenceStore, equal_tables
-from lightning_untrac.verbs.run_folder import RunFolder
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.tables import InfluenceStore, equal_tables
 
 WRONG = ["{", "5", "[]", '"text"', "null", "{}"]
 
@@ -23,7 +23,7 @@ def influences(folder):
     return InfluenceStore(folder).table()
 
 
-@pytest.mark.filterwarnings("ignore::lightning_untrac.verbs.run_files.DamageWarning")
+@pytest.mark.filterwarnings("ignore::lightning_untrac.runs.run_files.DamageWarning")
 @pytest.mark.parametrize("content", WRONG[:2])
 @pytest.mark.parametrize("name", ["run.json", "notes.json", "pretrain.json"])
 def test_files_that_are_kept_twice(run_copy, name, content):
@@ -38,7 +38,7 @@ def test_files_that_are_kept_twice(run_copy, name, content):
         assert folder.read_json(name, otherwise) == json.loads(whole)
 
 
-@pytest.mark.filterwarnings("ignore::lightning_untrac.verbs.run_files.DamageWarning")
+@pytest.mark.filterwarnings("ignore::lightning_untrac.runs.run_files.DamageWarning")
 def test_a_recipe_goes_on_whatever_the_records_hold(run_copy, rerun, untrac):
     before, whole = influences(run_copy), json.loads((run_copy / "run.json").read_text())
     for number, content in enumerate(WRONG):
@@ -55,7 +55,7 @@ def test_a_recipe_goes_on_whatever_the_records_hold(run_copy, rerun, untrac):
     assert {cost["step"] for cost in after["costs"]} == {cost["step"] for cost in whole["costs"]}
 
 
-@pytest.mark.filterwarnings("ignore::lightning_untrac.verbs.run_files.DamageWarning")
+@pytest.mark.filterwarnings("ignore::lightning_untrac.runs.run_files.DamageWarning")
 def test_both_copies_are_damaged(run_copy, rerun):
     weights = (run_copy / "model" / "model.safetensors").read_bytes()
     for name in ("pretrain.json", ".untrac/pretrain.json", "run.json", ".untrac/run.json"):

@@ -16,9 +16,9 @@ import pytest
 from processes import start, start_ranks
 
 from lightning_untrac.faults import advice
-from lightning_untrac.results import InfluenceStore, equal_tables
-from lightning_untrac.verbs.checkpoints import damage
-from lightning_untrac.verbs.ending import with_our_own_requeueing
+from lightning_untrac.runs.checkpoints import damage
+from lightning_untrac.runs.ending import with_our_own_requeueing
+from lightning_untrac.tables import InfluenceStore, equal_tables
 
 pytestmark = pytest.mark.slow
 

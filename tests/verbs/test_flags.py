@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 FLAGS = {
     "csv": ["--trainer.logger", "lightning.pytorch.loggers.CSVLogger", "--trainer.logger.save_dir", "{}/logs"],
@@ -124,7 +124,7 @@ def test_checkpoints_of_unlearning_go_with_its_success(untrac, command):
 def test_bf16_without_instructions_for_it_is_warned_of(untrac, command, monkeypatch):
     arguments, output = command("trace")
     for multiplies, said in ((False, True), (True, False), (None, False)):
-        monkeypatch.setattr("lightning_untrac.verbs.arithmetic.multiplies_bf16", lambda known=multiplies: known)
+        monkeypatch.setattr("lightning_untrac.config.arithmetic.multiplies_bf16", lambda known=multiplies: known)
         ran = untrac(*arguments, "--output", output, "--overwrite", "--trainer.precision", "bf16-mixed")
         assert ran.code == 0, ran.text
         assert ("has no instructions for bfloat16" in ran.text) == said

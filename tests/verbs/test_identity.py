@@ -7,8 +7,8 @@ import shutil
 import pytest
 import yaml
 
-from lightning_untrac.results import InfluenceStore
-from lightning_untrac.verbs.identity import comparable
+from lightning_untrac.runs.identity import comparable
+from lightning_untrac.tables import InfluenceStore
 
 TRACE = ("--steps", "2", "--readings", "1", "--output")
 SLOWER = '[{"class_path": "lightning.pytorch.callbacks.StochasticWeightAveraging", "init_args": {"swa_lrs": 0.1}}]'

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from lightning_untrac.results import InfluenceStore, equal_tables
+from lightning_untrac.tables import InfluenceStore, equal_tables
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import math
 import pyarrow.parquet as pq
 import pytest
 
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 LORA = "{r: 2, target_modules: [q_proj, v_proj]}"
 

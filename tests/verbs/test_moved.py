@@ -9,8 +9,8 @@ import shutil
 import pytest
 import yaml
 
-from lightning_untrac.verbs.differences import different_keys
-from lightning_untrac.verbs.run_folder import RunFolder, stages
+from lightning_untrac.runs.differences import different_keys
+from lightning_untrac.runs.run_folder import RunFolder, stages
 
 STEPS = [
     {"pretrain": {"steps": 2}},

@@ -20,7 +20,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 ATOL = 2e-6
 """Nats per token: about four units in the last place of a float32 loss of 5."""

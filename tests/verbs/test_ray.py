@@ -13,7 +13,7 @@ import pytest
 import yaml
 from processes import start
 
-from lightning_untrac.results import InfluenceStore, equal_tables
+from lightning_untrac.tables import InfluenceStore, equal_tables
 
 pytestmark = pytest.mark.slow
 
@@ -175,7 +175,7 @@ def test_bad_options(untrac, config, tmp_path, flags, said):
 
 
 def test_ray_that_is_not_installed(untrac, config, tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning_untrac.verbs.ray_options.find_spec", lambda name: None)
+    monkeypatch.setattr("lightning_untrac.fanout.ray_options.find_spec", lambda name: None)
     ran = untrac(
         "trace", "--method", "untrac", "--config", config(), "--output", tmp_path / "out", "--ray", "--steps", "0"
     )
@@ -202,7 +202,7 @@ def test_ways_to_ask_for_ray(config, tmp_path, content, flags, expected):
 
 
 def test_ray_in_a_recipe(recipe_content):
-    from lightning_untrac.verbs.recipes import resolve_steps
+    from lightning_untrac.config.recipes import resolve_steps
 
     steps = resolve_steps(recipe_content, ["--trace.ray", "--leave-out.ray.cpus_per_episode", "1"])
     asked = {stage.verb: stage.config.get("ray") for stage in steps}

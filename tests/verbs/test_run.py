@@ -9,9 +9,9 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from lightning_untrac.results import InfluenceStore, equal_tables, read_table
-from lightning_untrac.verbs.method_lists import merge
-from lightning_untrac.verbs.recipes import parse_flags
+from lightning_untrac.config.method_lists import merge
+from lightning_untrac.config.recipes import parse_flags
+from lightning_untrac.tables import InfluenceStore, equal_tables, read_table
 
 
 def test_a_whole_recipe(finished_run):

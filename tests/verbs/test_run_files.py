@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lightning_untrac.results.locking import locked
-from lightning_untrac.verbs.run_files import DamagedFileError, RunFiles
+from lightning_untrac.runs.run_files import DamagedFileError, RunFiles
+from lightning_untrac.tables.locking import locked
 
 
 def test_several_writers_lose_nothing(tmp_path):

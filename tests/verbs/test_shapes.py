@@ -8,7 +8,7 @@ import shutil
 import pytest
 import yaml
 
-from lightning_untrac.verbs.strict_yaml import load_strictly
+from lightning_untrac.config.strict_yaml import load_strictly
 
 TRACE = ("--method", "untrac", "--steps", "1")
 

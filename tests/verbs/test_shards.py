@@ -10,7 +10,7 @@ import pytest
 import yaml
 from processes import start
 
-from lightning_untrac.results import InfluenceStore, equal_tables
+from lightning_untrac.tables import InfluenceStore, equal_tables
 
 TRACE = ("--steps", "2", "--readings", "2", "--seeds", "[0,1]")
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from lightning_untrac.callbacks.read_at_strength import StrengthWarning
 
-from lightning_untrac.results import InfluenceStore, equal_tables
+from lightning_untrac.tables import InfluenceStore, equal_tables
 
 CONTINUATION = ("--method", "continuation", "--steps", "3", "--readings", "2")
 

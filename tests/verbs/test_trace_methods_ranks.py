@@ -8,7 +8,7 @@ import sys
 import processes
 import pytest
 
-from lightning_untrac.results import InfluenceStore
+from lightning_untrac.tables import InfluenceStore
 
 ATOL = 2e-6
 """Nats per token: see ``test_ranks.py``."""

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from lightning_untrac.attribution.trace_notes import how_it_was_made, went_far
 from lightning_untrac.objectives import ClampedAscent, GradientAscent
-from lightning_untrac.results import InfluenceRow
-from lightning_untrac.verbs.trace_notes import how_it_was_made, went_far
+from lightning_untrac.tables import InfluenceRow
 
 
 def row(influence: float, **fields: object) -> InfluenceRow:

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from lightning_untrac.functional.costs import Work
-from lightning_untrac.results import InfluenceStore
-from lightning_untrac.verbs.plan_table import Estimate, cheaper_direction
+from lightning_untrac.runs.plan_table import Estimate, cheaper_direction
+from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.verbs.trace import arguments
 
 FAST = ("--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", "0.01")

@@ -12,9 +12,9 @@ import yaml
 from lightning.pytorch import callbacks as lightning_callbacks
 from safetensors.torch import load_file
 
-from lightning_untrac.results import InfluenceStore, read_table
-from lightning_untrac.verbs.trainer_callbacks import CALLBACKS
-from lightning_untrac.verbs.trainer_flags import COLUMNS, FLAGS
+from lightning_untrac.config.trainer_callbacks import CALLBACKS
+from lightning_untrac.config.trainer_flags import COLUMNS, FLAGS
+from lightning_untrac.tables import InfluenceStore, read_table
 
 FITS = ("pretrain", "trace", "leave-out", "unlearn")
 

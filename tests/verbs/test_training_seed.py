@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lightning_untrac.config.recipes import resolve_steps
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.results import InfluenceStore
-from lightning_untrac.verbs.recipes import resolve_steps
+from lightning_untrac.tables import InfluenceStore
 
 STEPS = [
     {"pretrain": {"steps": 2}},

@@ -1,0 +1,247 @@
+"""Every verb's parser: its own options, the model, the data, and every flag of the Trainer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import yaml
+from jsonargparse import ActionConfigFile, Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_untrac.config.keys import KnownKeys, plain_words
+from lightning_untrac.config.strict_yaml import load_strictly
+from lightning_untrac.config.values import value_problems
+from lightning_untrac.data import CorpusDataModule
+from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
+from lightning_untrac.faults import first_line
+from lightning_untrac.hub import hub_names, look
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.paths import path_problem
+from lightning_untrac.redaction import restored
+
+
+@dataclass
+class Parsed:
+    """What a verb was asked to do.
+
+    Attributes:
+        options: the verb's own options.
+        parser: makes objects from ``config``.
+        config: everything, with defaults filled in; objects are still class paths.
+    """
+
+    options: Any
+    parser: LightningArgumentParser
+    config: Namespace
+
+    def build(self) -> tuple[LanguageModule, CorpusDataModule, dict[str, Any]]:
+        """New objects at every call, so that no two phases share a module, strategy, callback or logger.
+
+        Returns:
+            The module, the data and the Trainer's arguments.
+        """
+        objects = self.parser.instantiate(self.config.clone())
+        trainer = {key: value for key, value in objects.trainer.items() if value is not None}
+        return objects.model, objects.data, trainer
+
+    def resolved(self) -> dict[str, Any]:
+        """The configuration as plain values: what is saved, compared and sent to W&B."""
+        config = self.config.clone()
+        config.pop("config", None)
+        return _plain(config.as_dict())
+
+
+def _plain(value: Any) -> Any:
+    """What yaml and json can hold; objects (an enum of a callback's, a path) by their value or their text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(part) for part in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageModule] | None) -> Parsed:
+    """Parse a verb's arguments.
+
+    Args:
+        verb: its name.
+        options: a dataclass of the verb's own options.
+        argv: the arguments.
+        phase: the LightningModule that it fits or evaluates by default; None for a verb without model and data.
+
+    Raises:
+        ConfigurationError: for unknown keys (all of them), or a value of the wrong type.
+        SystemExit: with code 0 on ``--help`` and ``--print_config``.
+    """
+    parser = LightningArgumentParser(
+        prog=f"untrac {verb}",
+        usage=f"untrac {verb} [--config FILE] [options]",
+        description=(options.__doc__ or "").strip().splitlines()[0],
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help="a yaml file with any of these options")
+    parser.add_class_arguments(options, None, fail_untyped=False, sub_configs=True)
+    if phase is not None:
+        parser.add_subclass_arguments(LanguageModule, "model", fail_untyped=False, required=False)
+        parser.set_defaults({"model": {"class_path": f"lightning_untrac.{phase.__name__}"}})
+        parser.add_class_arguments(CorpusDataModule, "data", fail_untyped=False, sub_configs=True, skip={"plan"})
+        parser.add_lightning_class_args(Trainer, "trainer")
+    keys = KnownKeys(verb, options, phase)
+    arguments, problems = _with_class_paths(list(argv), phase, keys)
+    arguments = _with_bare_ray(arguments, keys)
+    arguments, more = _flag_values(arguments)
+    raise_if_any(dict.fromkeys(problems + more + keys.flag_problems(arguments)))
+    try:
+        config = parser.parse_args(arguments)
+        plain = _plain(config.as_dict())
+        raise_if_any(value_problems(plain))
+        look(hub_names(plain))  # before anything is loaded, and all names at once
+        objects = parser.instantiate(config.clone())
+    except argparse.ArgumentError as error:
+        raise ConfigurationError([plain_words(str(error))]) from error
+    except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError([f"options: {type(error).__name__}: {first_line(error)}"]) from error
+    found = {name: objects[name] for name in (field.name for field in fields(options))}
+    if isinstance(found.get("output"), str):
+        found["output"] = config.output = str(Path(found["output"]).expanduser())
+    return Parsed(options(**found), parser, config)
+
+
+def _flag_values(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments with the values of environment variables in place of ``${env:NAME}``, and what is wrong in them."""
+    found, problems, name = [], list[str](), ""
+    for argument in arguments:
+        flag, equals, value = argument.partition("=") if argument.startswith("--") else (name, "", argument)
+        name = flag
+        if flag == "--config" or (argument.startswith("--") and not equals):
+            found.append(argument)
+            continue
+        value, missing = restored(value, flag)
+        problems += missing
+        if flag in ("--model", "--data", "--trainer") and value.strip().lower() in ("", "null", "~", "none"):
+            problems.append(f"{flag}: got {value!r}; expected a mapping of its options, or leave it out")
+        if value[:1] in ("{", "[") or (":" in value and "\n" in value):
+            problems += problems_of(lambda value=value, flag=flag: load_strictly(value, flag))  # type: ignore[misc]
+        found.append(f"{flag}={value}" if equals else value)
+    return found, problems
+
+
+def _with_class_paths(
+    argv: list[str], phase: type[LanguageModule] | None, keys: KnownKeys
+) -> tuple[list[str], list[str]]:
+    """Let a config file say ``model: {name_or_path: ...}`` without naming the verb's own class.
+
+    Returns:
+        The arguments, with each config file's content in place of its path, and the files' unknown keys.
+    """
+    found, problems = [], []
+    rest = list(argv)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        if name.removeprefix("--") in keys.switches and not equals and (not rest or rest[0].startswith("--")):
+            argument = f"{name}=true"
+        if name != "--config" or not (equals or rest):
+            found.append(argument)
+            continue
+        content, missing = restored(without_steps(config_content(value if equals else rest.pop(0))))
+        problems += [*missing, *keys.shape_problems(content)]
+        if isinstance(content.get("ray"), bool):
+            content["ray"] = {} if content["ray"] else None
+        problems += keys.problems(content)
+        for group in ("model", "data", "trainer"):  # an empty heading says nothing
+            if group in content and content[group] is None:
+                del content[group]
+        model = content.get("model")
+        if phase is not None and isinstance(model, dict) and "class_path" not in model:
+            settings = model.get("init_args", model)
+            content["model"] = {"class_path": f"lightning_untrac.{phase.__name__}", "init_args": settings}
+        found.append(f"--config={yaml.safe_dump(content, sort_keys=False)}")
+    return found, problems
+
+
+def _with_bare_ray(arguments: list[str], keys: KnownKeys) -> list[str]:
+    """Let ``--ray`` stand alone: Ray with its defaults, or with the settings that other arguments give.
+
+    Example:
+        >>> class Keys:
+        ...     groups = {"ray": {"address"}}
+        >>> _with_bare_ray(["--ray", "--steps", "3"], Keys())
+        ['--ray={}', '--steps', '3']
+        >>> _with_bare_ray(["--ray.address", "auto", "--ray"], Keys())
+        ['--ray.address', 'auto']
+    """
+    spellings = ("--ray", "--ray=true", "--ray=True")
+    given = [index for index, argument in enumerate(arguments) if argument in spellings]
+    if "ray" not in keys.groups or not given:
+        return arguments
+    dropped = set(given)
+    # Only a value that means yes is the flag's own; the parser refuses anything else that stands after it.
+    dropped |= {index + 1 for index in given if arguments[index] == "--ray" and arguments[index + 1 :][:1] == ["true"]}
+    rest = [argument for index, argument in enumerate(arguments) if index not in dropped]
+    configs = [
+        yaml.safe_load(argument.partition("=")[2]) or {} for argument in rest if argument.startswith("--config=")
+    ]
+    if any(argument.startswith("--ray.") for argument in rest) or any(config.get("ray") for config in configs):
+        return rest
+    # In the flag's place, because a configuration that comes after it may say otherwise.
+    return [*rest[: given[0]], "--ray={}", *rest[given[0] :]]
+
+
+def without_steps(content: dict[str, Any]) -> dict[str, Any]:
+    """What a single verb takes of a recipe: the shared model, data, Trainer and W&B, not the steps.
+
+    Example:
+        >>> without_steps({"title": "mine", "model": {}, "steps": [{"trace": None}]})
+        {'model': {}}
+        >>> without_steps({"title": "mine", "steps": 5})  # a verb's own number of steps
+        {'steps': 5}
+    """
+    dropped = ("title", "steps", "training_seed") if isinstance(content.get("steps"), list) else ("title",)
+    return {key: value for key, value in content.items() if key not in dropped}
+
+
+def config_content(value: str) -> dict[str, Any]:
+    """Of a file, or of text with several lines: a recipe hands its steps over without writing them anywhere."""
+    return _mapping(value, "config") if "\n" in value else load_yaml(value)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a yaml mapping.
+
+    Raises:
+        ConfigurationError: if the file is missing, no yaml, or no mapping.
+    """
+    if problem := path_problem(path):
+        raise ConfigurationError([f"config: {problem}"])
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ConfigurationError([f"config: there is no file {os.fspath(path)}"])
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError([f"config: can't read {path} ({error})"]) from error
+    return _mapping(text, f"config: {path}")
+
+
+def _mapping(text: str, where: str) -> dict[str, Any]:
+    content = load_strictly(text, where)
+    if content is None:
+        raise ConfigurationError([f"{where} is empty"])
+    if not isinstance(content, dict):
+        raise ConfigurationError([f"{where} holds a {type(content).__name__}; expected a mapping of options"])
+    return {str(key): value for key, value in content.items()}

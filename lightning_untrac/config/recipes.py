@@ -1,0 +1,271 @@
+"""A recipe as its author wrote it, and the stages that it comes to with the command line's options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lightning_untrac.cli import VERBS
+from lightning_untrac.config.keys import EXAMPLES, unknown_key
+from lightning_untrac.config.method_lists import merge, methods_apart, with_settings
+from lightning_untrac.config.parsing import load_yaml
+from lightning_untrac.config.strict_yaml import load_strictly
+from lightning_untrac.config.trainer_callbacks import for_retraining
+from lightning_untrac.config.training_seed import KEY, training_seed, with_training_seed
+from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.paths import path_problem
+
+STEP_VERBS = [verb for verb in VERBS if verb not in ("run", "merge")]
+WITHOUT_MODEL = ("compare", "report")
+MODEL_BEFORE_TRAINING = ("config", "name_or_path", "lora")
+REPLACED_BY_TRAINING = (*MODEL_BEFORE_TRAINING, "optimizer", "lr_scheduler")
+"""Settings of the model that a saved model brings along, or that were meant for training."""
+SHARED = ("model", "data", "trainer")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one verb is to do in a recipe.
+
+    Attributes:
+        number: of the step in the recipe, from 1; a step with several methods has a stage for each.
+        verb: its verb.
+        config: its configuration.
+        alone: whether the step has no other stage.
+    """
+
+    number: int
+    verb: str
+    config: dict[str, Any]
+    alone: bool = True
+
+    @property
+    def name(self) -> str:
+        """The verb, and the method where there is one."""
+        return f"{self.verb} {self.config['method']}" if "method" in self.config else self.verb
+
+    @property
+    def label(self) -> str:
+        """What messages call it: as the recipe's author counts."""
+        return f"step {self.number} ({self.verb if self.alone else self.name})"
+
+
+def recipes_folder() -> Path:
+    """Where the shipped recipes are."""
+    return Path(str(import_module("lightning_untrac.recipes").__file__)).parent
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the shipped recipes."""
+    return sorted(path.stem for path in recipes_folder().glob("*.yaml"))
+
+
+def load_recipe(name: str) -> dict[str, Any]:
+    """Read a recipe by path or by the bare name of a shipped one.
+
+    Raises:
+        ConfigurationError: if there is none, or it is no YAML mapping.
+    """
+    if problem := path_problem(name):
+        raise ConfigurationError([f"recipe: {problem}"])
+    path = Path(name).expanduser()
+    if not path.is_file():
+        shipped = recipes_folder() / f"{path.stem}.yaml"
+        # The README's `recipes/quickstart.yaml` works from any folder, not only from a source tree.
+        if not shipped.is_file() or (path.parent != Path() and path.parent.name != "recipes"):
+            raise ConfigurationError([f"recipe: there is no file {name}; shipped are {', '.join(shipped_recipes())}"])
+        path = shipped
+    return load_yaml(path)
+
+
+def recipe_problems(recipe: dict[str, Any]) -> list[str]:
+    """What is wrong with a recipe's own keys and with the form of its steps."""
+    known = {"title", "output", "steps", "wandb", KEY, *SHARED}
+    found = [
+        unknown_key("", key, known, "run").replace(": unknown key", ": unknown key of a recipe", 1)
+        for key in map(str, recipe)
+        if key not in known
+    ]
+    found += [
+        f"{group}: got {recipe[group]!r}; expected a mapping of its options, e.g. `{EXAMPLES[group]}`"
+        for group in (*SHARED, "wandb")
+        if not isinstance(recipe.get(group), (dict, type(None)))
+    ]
+    if isinstance(recipe.get("title"), (dict, list)):
+        found.append(f"title: got {recipe['title']!r}; expected text")
+    steps = recipe.get("steps")
+    if not isinstance(steps, list) or not steps:
+        found.append("recipe: has no `steps`; list at least one, e.g. `- trace: {method: untrac}`")
+        steps = []
+    return found + [problem for number, step in enumerate(steps, start=1) for problem in _step_problems(number, step)]
+
+
+def _step_problems(number: int, step: Any) -> list[str]:
+    if isinstance(step, str) and step in STEP_VERBS:
+        return [f"recipe: step {number} is the word {step!r}; write `- {step}:` with a colon"]
+    if not isinstance(step, dict) or len(step) != 1:
+        return [f"recipe: step {number} is no single `verb: options`"]
+    verb, own = next(iter(step.items()))
+    if verb not in STEP_VERBS:
+        return [f"recipe: step {number} is {verb!r}; steps are {', '.join(STEP_VERBS)}"]
+    if own is not None and not isinstance(own, dict):
+        example = f"{{method: {own}}}" if verb == "trace" and isinstance(own, str) else "{option: value}"
+        return [f"recipe: step {number} is `{verb}: {own}`; its options are a mapping: `- {verb}: {example}`"]
+    found = [
+        f"step {number} ({verb}): {group}: got {value!r}; expected a mapping of its options"
+        for group, value in (own or {}).items()
+        if group in SHARED and not isinstance(value, (dict, type(None)))
+    ]
+    if verb == "trace":
+        try:
+            methods_apart(own or {})
+        except ConfigurationError as error:
+            found += [f"step {number} ({verb}): {problem}" for problem in error.problems]
+    return found
+
+
+def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[Stage]:
+    """Each step with the recipe's shared settings, its own, its method's, and the flags, in that order of strength.
+
+    After a ``pretrain`` step, later steps use its model instead of the shared one (``model.config`` or
+    ``model.name_or_path``, also where a flag gives it), and ``leave-out`` retrains with its settings.
+    Steps in which :func:`recipe_problems` found something are left out.
+
+    Args:
+        recipe: as it was read.
+        flags: the command line after the recipe's name.
+
+    Raises:
+        ConfigurationError: for a flag that no step could take.
+    """
+    given, flags = take(list(flags), f"--{KEY}")
+    seed = training_seed(recipe.get(KEY) if given is None else given)
+    overrides = parse_flags(flags)
+    shared = {key: recipe[key] for key in (*SHARED, "wandb") if isinstance(recipe.get(key), dict)}
+    stages: list[Stage] = []
+    training: dict[str, Any] | None = None
+    steps = recipe.get("steps")
+    for number, step in enumerate(steps if isinstance(steps, list) else [], start=1):
+        if _step_problems(number, step):
+            continue
+        verb, own = next(iter(step.items()))
+        own = {key: value for key, value in (own or {}).items() if value is not None or key not in SHARED}
+        config = _shared_settings(verb, shared, training)
+        each = methods_apart(merge(config, own)) if verb == "trace" else [merge(config, own)]
+        each = [_with_flags(verb, one, overrides, training is not None) for one in each]
+        # `--trace.method a,b` names several in a flag.
+        each = [part for one in each for part in (methods_apart(one) if verb == "trace" else [one])]
+        each = [with_training_seed(verb, one, seed) for one in each]
+        if verb == "pretrain":
+            training = _settings_of_training(each[0])
+        stages += [Stage(number, verb, one, alone=len(each) == 1) for one in each]
+    return stages
+
+
+def _shared_settings(verb: str, shared: dict[str, Any], training: dict[str, Any] | None) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if verb not in WITHOUT_MODEL:
+        config = {key: shared[key] for key in SHARED if key in shared}
+        if training is not None and "model" in config:
+            config["model"] = {k: v for k, v in config["model"].items() if k not in REPLACED_BY_TRAINING}
+        if training is not None and verb == "leave-out":
+            config = merge(config, training)
+    if "wandb" in shared:
+        config["wandb"] = shared["wandb"]
+    return config
+
+
+def _settings_of_training(config: dict[str, Any]) -> dict[str, Any]:
+    """Of a ``pretrain`` step: those with which ``leave-out`` retrains."""
+    training = {key: dict(config[key]) for key in SHARED if isinstance(config.get(key), dict)}
+    training["model"] = {k: v for k, v in training.get("model", {}).items() if k != "config"}
+    if "trainer" in training:
+        training["trainer"] = for_retraining(training["trainer"])
+    return training
+
+
+def _with_flags(
+    verb: str, config: dict[str, Any], overrides: Sequence[tuple[str | None, dict[str, Any]]], trained: bool
+) -> dict[str, Any]:
+    step_name = f"{verb}-{config.get('method', 'untrac')}" if verb == "trace" else verb
+    for scope, override in overrides:
+        applies = scope in (verb, step_name) or (scope is None and _reaches(override, verb))
+        if trained and scope is None and isinstance(override.get("model"), dict):
+            model = {k: v for k, v in override["model"].items() if k not in MODEL_BEFORE_TRAINING}
+            override = {"model": model}
+        config = with_settings(config, override) if applies else config
+    return config
+
+
+def _reaches(override: dict[str, Any], verb: str) -> bool:
+    key = next(iter(override))
+    if key in SHARED or key == "overwrite":
+        return verb not in WITHOUT_MODEL
+    if key == "seeds":
+        return verb in ("trace", "leave-out")
+    return key == "wandb"
+
+
+def parse_flags(flags: Sequence[str]) -> list[tuple[str | None, dict[str, Any]]]:
+    """``--trainer.devices 2 --trace.steps=5`` to nested mappings, each with the verb that it is for or None.
+
+    Raises:
+        ConfigurationError: for something that is no flag, or that no step takes.
+
+    Example:
+        >>> parse_flags(["--trainer.devices", "2", "--trace.steps=5"])
+        [(None, {'trainer': {'devices': 2}}), ('trace', {'steps': 5})]
+    """
+    found: list[tuple[str | None, dict[str, Any]]] = []
+    problems: list[str] = []
+    rest = [flag for flag in flags if flag != "--print_recipe"]
+    while rest:
+        flag = rest.pop(0)
+        if not flag.startswith("--"):
+            problems.append(f"{flag!r} is no flag; options begin with --")
+            continue
+        key, equals, value = flag.removeprefix("--").partition("=")
+        if not equals:
+            value = "true" if not rest or rest[0].startswith("--") else rest.pop(0)
+        head, *path = key.split(".")
+        scope = head if (head in STEP_VERBS or head.startswith("trace-")) and path else None
+        keys = path if scope else [head, *path]
+        if scope is None and head not in (*SHARED, "seeds", "overwrite", "wandb"):
+            problems.append(
+                f"--{key}: no step takes it; use --model.*, --data.*, --trainer.*, --seeds, --wandb.*, --overwrite, "
+                f"or --STEP.OPTION with STEP one of {', '.join(STEP_VERBS)}, trace-untrac, trace-untrac_inv"
+            )
+            continue
+        try:
+            nested = _value(value, f"--{key}")
+        except ConfigurationError as error:
+            problems += error.problems
+            continue
+        for part in reversed(keys):
+            nested = {part: nested}
+        found.append((scope, nested))
+    raise_if_any(problems)
+    return found
+
+
+def _value(text: str, flag: str) -> Any:
+    """Of a flag: YAML; text that is none, such as one with two colons, is meant as it stands."""
+    try:
+        return load_strictly(text, flag)
+    except ConfigurationError:
+        if text.lstrip()[:1] in ("{", "[", "!", "&", "*"):
+            raise
+        return text
+
+
+def take(flags: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of one flag, and the other flags."""
+    for index, flag in enumerate(flags):
+        if flag == name and index + 1 < len(flags):
+            return flags[index + 1], flags[:index] + flags[index + 2 :]
+        if flag.startswith(f"{name}="):
+            return flag.removeprefix(f"{name}="), flags[:index] + flags[index + 1 :]
+    return None, flags

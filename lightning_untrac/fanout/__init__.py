@@ -1,0 +1,1 @@
+"""Episodes shared out over processes and machines: shards and Ray."""

@@ -1,0 +1,188 @@
+"""What ``trace`` and ``leave-out`` share: a verb's episodes, run here, as one shard of them, or as tasks on Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+
+from lightning_untrac.attribution import Attribution, EpisodeRun
+from lightning_untrac.attribution.failures import keep_going_problems
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.errors import raise_if_any
+from lightning_untrac.fanout.shards import Key, Shard, make_room, shard_problems, write_card
+from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.naming import counted
+from lightning_untrac.results import plot_matrix
+from lightning_untrac.runs.finished import is_finished
+from lightning_untrac.runs.output import log_influences, matrix_of, publish, show_influences
+from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.surroundings import say
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
+
+
+@dataclass
+class EpisodeWork:
+    """A verb's episodes, and how they are run.
+
+    Attributes:
+        verb: ``trace`` or ``leave-out``.
+        title: what messages call it, e.g. ``trace (untrac)``.
+        phase: its model, data and Trainers.
+        plan: all of its episodes.
+        run: what runs them.
+        problems: what is wrong with its options.
+        baseline: measures the losses before, where episodes start from other weights than those asked about.
+        run_fields: what the verb adds to ``run.json``, known once the data are.
+        warnings: sentences about the rows of finished episodes.
+        peak_memory_mb: of processes elsewhere that ran episodes, in MiB.
+    """
+
+    verb: str
+    title: str
+    phase: Phase
+    plan: EpisodePlan
+    run: EpisodeRun
+    problems: list[str]
+    baseline: Callable[[], DatasetLosses] | None = None
+    run_fields: Callable[[], dict[str, Any]] = dict
+    warnings: Callable[[Sequence[InfluenceRow]], list[str]] = field(default=lambda rows: [])
+    peak_memory_mb: float = 0.0
+
+    @property
+    def attribution(self) -> type[Attribution]:
+        """Whose episodes they are."""
+        return type(self.run.attribution)
+
+    @property
+    def options(self) -> Any:
+        """The verb's own options."""
+        return self.phase.parsed.options
+
+    def episodes(self) -> list[Key]:
+        """All episodes in their configured order, once the data are read."""
+        plan = replace(self.plan, done=frozenset(), chosen=None)
+        asked = plan.episodes(self.phase.data.corpus_names, self.phase.data.test_set_names)
+        return [(episode.dataset, episode.seed) for episode in asked]
+
+    def unfinished(self) -> list[Key]:
+        """Those that are to be run here and have no final reading yet."""
+        key = self.attribution.episode_key
+        finished = InfluenceStore(self.run.folder).finished_episodes(
+            self.attribution.method, key=key, examples=self.run.per_example
+        )
+        chosen = self.run.chosen
+        return [e for e in self.episodes() if e not in finished and (chosen is None or e in chosen)]
+
+
+def carry_out(work: EpisodeWork) -> None:
+    """Check everything, run what is not finished, and show the result.
+
+    Args:
+        work: what the verb was asked to do.
+
+    Raises:
+        ConfigurationError: with all problems, before anything is written or stepped on.
+        UntracError: if episodes failed on Ray.
+    """
+    phase, options = work.phase, work.options
+    method = work.attribution.method
+    if phase.is_done:
+        say(f"{work.title}: finished already")
+        show_influences(phase.folder, method)
+        return
+    shard = None if options.shard is None or shard_problems(options.shard) else Shard.read(options.shard)
+    whole = phase.folder
+    if shard is not None:
+        own = RunFolder(shard.folder(whole.path, phase.step), whole.overwrite)
+        own.mend_tables()
+        if is_finished(phase, own):
+            say(f"{work.title}, shard {shard}: finished already")
+            return
+    phase.check(work.plan, [*work.problems, *keep_going_problems(options.keep_going, phase.replicas)])
+    if shard is not None:
+        _enter(work, shard, own)
+    phase.start(**work.run_fields())
+    if shard is not None:
+        key = work.attribution.episode_key
+        write_card(phase.folder, shard, phase.step, method, key, work.episodes())
+    with phase.folder.costs(phase.step):
+        rows = _run(work, shard)
+    _add_memory(work)
+    phase.folder.add_notes("warning", work.warnings(rows))
+    something = phase.finish_episodes(work.attribution, work.plan)
+    if shard is not None:
+        _show_shard(work, shard, whole)
+    elif something:
+        if options.ray is not None:
+            publish_matrix(options.wandb, phase.folder, method, phase.step)
+        show_influences(phase.folder, method, phase.data.corpus_names, phase.data.test_set_names)
+
+
+def _enter(work: EpisodeWork, shard: Shard, folder: RunFolder) -> None:
+    """Go on in the shard's own folder, with its episodes only."""
+    phase = work.phase
+    make_room(phase.folder.path)
+    raise_if_any(folder.problems(phase.step, phase.identity))
+    if phase.parsed.options.wandb is not None:  # shards of one experiment stand side by side in W&B
+        phase.parsed.options.wandb.group = phase.parsed.options.wandb.group or phase.folder.path.resolve().name
+    chosen = frozenset(shard.part(work.episodes()))
+    phase.folder = folder
+    work.plan = replace(work.plan, chosen=chosen)
+    work.run.folder, work.run.chosen = folder.path, chosen
+
+
+def _run(work: EpisodeWork, shard: Shard | None) -> list[InfluenceRow]:
+    if not work.unfinished():
+        return []
+    if work.options.ray is not None:
+        from lightning_untrac.fanout.ray_driver import run_on_ray
+
+        return run_on_ray(work)
+    if work.baseline is not None:
+        work.run.baseline = work.baseline()
+
+    def after_fit(trainer: L.Trainer) -> None:
+        if shard is None and not work.phase.fast_dev_run and trainer.is_global_zero:
+            data = work.phase.data
+            log_influences(trainer, work.phase.folder, work.attribution.method, data.corpus_names, data.test_set_names)
+        finish_loggers(trainer)
+
+    return run_trainer(lambda: work.run.run(after_fit=after_fit))
+
+
+def _add_memory(work: EpisodeWork) -> None:
+    for cost in work.phase.folder.facts().get("costs", []):
+        if cost["step"] == work.phase.step and work.peak_memory_mb > cost["peak_memory_mb"]:
+            work.phase.folder.add_cost({**cost, "peak_memory_mb": round(work.peak_memory_mb, 1)})
+
+
+def _show_shard(work: EpisodeWork, shard: Shard, whole: RunFolder) -> None:
+    mine = shard.part(work.episodes())
+    if not mine:
+        say(f"{work.title}, shard {shard}: of {counted(len(work.episodes()), 'episode')} none is left for this shard")
+    else:
+        done = f"{len(mine) - len(work.unfinished())} of {counted(len(mine), 'episode')}"
+        say(f"{work.title}, shard {shard}: {done} finished")
+    say(f"when all shards are finished: untrac merge --output {whole.path}")
+
+
+def publish_matrix(wandb: Any, folder: RunFolder, method: str, step: str) -> None:
+    """Send the matrix and the results to W&B, where no Trainer of this process has done it.
+
+    Args:
+        wandb: the verb's ``WandbConfig``; None for no W&B.
+        folder: the output folder.
+        method: name in the tables.
+        step: e.g. ``trace-untrac``.
+    """
+    if wandb is None:
+        return
+    from lightning_untrac.results.figures import save_figure
+
+    save_figure(plot_matrix(matrix_of(folder, method)), Path(folder.path) / "plots" / f"matrix_{method}.png")
+    publish(wandb, folder, step)

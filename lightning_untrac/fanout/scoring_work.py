@@ -1,0 +1,99 @@
+"""``trace`` with methods that score corpora in one go, without episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.attribution.scoring import Scoring, ScoringRun, score_rows
+from lightning_untrac.attribution.training_record import training_folder
+from lightning_untrac.config.parsing import Parsed
+from lightning_untrac.console import console
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.fanout.episode_work import publish_matrix
+from lightning_untrac.runs.checks import precision_problems
+from lightning_untrac.runs.output import show_influences
+from lightning_untrac.runs.phase import Intent, Phase, run_trainer
+from lightning_untrac.runs.surroundings import say
+from lightning_untrac.tables import InfluenceStore
+
+
+def scoring_intent(parsed: Parsed) -> Intent:
+    """What ``trace`` is going to do with such a method, and what is wrong with its options."""
+    options = parsed.options
+    scoring: type[Scoring] = SCORINGS[options.method]
+    problems = [*scoring().problems(), *precision_problems(scoring, parsed.config)]
+    problems += [
+        f"{name}: {options.method} has no episodes; leave it out, or trace with other methods by themselves"
+        for name in ("steps", "passes", "examples", "shard", "ray", "read_at_own_rise", "read_at_kl")
+        if getattr(options, name)
+    ]
+    # The plan of UnTrac has the same needs: corpora, test sets and seeds.
+    return Intent(f"trace-{options.method}", EpisodePlan("each_corpus", options.seeds), problems)
+
+
+def missing_of_training(parsed: Parsed) -> list[str]:
+    """What a method needs of the model's training and does not find; asked for once the model is there.
+
+    Args:
+        parsed: the verb's arguments.
+    """
+    training = training_folder(parsed.config.model.init_args.get("name_or_path"), Path(parsed.options.output))
+    return SCORINGS[parsed.options.method]().problems(training)
+
+
+def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) -> None:
+    """Check everything, score, and show the result.
+
+    Args:
+        parsed: the verb's arguments.
+        asked: see :func:`scoring_intent`.
+        phase: its model, data and Trainers.
+        fields: makes what is added to ``run.json``, once the data are known.
+
+    Raises:
+        ConfigurationError: with all problems, before anything is computed.
+    """
+    options = parsed.options
+    scoring: Scoring = SCORINGS[options.method]()
+    if phase.is_done:
+        say(f"trace ({options.method}): finished already")
+        show_influences(phase.folder, options.method)
+        return
+    phase.check(asked.plan, [*asked.problems, *missing_of_training(parsed)])
+    phase.data.plan = asked.plan
+    phase.start(**fields())
+    run = ScoringRun(
+        phase.folder.path,
+        phase.build_module,
+        phase.build_trainer,
+        phase.data,
+        max_examples=options.max_examples,
+        progress=_progress if phase.config["trainer"].get("enable_progress_bar") is not False else _silent,
+    )
+    with phase.folder.costs(asked.step):
+        rows = run_trainer(lambda: score_rows(scoring, run, options.seeds))
+    if phase.fast_dev_run:
+        say("trace: fast_dev_run tried each part once and stored nothing")
+        return
+    rank_zero_only(InfluenceStore(phase.folder.path).append)(rows)
+    phase.mark_done()
+    rank_zero_only(publish_matrix)(options.wandb, phase.folder, options.method, asked.step)
+    show_influences(phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
+
+
+def _progress(items: Sequence[Any], title: str) -> Iterator[Any]:
+    from rich.progress import track
+
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        terminal.print(title, soft_wrap=True, highlight=False)
+    yield from track(items, title, total=len(items), console=terminal, disable=not terminal.is_terminal)
+
+
+def _silent(items: Sequence[Any], title: str) -> Iterator[Any]:
+    yield from items

@@ -1,0 +1,175 @@
+"""What can be wrong with a model, an optimizer or data, found before anything is loaded or written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_untrac.attribution.scoring import Scoring
+from lightning_untrac.data import CorpusDataModule
+from lightning_untrac.data.config import config_problems
+from lightning_untrac.data.saved_tokenizers import encodes_alike
+from lightning_untrac.data.sources import expand
+from lightning_untrac.data.tokenizers import load_tokenizer
+from lightning_untrac.errors import ConfigurationError, problems_of
+from lightning_untrac.faults import first_line
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.modules.adapters import tokenizer_home
+from lightning_untrac.attribution.preconditioned import NoCheckpointError
+from lightning_untrac.modules.small_models import model_class
+from lightning_untrac.schedules import schedule_problem
+
+
+def model_problems(module: LanguageModule) -> list[str]:
+    """What is wrong with the module's arguments, its tokenizer and its architecture."""
+    found = list(module.problems())
+    if found:
+        return found
+    found = list(dict.fromkeys(problems_of(lambda: module.tokenizer) + problems_of(lambda: module.model_config)))
+    return found or [*module.architecture.problems, *_tokenizer_problems(module)]
+
+
+def _tokenizer_problems(module: LanguageModule) -> list[str]:
+    """Whether a tokenizer that was named for a saved model encodes as the one that lies beside it."""
+    if module.name_or_path is None or module.tokenizer_name is None:
+        return []
+    try:
+        home = tokenizer_home(module.name_or_path)
+        own = load_tokenizer(home, revision=module.revision, trust_remote_code=module.trust_remote_code)
+    except ConfigurationError:
+        return []  # the model came without one
+    if len(own) == len(module.tokenizer):
+        if encodes_alike(module.tokenizer, own):
+            return []
+        return [
+            f"model.tokenizer: {module.tokenizer_name!r} encodes text otherwise than the tokenizer in {home!r}; leave "
+            "`tokenizer` out to use the model's own"
+        ]
+    return [
+        f"model.tokenizer: {module.tokenizer_name!r} has {len(module.tokenizer)} tokens and the tokenizer in "
+        f"{home!r} has {len(own)}; leave `tokenizer` out to use the model's own"
+    ]
+
+
+def optimizer_problems(module: LanguageModule, later: bool = False) -> list[str]:
+    """Whether the optimizer and the schedule can be made: a negative learning rate, say, is found here.
+
+    Args:
+        module: whose optimizer it is.
+        later: whether an earlier step is yet to make the checkpoint that an optimizer may begin from.
+    """
+    if type(module).configure_optimizers is not LanguageModule.configure_optimizers:
+        return []
+    try:
+        # Two-dimensional, because some optimizers take matrices only.
+        optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(2, 2))])
+    except NoCheckpointError as error:
+        return [] if later else [f"model.optimizer: {first_line(error)}"]
+    except (ValueError, TypeError) as error:
+        return [f"model.optimizer: {first_line(error)}"]
+    if module.lr_scheduler is None:
+        return []
+    problem = schedule_problem(module.lr_scheduler, lambda: optimizer, num_steps=0)
+    return [] if problem is None else [f"model.lr_scheduler: {problem}"]
+
+
+def schedule_problems(module: LanguageModule, steps: Sequence[int]) -> list[str]:
+    """Whether the schedule lasts as long as the training.
+
+    Args:
+        module: whose optimizer and schedule are gone through, without a model.
+        steps: optimizer steps of each episode, or of the whole training.
+    """
+    if type(module).configure_optimizers is not LanguageModule.configure_optimizers or module.lr_scheduler is None:
+        return []
+    try:
+        module.optimizer([torch.nn.Parameter(torch.zeros(2, 2))])
+    except Exception:  # whatever it is, `optimizer_problems` says it
+        return []
+    problem = schedule_problem(
+        module.lr_scheduler, lambda: module.optimizer([torch.nn.Parameter(torch.zeros(2, 2))]), max(steps)
+    )
+    return [] if problem is None else [f"model.lr_scheduler: {problem}"]
+
+
+def episode_problems(options: Any) -> list[str]:
+    """What is wrong with the options that all verbs with episodes share."""
+    found = []
+    steps = [options.readings] if isinstance(options.readings, int) else options.readings
+    if not steps or any(step < 1 for step in steps):
+        found.append(f"readings: {options.readings}; give a number of at least 1, or a list of steps")
+    if options.steps is not None and options.passes is not None:
+        found.append("steps and passes: give one of the two")
+    cap = getattr(options, "collapse_cap", None)
+    if cap is not None and not cap > 0:
+        found.append(f"collapse_cap: {cap}; give a loss in nats per token, or .inf")
+    return found
+
+
+def precision_problems(scoring: type[Scoring], config: Any) -> list[str]:
+    """Whether a method that needs float32 is to run in half precision.
+
+    Args:
+        scoring: the method.
+        config: a verb's configuration.
+    """
+    if not scoring.needs_float32:
+        return []
+    why = f"{scoring.method} needs float32, because in half precision the differences that it reads are lost"
+    found = []
+    if (dtype := config.model.init_args.get("dtype")) in ("bfloat16", "float16"):
+        found.append(f"model.dtype: {dtype}; {why}; give float32")
+    if "16" in str(precision := config.trainer.get("precision")):
+        found.append(f"trainer.precision: {precision}; {why}; leave it out")
+    return found
+
+
+def data_problems(data: CorpusDataModule, facts: Any) -> list[str]:
+    """Load and tokenise everything; what is wrong with it, also with those files that other problems would hide."""
+    try:
+        data.prepare(facts)
+    except ConfigurationError as error:
+        hidden = source_problems(data) if data.problems() else []
+        return [*error.problems, *hidden]
+    return []
+
+
+def source_problems(data: CorpusDataModule) -> list[str]:
+    """What is wrong with the files, where they can't be tokenised because something else is wrong too."""
+    found = data.problems()
+    for config in [*data.corpora, *data.test_sets]:
+        if config_problems([config], []):
+            continue
+        try:
+            expand([config])
+        except ConfigurationError as error:
+            found += error.problems
+    return found
+
+
+def space_problems(folder: Path, module: LanguageModule, copies: int) -> list[str]:
+    """Whether the disk can hold what a verb is going to save.
+
+    Args:
+        folder: the output folder.
+        module: its weights are counted without being made.
+        copies: how many copies of the weights will be written.
+    """
+    if not copies:
+        return []
+    with torch.device("meta"):
+        model = model_class(module.model_config).from_config(
+            module.model_config, trust_remote_code=module.trust_remote_code
+        )
+    needed = copies * sum(parameter.numel() for parameter in model.parameters()) * 4
+    free = shutil.disk_usage(folder).free
+    if free > needed:
+        return []
+    return [
+        f"output: {free / 1e9:.1f} GB are free where {folder} lies, and the model and its checkpoints need about "
+        f"{needed / 1e9:.1f} GB; free some space or name another folder"
+    ]

@@ -1,0 +1,98 @@
+"""Throw away what a step left in the output folder, and what was computed from it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lightning_untrac.tables import (InfluenceStore, write_table)
+from lightning_untrac.runs.identity import method_of_step
+from lightning_untrac.runs.saved_models import digest_of
+
+DERIVED = ("comparison.parquet", "report.html")
+"""Files that are made from several steps' results; ``compare`` and ``report`` make them again."""
+
+
+def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, Any]]) -> None:
+    """Remove a step's results, and those of every step that began from its model.
+
+    A trace of a model that is gone would look like one of the model that takes its place.
+
+    Args:
+        folder: the output folder.
+        state: its hidden folder.
+        step: e.g. ``pretrain``.
+        claims: step to what it was claimed with, of all steps in the folder.
+    """
+    if step == "evaluate":
+        return  # its rows say which model they are of, and nothing is computed from them
+    marks = [state / f"{step}{ending}" for ending in (".done.json", ".data.json", ".json")]
+    for path in (*marks, folder / f"{step}.json"):
+        path.unlink(missing_ok=True)
+    for name in DERIVED:
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "checkpoints" / step, ignore_errors=True)
+    _discard_rows(folder, step)
+    models = _models(folder, step)
+    rest = {name: claim for name, claim in claims.items() if name != step}
+    for name in [name for name, claim in rest.items() if _begins_from(name, claim, models)]:
+        rest.pop(name)
+        discard(folder, state, name, rest)
+    for model in models:
+        shutil.rmtree(model, ignore_errors=True)
+    # Last: killed before this, the same command finds the old claim and throws away the rest.
+    (state / f"{step}.claim.json").unlink(missing_ok=True)
+
+
+def _models(folder: Path, step: str) -> list[Path]:
+    """Models that a step saves."""
+    if step == "pretrain":
+        kept = folder / "models"
+        return [folder / "model", folder / "initial_model", *sorted(kept.glob("step-*/")), kept]
+    if step.startswith("unlearn-"):
+        return [folder / f"unlearned-{step.removeprefix('unlearn-')}"]
+    return []
+
+
+def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
+    """By what the models hold, because the folder may have been moved, and by where they are."""
+    digests = {digest_of(model) for model in models if model.is_dir()}
+    if digests & {claim.get("model_files"), claim.get("trained_model_files")}:
+        return True
+    used = [claim.get(key) for key in ("model.init_args.name_or_path", "trained_model", "reference")]
+    gone = {model.resolve() for model in models}
+    if step == "leave-out" and "trained_model" not in claim:  # then it is the folder's own model/
+        used += [str(model) for model in models if model.name == "model"]
+    return any(path is not None and Path(path).resolve() in gone for path in used)
+
+
+def _discard_rows(folder: Path, step: str) -> None:
+    import pyarrow.compute as pc
+
+    from lightning_untrac.tables import (read_table)
+
+    method = method_of_step(step)
+    store = InfluenceStore(folder)
+    with store.locked():
+        if store.path.exists():
+            table = store.table()
+            write_table(store.path, table.filter(pc.not_equal(table["method"], method)))
+        if store.examples_path.exists():
+            examples = store.examples()
+            write_table(store.examples_path, examples.filter(pc.not_equal(examples["method"], method)))
+        losses = folder / "losses.parquet"
+        models = _models(folder, step)
+        if models and losses.exists():
+            table = read_table(losses)
+            kept = [not _is_one_of(str(row["model"]), models) for row in table.to_pylist()]
+            write_table(losses, table.filter(kept))
+
+
+def _is_one_of(name: str, models: list[Path]) -> bool:
+    """Whether a table names one of the models, also where the folder was moved since."""
+    path = Path(name)
+    return any(
+        path.resolve() == model.resolve() or (not path.is_dir() and path.name == model.name and len(path.parts) > 1)
+        for model in models
+    )

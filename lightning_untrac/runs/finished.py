@@ -1,0 +1,66 @@
+"""Whether a step is finished, with these settings and with data that still hold what they held."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from lightning_untrac.runs.checks import data_problems
+from lightning_untrac.runs.data_files import configured, look, take, with_digests
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.surroundings import say
+
+if TYPE_CHECKING:
+    from lightning_untrac.runs.phase import Phase
+
+
+def is_finished(phase: Phase, folder: RunFolder, ignore: Collection[str] = (), *, quiet: bool = False) -> bool:
+    """Whether a step can be skipped.
+
+    The data are not read for it: their files are held against what was written down about them. Only where one of them
+    has changed they are read, because the change may be none to the texts. Where they are gone the step is skipped,
+    and that is said.
+
+    Args:
+        phase: the step.
+        folder: where it would be finished; a shard has a folder of its own.
+        ignore: settings that may differ.
+        quiet: whether to say nothing of data that are gone.
+    """
+    if folder.done(phase.step) is None:
+        return False
+    entries = configured(phase.data.corpora, phase.data.test_sets)
+    found = look(folder.data_record(phase.step), entries)
+    if found.changed:
+        if data_problems(phase.data, phase.module):
+            return False  # the checks say what is wrong
+        note_data_content(phase)
+    if not folder.is_done(phase.step, phase.identity, {*ignore, *found.same}):
+        return False
+    if found.gone and not quiet:
+        say(f"{phase.step}: can't look whether its data are still the same; not there: {', '.join(found.gone)}")
+    if found.changed or found.moved:
+        folder.write_data_record(phase.step, with_digests(take(entries)))
+    return True
+
+
+def folder_problems(phase: Phase, ignore: Collection[str] = ()) -> list[str]:
+    """Why a step can't write into its folder, with the files of its data that have changed since results were made.
+
+    Args:
+        phase: the step.
+        ignore: settings that may differ.
+    """
+    found = look(phase.folder.data_record(phase.step), configured(phase.data.corpora, phase.data.test_sets))
+    return phase.folder.problems(phase.step, phase.identity, {*ignore, *found.same}, found.changed)
+
+
+def note_data_content(phase: Phase) -> None:
+    """Let the identity of a step say what its data hold, once they are read.
+
+    Args:
+        phase: the step.
+    """
+    datasets = {**phase.data.tokenized_corpora, **phase.data.tokenized_test_sets}
+    if datasets:
+        phase.identity["data_content"] = {name: dataset.fingerprint for name, dataset in datasets.items()}

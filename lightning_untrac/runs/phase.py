@@ -1,0 +1,243 @@
+"""What every verb with a model does: collect all problems before step 0, make Trainers, and end cleanly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_untrac import termination
+from lightning_untrac.attribution import Attribution
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.data.episodes import EpisodeKind
+from lightning_untrac.data.preparation import data_rows
+from lightning_untrac.errors import raise_if_any
+from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.naming import counted
+from lightning_untrac.redaction import redacted
+from lightning_untrac.tables import (InfluenceStore)
+from lightning_untrac.results.methods import texts_of
+from lightning_untrac.config.arithmetic import slow_arithmetic
+from lightning_untrac.runs.checks import (
+    data_problems,
+    model_problems,
+    optimizer_problems,
+    source_problems,
+    space_problems,
+)
+from lightning_untrac.runs.data_files import Record, configured, take, with_digests
+from lightning_untrac.runs.finished import folder_problems, is_finished, note_data_content
+from lightning_untrac.runs.identity import method_of_step, with_effective_batch
+from lightning_untrac.config.parsing import Parsed
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.surroundings import quiet, say, temporary_output
+from lightning_untrac.config.trainer_flags import flag_notes
+from lightning_untrac.runs.trainers import column_of, length_problems, make_trainer, trainer_problems
+
+
+@dataclass
+class Intent:
+    """What a verb is going to do, known from its options alone.
+
+    Attributes:
+        step: name of the step in the output folder.
+        plan: its episodes.
+        problems: what is wrong with its options.
+    """
+
+    step: str
+    plan: EpisodePlan
+    problems: list[str]
+
+
+class Phase:
+    """A verb's model, data and Trainers, checked.
+
+    Args:
+        parsed: the verb's arguments.
+        step: name of the step in the output folder.
+        kind: of its episodes, on which the default batch size depends.
+
+    Attributes:
+        folder: the output folder.
+        config: the resolved configuration.
+        identity: the configuration and whatever else the results depend on, such as the digest of a model's weights.
+        data: the datasets, tokenised once :meth:`check` has passed.
+        replicas: data-parallel ranks.
+        column: whose column of the table of Trainer flags counts.
+    """
+
+    def __init__(self, parsed: Parsed, step: str, kind: EpisodeKind = "mixture") -> None:
+        termination.begin()
+        quiet()
+        self.parsed, self.step, self.column = parsed, step, column_of(step)
+        self.config = parsed.resolved()
+        self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
+        output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
+        self.folder = RunFolder(output, getattr(parsed.options, "overwrite", False))
+        self.folder.mend_tables()
+        self._data_files: Record = {}
+        self.log_every_n_steps = 50  # Lightning's own; fewer once the number of steps is known
+        self.on_cpu = False  # until the flags have been checked
+        self._built = False
+        self.module, self.data, self.trainer_arguments = parsed.build()
+        self.replicas = self._count_replicas()
+        self.identity = with_effective_batch(redacted(self.config, references=False), kind, self.replicas, self.module)
+
+    def _count_replicas(self) -> int:
+        try:
+            trainer = self.build_trainer(logger=False)
+        except Exception:  # whatever it is, `problems` says it
+            return 1
+        if trainer.world_size == 1:
+            # Lightning takes a rank from SLURM's and torchrun's variables, also where this process is none of theirs.
+            rank_zero_only.rank = 0  # type: ignore[attr-defined]
+        return trainer.num_devices * trainer.num_nodes
+
+    # -- checks ----------------------------------------------------------------------------------------------------
+
+    def check(self, plan: EpisodePlan, problems: Iterable[str] = (), copies: int = 0) -> None:
+        """Raise everything that is wrong, before anything is written or stepped on.
+
+        Args:
+            plan: what the verb is going to do.
+            problems: what the verb itself found.
+            copies: how many copies of the weights the verb is going to write.
+
+        Raises:
+            ConfigurationError: with all problems of options, model, data, Trainer and output folder.
+        """
+        found = [*problems, *self.problems(plan)]
+        note_data_content(self)
+        found += folder_problems(self)
+        if not found:
+            found += space_problems(self.folder.path, self.module, copies)
+        raise_if_any(dict.fromkeys(found))
+
+    def problems(self, plan: EpisodePlan, facts: LanguageModule | None = None) -> list[str]:
+        """What is wrong with the model, the optimizer, the data, the plan and the Trainer's flags.
+
+        Args:
+            plan: what the verb is going to do.
+            facts: stands in for a model that an earlier step is yet to make.
+        """
+        self._data_files = take(configured(self.data.corpora, self.data.test_sets))
+        found = model_problems(self.module) if facts is None else []
+        found += optimizer_problems(self.module, later=facts is not None)
+        found += trainer_problems(self)
+        facts = facts or self.module
+        if found and model_problems(facts):
+            found += source_problems(self.data)
+        else:
+            found += data_problems(self.data, facts)
+        names = [self.data.corpus_names, self.data.test_set_names]
+        if not any(names):
+            names = [[c.name or c.path for c in configs] for configs in (self.data.corpora, self.data.test_sets)]
+        found += plan.problems(*names)
+        if getattr(self.module, "needs_retain", False):
+            found += plan.retain_problems(*names)
+        return found or length_problems(self, plan)
+
+    def start(self, **run_fields: Any) -> None:
+        """Claim the output folder and write down what was asked and what was found in the data."""
+        self.folder.claim(self.step, self.config, self.identity)
+        self.folder.write_data_record(self.step, with_digests(self._data_files))
+        self.folder.add_notes("warning", self.data.notes())
+        if line := slow_arithmetic(self.trainer_arguments.get("precision"), self.module.dtype_name, self.on_cpu):
+            say(f"untrac: warning: {line}")
+        notes = flag_notes(self.trainer_arguments, self.column)
+        self.folder.add_notes("warning", [f"{self.step}: {note}" for note in notes])
+        datasets = [*self.data.tokenized_corpora.values()], [*self.data.tokenized_test_sets.values()]
+        told = self.folder.facts().get("methods", {})
+        self.folder.update_run(
+            methods={**told, **texts_of([method_of_step(self.step)])},
+            data=data_rows(*datasets, self.module, self.data.report_texts),
+            **run_fields,
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether this very step was finished before."""
+        return is_finished(self, self.folder)
+
+    def mark_done(self) -> None:
+        """Remember that the step is finished."""
+        self.folder.mark_done(self.step, self.identity)
+
+    def finish_episodes(self, attribution: type[Attribution], plan: EpisodePlan) -> bool:
+        """Remember that the step is finished, if every episode is.
+
+        Args:
+            attribution: whose episodes they are.
+            plan: all of them.
+
+        Returns:
+            Whether there is something to show.
+        """
+        verb = self.step.partition("-")[0] if self.step.startswith("trace") else self.step
+        if self.fast_dev_run:
+            say(f"{verb}: fast_dev_run tried each part once and stored nothing")
+            return False
+        finished = InfluenceStore(self.folder.path).finished_episodes(
+            attribution.method, attribution.episode_key, examples=getattr(self.parsed.options, "examples", False)
+        )
+        asked = plan.episodes(self.data.corpus_names, self.data.test_set_names)
+        missing = [episode for episode in asked if (episode.dataset, episode.seed) not in finished]
+        if not missing:
+            self.mark_done()
+            return True
+        # `trainer.max_time`, or a callback of the user's that stops.
+        left = f"{len(missing)} of {counted(len(asked), 'episode')}"
+        say(f"{verb}: stopped with {left} to go; the same command goes on from there")
+        return len(missing) < len(asked)
+
+    # -- building --------------------------------------------------------------------------------------------------
+
+    def build_module(self) -> LanguageModule:
+        """A module whose weights are not loaded yet; the checked one first, then new ones."""
+        if self._built:
+            self.module = self.parsed.build()[0]  # with the one before, its weights go
+        self._built = True
+        return self.module
+
+    def build_trainer(self, callbacks: Sequence[Callback] = (), logger: Any = None, **arguments: Any) -> L.Trainer:
+        """A new Trainer from the user's flags.
+
+        Args:
+            callbacks: the verb's, before the user's.
+            logger: used unless the user configured loggers; False for a Trainer that only measures, which is given
+                none of the user's loggers and callbacks.
+            arguments: what the verb decides.
+        """
+        return make_trainer(self, callbacks, logger, arguments)
+
+    def build_loggers(self, run_name: str) -> list[Logger]:
+        """CSV and, where asked for, W&B."""
+        wandb: WandbConfig | None = self.parsed.options.wandb
+        return make_loggers(wandb, self.folder.path, self.step, run_name, self.config)
+
+
+def run_trainer(call: Callable[[], Any]) -> Any:
+    """Run a Trainer's ``fit`` or ``validate``; Ctrl-C comes out as ``KeyboardInterrupt``.
+
+    Lightning ends the process with exit code 1 itself after Ctrl-C, which would skip the command line's own message.
+    """
+    try:
+        return call()
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def finish_loggers(trainer: L.Trainer) -> None:
+    """End W&B runs, so that the next phase's is one of its own."""
+    for logger in trainer.loggers:
+        if isinstance(logger, SafeWandbLogger):
+            logger.finish()

@@ -1,0 +1,143 @@
+"""Check every step of a recipe before the first one begins: a typo in step 5 must not surface after an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.hub import hub_names, look
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.runs.finished import folder_problems, is_finished, note_data_content
+from lightning_untrac.runs.identity import comparable, flat
+from lightning_untrac.config.parsing import Parsed
+from lightning_untrac.runs.phase import Phase
+from lightning_untrac.config.recipes import Stage
+from lightning_untrac.runs.saved_models import saved_model
+from lightning_untrac.runs.trainers import steps_of, whole_length
+
+LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path")
+"""What a step knows only when the steps before it are finished."""
+
+
+@contextmanager
+def step_arguments(config: dict[str, Any], output: str) -> Iterator[list[str]]:
+    """A step's configuration as a command line. It may hold secrets, so that no file is written."""
+    yield [f"--config=\n{yaml.safe_dump(config, sort_keys=False)}", f"--output={output}"]
+
+
+def verb_module(verb: str) -> Any:
+    """The module of a verb."""
+    return import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}")
+
+
+@dataclass
+class Trained:
+    """What a recipe's ``pretrain`` is going to leave behind.
+
+    Attributes:
+        module: its model.
+        steps: how many optimizer steps it takes; None where that is not known.
+    """
+
+    module: LanguageModule
+    steps: int | None
+
+
+def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
+    """Parse every stage, load its data and make its Trainer, without a step of training.
+
+    Args:
+        stages: in order.
+        output: the run's folder.
+
+    Returns:
+        All problems of all stages, each with the step's number in the recipe; what several share is said once.
+    """
+    found: dict[str, str] = {}
+    trained: Trained | None = None
+    twice = _Twice()
+    look(name for stage in stages for name in hub_names(stage.config))
+    for stage in stages:
+        try:
+            raise_if_any(_shard_problems(stage.verb, stage.config))
+            with step_arguments(stage.config, output) as arguments:
+                parsed = verb_module(stage.verb).arguments(arguments)
+            problems, phase, steps = _step_problems(stage.verb, parsed, trained, output)
+            if phase is not None:
+                trained = Trained(phase.module, steps) if stage.verb == "pretrain" else trained
+                problems = [*problems, *twice.problems(stage, phase)]
+        except ConfigurationError as error:
+            problems = error.problems
+        for problem in problems:
+            found.setdefault(problem, f"{stage.label}: {problem}")
+    return list(found.values())
+
+
+class _Twice:
+    """Stages that would write the same results, such as two traces with one method: the second has to be the same."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, tuple[Stage, dict[str, Any]]] = {}
+
+    def problems(self, stage: Stage, phase: Phase) -> list[str]:
+        """That an earlier stage writes the same results with other settings."""
+        if stage.verb not in ("pretrain", "trace", "leave-out", "unlearn"):
+            return []
+        settings = flat(comparable(phase.identity))
+        first, before = self.first.setdefault(phase.step, (stage, settings))
+        # More seeds are more episodes beside the others.
+        keys = sorted(k for k in before.keys() | settings.keys() if not k.startswith(("seeds.", "data_content.")))
+        other = [f"{k}: {before.get(k)!r} there, {settings.get(k)!r} here" for k in keys
+                 if before.get(k) != settings.get(k)]  # fmt: skip
+        if not other:
+            return []
+        return [
+            f"{first.label} writes the results of '{phase.step}' too, with other settings ({'; '.join(other[:4])}); a "
+            "folder holds them once: take one out, or run it with another --output"
+        ]
+
+
+def _shard_problems(verb: str, config: dict[str, Any]) -> list[str]:
+    """A shard is a part of a step, and the steps after it need the whole."""
+    if config.get("shard") is None:
+        return []
+    return [
+        f"shard: {config['shard']}; a recipe runs whole steps. Run the verbs one by one: `untrac {verb} --config ... "
+        "--output ... --shard i/n` for each shard, then `untrac merge`"
+    ]
+
+
+def _step_problems(
+    verb: str, parsed: Parsed, trained: Trained | None, output: str
+) -> tuple[list[str], Phase | None, int | None]:
+    if not hasattr(verb_module(verb), "intent"):
+        return [], None, None
+    asked = verb_module(verb).intent(parsed)
+    phase = Phase(parsed, asked.step, kind=asked.plan.kind)
+    # Leave-out retrains for as long as training took, which pretrain.json says later.
+    later = (*LATER, "steps", "passes") if verb == "leave-out" else LATER
+    if verb != "evaluate" and is_finished(phase, phase.folder, later, quiet=True):
+        return [], phase, None  # it will be skipped; its data may be gone by now
+    settings = parsed.config.model.init_args
+    facts = None
+    if settings.get("name_or_path") is None and settings.get("config") is None:
+        name = "initial_model" if verb == "leave-out" else "model"
+        if trained is None and (path := saved_model(Path(output), name)) is not None:
+            phase.module.name_or_path = path
+        facts = None if trained is None else trained.module
+    plan = asked.plan
+    if verb == "leave-out" and trained is not None and plan.steps is None and plan.passes is None:
+        plan = replace(plan, steps=trained.steps)  # of the same passes it takes fewer
+    problems = asked.problems + phase.problems(plan, facts)
+    steps = whole_length(phase, steps_of(phase, plan)) if verb == "pretrain" and not problems else None
+    if facts is None:  # what stands in for a model may name its tokenizer otherwise
+        note_data_content(phase)
+    other_run = [] if verb == "evaluate" else folder_problems(phase, later)
+    return other_run + problems, phase, steps

@@ -1,0 +1,269 @@
+"""The output folder of a run: whose results it holds, and which steps are finished."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.paths import in_the_way, path_problem
+from lightning_untrac.tables import (InfluenceStore, ResultsError, check_writable)
+from lightning_untrac.tables.recovery import recover
+from lightning_untrac.runs.data_files import Record
+from lightning_untrac.runs.differences import different_keys, refusal
+from lightning_untrac.runs.discard import discard
+from lightning_untrac.runs.identity import comparable, flat, method_of_step
+from lightning_untrac.runs.run_files import STATE, DamagedFileError, DamageWarning, RunFiles
+
+__all__ = ["STATE", "DamageWarning", "DamagedFileError", "RunFolder", "existing_folder", "stages"]
+
+CLAIM_SECONDS = 600.0
+"""How long the other ranks wait for the first one to claim a folder."""
+
+
+class RunFolder(RunFiles):
+    """One experiment's results.
+
+    A step (a verb, or a method of ``trace``) claims its place with its configuration. The same configuration again
+    goes on where it stopped, or is skipped where it is finished; another one is refused, so that no two experiments
+    ever share a table.
+
+    Args:
+        folder: where results go; made if needed.
+        overwrite: throw away what a step left there under another configuration.
+    """
+
+    def __init__(self, folder: str | Path, overwrite: bool = False) -> None:
+        super().__init__(folder)
+        self.overwrite = overwrite
+
+    # -- damage ----------------------------------------------------------------------------------------------------
+
+    def mend_tables(self) -> None:
+        """Check the tables of influences, mend damaged ones, and forget that the steps that fill them are finished.
+
+        Every rank calls this before it reads; the first one mends while the others wait for the lock. A table that is
+        gone altogether counts as the user's wish to compute it anew.
+        """
+        if not self.state.is_dir():
+            return
+        store = InfluenceStore(self.path)
+        with store.locked():
+            damages = recover(store)
+            if damages or not store.path.exists():
+                for step in ("trace-*", "leave-out"):
+                    for mark in self.state.glob(f"{step}.done.json"):
+                        mark.unlink(missing_ok=True)
+            if not store.examples_path.exists():
+                for step, claim in self._claims().items():
+                    if claim.get("examples"):
+                        self.forget_done(step)
+            if damages:
+                self._add_notes("warning", [str(damage) for damage in damages])
+        for damage in damages:
+            warnings.warn(str(damage), DamageWarning, stacklevel=2)
+
+    # -- claims ----------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Path:
+        """The hidden folder of claims."""
+        return self.path / STATE
+
+    def problems(
+        self, step: str, identity: dict[str, Any], ignore: Collection[str] = (), changed: Sequence[str] = ()
+    ) -> list[str]:
+        """Why ``step`` can't write here.
+
+        Args:
+            step: e.g. ``trace-untrac``.
+            identity: its resolved configuration, and whatever else its results depend on.
+            ignore: keys that may differ.
+            changed: which files of the data are others than they were, a phrase each.
+        """
+        try:
+            check_writable(self.path)
+        except ResultsError as error:
+            return [str(error)]
+        found = [f"output: {problem}" for problem in in_the_way(self.path)]
+        visible = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        if visible and not (self.path / STATE).exists():
+            found.append(
+                f"output: {self.path} holds other files ({', '.join(sorted(visible)[:3])}, ...); name a new folder"
+            )
+        if not self.overwrite:
+            try:
+                before, keys = self._differences(step, identity, ignore)
+                found += refusal(self.path, step, keys, before, flat(comparable(identity)), changed)
+            except DamagedFileError as error:
+                found += error.problems
+        return found
+
+    def claim_folder(self) -> None:
+        """Say that the folder is ours."""
+        self.write_json(f"{STATE}/folder.json", {"format": 1})
+
+    def claim(self, step: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
+        """Take the place of ``step``, after :meth:`problems` found none.
+
+        Args:
+            step: e.g. ``trace-untrac``.
+            config: its resolved configuration; written to ``<step>.yaml``, which reruns the step.
+            identity: see :meth:`problems`.
+        """
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            self._take(step, config, identity)
+            return
+        # The others must not read what the first rank is about to throw away.
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while self._claim(step) != flat(comparable(identity)):
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    [f"output: rank 0 has not claimed {self.path} for '{step}'; all ranks need the same folder"]
+                )
+            time.sleep(0.05)
+
+    def _take(self, step: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
+        with self.locked():
+            if self.overwrite and self._is_other(step, identity):
+                discard(self.path, self.state, step, self._claims())
+                store = InfluenceStore(self.path)
+                for path in (store.path, store.examples_path):  # they hold what was just thrown away
+                    store.previous(path).unlink(missing_ok=True)
+            self.claim_folder()
+            self.write_yaml(f"{step}.yaml", config)
+            self.write_json(_claim_name(step), flat(comparable(identity)))
+
+    def _claim(self, step: str) -> dict[str, Any] | None:
+        """What a step was claimed with; None where it was not, or where that can't be read."""
+        try:
+            return self.read_json(_claim_name(step), {}) or None
+        except DamagedFileError:
+            return None
+
+    def _claims(self) -> dict[str, dict[str, Any]]:
+        steps = [path.name.removesuffix(CLAIM) for path in self.state.glob(f"*{CLAIM}")]
+        return {step: self._claim(step) or self.done(step) or {} for step in steps}
+
+    def _is_other(self, step: str, identity: dict[str, Any]) -> bool:
+        try:
+            return bool(self._differences(step, identity)[1])
+        except DamagedFileError:
+            return True
+
+    def _differences(
+        self, step: str, identity: dict[str, Any], ignore: Collection[str] = ()
+    ) -> tuple[dict[str, Any], list[str]]:
+        """What a step's results were made with, and the keys in which ``identity`` differs from it.
+
+        Raises:
+            DamagedFileError: if nobody can say what they were made with.
+        """
+        before = self._claim(step) or self.done(step)
+        if before is None and (self.path / _claim_name(step)).is_file() and self._has_rows(step):
+            raise DamagedFileError(
+                self.path / _claim_name(step),
+                "it says with which settings results were made, and can't be read",
+                f"name another folder, or add --overwrite to throw the results of '{step}' away and compute them anew",
+            )
+        if before is None or not self._has_rows(step):
+            return {}, []
+        return before, different_keys(before, flat(comparable(identity)), ignore, more_seeds=True)
+
+    def _has_rows(self, step: str) -> bool:
+        """Whether a claim has come to anything: one without a reading is nobody's."""
+        if not step.startswith(("trace-", "leave-out")):
+            return True
+        try:
+            return method_of_step(step) in InfluenceStore(self.path).table()["method"].to_pylist()
+        except ResultsError:
+            return True
+
+    # -- finished steps --------------------------------------------------------------------------------------------
+
+    def done(self, step: str) -> dict[str, Any] | None:
+        """What a step was finished with; None where it was not, or where that can't be read: then it is run again."""
+        try:
+            return self.read_json(_done_name(step), {}) or None
+        except DamagedFileError:
+            return None
+
+    def is_done(self, step: str, identity: dict[str, Any], ignore: Collection[str] = ()) -> bool:
+        """Whether ``step`` was finished with these settings; data are compared where ``identity`` has read them.
+
+        Args:
+            step: e.g. ``trace-untrac``.
+            identity: see :meth:`problems`.
+            ignore: keys that may differ.
+        """
+        done = self.done(step)
+        return done is not None and not different_keys(done, flat(comparable(identity)), ignore)
+
+    def mark_done(self, step: str, identity: dict[str, Any]) -> None:
+        """Remember that ``step`` is finished."""
+        self.write_json(_done_name(step), flat(comparable(identity)))
+
+    def forget_done(self, step: str) -> None:
+        """Let a step that was finished be run again."""
+        (self.path / _done_name(step)).unlink(missing_ok=True)
+
+    # -- data ------------------------------------------------------------------------------------------------------
+
+    def data_record(self, step: str) -> Record:
+        """What the files of a step's data held when it ran; nothing where that is not known."""
+        try:
+            record: Record = self.read_json(_data_name(step), {})
+        except DamagedFileError:
+            return {}
+        return record
+
+    def write_data_record(self, step: str, record: Record) -> None:
+        """Remember what the files of a step's data hold."""
+        self.write_json(_data_name(step), record)
+
+
+CLAIM, DONE, DATA = ".claim.json", ".done.json", ".data.json"
+
+
+def _claim_name(step: str) -> str:
+    return f"{STATE}/{step}{CLAIM}"
+
+
+def _done_name(step: str) -> str:
+    return f"{STATE}/{step}{DONE}"
+
+
+def _data_name(step: str) -> str:
+    return f"{STATE}/{step}{DATA}"
+
+
+def stages(folder: str | Path) -> dict[str, bool]:
+    """The steps with a model and data that have begun in an output folder, and whether each is finished.
+
+    A step is not finished where it was interrupted or stopped early, or where some of its episodes failed.
+
+    Args:
+        folder: an output folder.
+    """
+    state = Path(folder) / STATE
+    begun = sorted(path.name.removesuffix(CLAIM) for path in state.glob(f"*{CLAIM}"))
+    return {step: (state / f"{step}{DONE}").is_file() for step in begun}
+
+
+def existing_folder(folder: Path) -> None:
+    """Refuse a folder without results, and mend its tables if they are damaged.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    if problem := path_problem(folder):
+        raise ConfigurationError([f"output: {problem}"])
+    if not (folder / STATE).exists():
+        raise ConfigurationError([f"output: {folder} holds no results; name the folder of a run"])
+    raise_if_any(f"output: {problem}" for problem in in_the_way(folder))
+    RunFolder(folder).mend_tables()

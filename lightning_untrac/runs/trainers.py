@@ -1,0 +1,178 @@
+"""Make Trainers from a user's flags, and say before step 0 what is wrong with the flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as L
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, Timer
+from lightning.pytorch.strategies import Strategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.data.lengths import episode_steps
+from lightning_untrac.faults import first_line
+from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
+from lightning_untrac.runs.checks import schedule_problems
+from lightning_untrac.runs.ending import EndOnSignal, EndWhenTold, prepared, with_our_own_requeueing
+from lightning_untrac.config.trainer_callbacks import callback_problems, effective, has_any
+from lightning_untrac.config.trainer_flags import Column, flag_problems, without_effect
+
+if TYPE_CHECKING:
+    from lightning_untrac.runs.phase import Phase
+
+EPISODIC: tuple[Column, ...] = ("trace", "leave-out", "unlearn")
+"""Verbs in which an epoch is an episode."""
+
+
+LOGGED_POINTS = 20
+"""Points of each curve of a training step that the loggers get at least, where there are so many steps."""
+
+
+def column_of(step: str) -> Column:
+    """Whose column of the table of flags counts for a step.
+
+    Example:
+        >>> [column_of(step) for step in ("pretrain", "trace-untrac", "trace-graddot", "unlearn-news", "plan")]
+        ['pretrain', 'trace', 'rivals', 'unlearn', 'trace']
+    """
+    if step in ("pretrain", "leave-out", "evaluate"):
+        return step  # type: ignore[return-value]
+    if step.startswith("unlearn-"):
+        return "unlearn"
+    return "rivals" if step.removeprefix("trace-") in SCORINGS else "trace"
+
+
+def trainer_problems(phase: Phase) -> list[str]:
+    """What is wrong with the Trainer's flags, alone and together.
+
+    Args:
+        phase: the verb's.
+    """
+    given = phase.trainer_arguments
+    found = flag_problems(given, phase.column) + callback_problems(given.get("callbacks"), phase.column)
+    if given.get("barebones"):
+        return found
+    if problems := name_problems(given.get("strategy"), given.get("accelerator")):
+        return found + problems
+    try:
+        trainer = make_trainer(phase, logger=[], arguments={})
+        phase.on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
+        strategy = trainer.strategy
+        found += phase.module.strategy_problems(strategy)
+    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
+        found.append(f"trainer: {first_line(error)}")
+    return found
+
+
+def length_problems(phase: Phase, plan: EpisodePlan) -> list[str]:
+    """What is wrong with the number of steps, once the data are read: schedules that end early, and empty episodes.
+
+    Args:
+        phase: the verb's, with prepared data.
+        plan: what it is going to do.
+    """
+    if phase.column not in ("pretrain", *EPISODIC):
+        return []
+    given = phase.trainer_arguments
+    steps = steps_of(phase, plan)
+    if not all(steps):
+        limit = given.get("limit_train_batches")
+        return [f"trainer.limit_train_batches: {limit} leaves no batch of an episode; give more, or leave it out"]
+    interval, batches = given.get("val_check_interval"), steps[0] * (given.get("accumulate_grad_batches") or 1)
+    counts_over_passes = phase.parsed.config.trainer.get("check_val_every_n_epoch", 1) is None
+    if plan.kind == "mixture" and isinstance(interval, int) and interval > batches and not counts_over_passes:
+        return [
+            f"trainer.val_check_interval: {interval} batches, and a pass has {batches}; give at most as many, or also "
+            "--trainer.check_val_every_n_epoch null to count over all passes"
+        ]
+    lengths = [whole_length(phase, steps)] if plan.kind == "mixture" else steps
+    phase.log_every_n_steps = max(1, min(phase.log_every_n_steps, min(lengths) // LOGGED_POINTS))
+    return schedule_problems(phase.module, lengths)
+
+
+def steps_of(phase: Phase, plan: EpisodePlan) -> list[int]:
+    """Optimizer steps of each episode of a plan, or of one pass over the mixture."""
+    given = phase.trainer_arguments
+    before, phase.data.plan = phase.data.plan, plan
+    try:
+        return episode_steps(
+            phase.data,
+            given.get("accumulate_grad_batches") or 1,
+            phase.replicas,
+            given.get("limit_train_batches"),
+        )
+    finally:
+        phase.data.plan = before
+
+
+def whole_length(phase: Phase, steps: Sequence[int]) -> int:
+    """Optimizer steps of a whole training on the mixture.
+
+    Args:
+        phase: the verb's.
+        steps: of one pass.
+    """
+    given = phase.trainer_arguments
+    last = given.get("max_steps", -1)
+    if given.get("max_epochs", 1) < 0:
+        return int(last)
+    total = sum(steps) * given.get("max_epochs", 1)
+    return min(total, last) if last > 0 else total
+
+
+def make_trainer(
+    phase: Phase, callbacks: Sequence[Callback] = (), logger: Any = None, arguments: Mapping[str, Any] | None = None
+) -> L.Trainer:
+    """A new Trainer from the user's flags.
+
+    Args:
+        phase: whose flags and output folder.
+        callbacks: the verb's, before the user's.
+        logger: used unless the user configured loggers; False for a Trainer that only measures, which is given none of
+            the user's loggers and callbacks.
+        arguments: what the verb decides.
+    """
+    given = phase.parsed.build()[2]
+    theirs = [] if logger is False else effective(given.pop("callbacks", None), phase.column)
+    # The data split themselves by rank, and it is the verbs that say when they are read.
+    for name in {*without_effect(phase.column), "barebones", "callbacks"}:
+        given.pop(name, None)
+    if logger is False:
+        given["logger"] = False
+    if phase.column == "pretrain" and phase.parsed.config.trainer.get("check_val_every_n_epoch", 1) is None:
+        given["check_val_every_n_epoch"] = None  # counts batches over all passes, in Lightning
+    max_time = given.pop("max_time", None)
+    if max_time is not None and not has_any(theirs, Timer):
+        theirs.append(Timer(max_time))
+    if given.get("strategy") == FSDP2:
+        given["strategy"] = _fsdp2(given)
+    given.setdefault("enable_model_summary", False)
+    given.setdefault("num_sanity_val_steps", 0)
+    given.setdefault("log_every_n_steps", phase.log_every_n_steps)
+    given.setdefault("logger", logger)
+    if given.get("enable_progress_bar") is False or has_any(theirs, ProgressBar):
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+    if given.get("enable_checkpointing") is False:
+        callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+    ending = EndWhenTold(phase.column in EPISODIC)  # after the user's, any of which may have told
+    trainer = L.Trainer(
+        **{
+            **given,
+            "plugins": with_our_own_requeueing(given.get("plugins"), given.get("strategy")),
+            "default_root_dir": given.get("default_root_dir") or phase.folder.path,
+            "callbacks": [*callbacks, EndOnSignal(), *theirs, ending],
+            "use_distributed_sampler": False,
+            **(arguments or {}),
+        }
+    )
+    return prepared(trainer)
+
+
+def _fsdp2(given: Mapping[str, Any]) -> Strategy:
+    hardware = {key: given[key] for key in ("accelerator", "devices", "num_nodes") if key in given}
+    counted = L.Trainer(**hardware, logger=False, enable_checkpointing=False, enable_model_summary=False)
+    return fsdp2_strategy(counted.num_devices * counted.num_nodes)
