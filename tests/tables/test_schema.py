@@ -5,7 +5,7 @@ import sys
 import pyarrow as pa
 import pytest
 
-import lightning_untrac.results as results
+from lightning_untrac import results, tables
 from lightning_untrac.tables import COMPARISON_SCHEMA, EXAMPLES_SCHEMA, INFLUENCE_SCHEMA, LOSSES_SCHEMA, InfluenceRow
 
 BASE = {
