@@ -18,9 +18,9 @@ from typing_extensions import override
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.tables import (atomic_path)
 from lightning_untrac.runs.identity import cut
 from lightning_untrac.runs.run_folder import DamageWarning
+from lightning_untrac.tables import atomic_path
 
 KEPT = 2
 """Checkpoints that are kept, so that one is left where the newest is damaged."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from lightning_untrac.attribution.preconditioned import NoCheckpointError
 from lightning_untrac.attribution.scoring import Scoring
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.config import config_problems
@@ -19,7 +20,6 @@ from lightning_untrac.errors import ConfigurationError, problems_of
 from lightning_untrac.faults import first_line
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.adapters import tokenizer_home
-from lightning_untrac.attribution.preconditioned import NoCheckpointError
 from lightning_untrac.modules.small_models import model_class
 from lightning_untrac.schedules import schedule_problem
 

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lightning_untrac.tables import (InfluenceStore, write_table)
 from lightning_untrac.runs.identity import method_of_step
 from lightning_untrac.runs.saved_models import digest_of
+from lightning_untrac.tables import InfluenceStore, write_table
 
 DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several steps' results; ``compare`` and ``report`` make them again."""
@@ -70,7 +70,7 @@ def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
 def _discard_rows(folder: Path, step: str) -> None:
     import pyarrow.compute as pc
 
-    from lightning_untrac.tables import (read_table)
+    from lightning_untrac.tables import read_table
 
     method = method_of_step(step)
     store = InfluenceStore(folder)

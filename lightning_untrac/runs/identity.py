@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lightning_untrac.config.trainer_callbacks import PASSIVE, lightning_name
 from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, EpisodeKind
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.saved_models import tokenizer_digest
-from lightning_untrac.config.trainer_callbacks import PASSIVE, lightning_name
 
 CHANGES_NOTHING = {
     "": (

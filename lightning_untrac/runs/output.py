@@ -10,10 +10,18 @@ import lightning.pytorch as L
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
-from lightning_untrac.results import (InfluenceIntervals, InfluenceMatrix, influence_intervals, influence_matrix, matrix_table, plot_matrix, result_console)
-from lightning_untrac.tables import (InfluenceStore)
+from lightning_untrac.results import (
+    InfluenceIntervals,
+    InfluenceMatrix,
+    influence_intervals,
+    influence_matrix,
+    matrix_table,
+    plot_matrix,
+    result_console,
+)
 from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
 from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.tables import InfluenceStore
 
 
 def order_of(folder: RunFolder) -> tuple[list[str], list[str]]:

@@ -13,6 +13,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac import termination
 from lightning_untrac.attribution import Attribution
+from lightning_untrac.config.arithmetic import slow_arithmetic
+from lightning_untrac.config.parsing import Parsed
+from lightning_untrac.config.trainer_flags import flag_notes
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.data.preparation import data_rows
@@ -21,9 +24,7 @@ from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.naming import counted
 from lightning_untrac.redaction import redacted
-from lightning_untrac.tables import (InfluenceStore)
 from lightning_untrac.results.methods import texts_of
-from lightning_untrac.config.arithmetic import slow_arithmetic
 from lightning_untrac.runs.checks import (
     data_problems,
     model_problems,
@@ -34,11 +35,10 @@ from lightning_untrac.runs.checks import (
 from lightning_untrac.runs.data_files import Record, configured, take, with_digests
 from lightning_untrac.runs.finished import folder_problems, is_finished, note_data_content
 from lightning_untrac.runs.identity import method_of_step, with_effective_batch
-from lightning_untrac.config.parsing import Parsed
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.surroundings import quiet, say, temporary_output
-from lightning_untrac.config.trainer_flags import flag_notes
 from lightning_untrac.runs.trainers import column_of, length_problems, make_trainer, trainer_problems
+from lightning_untrac.tables import InfluenceStore
 
 
 @dataclass

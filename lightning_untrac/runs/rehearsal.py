@@ -11,14 +11,14 @@ from typing import Any
 
 import yaml
 
+from lightning_untrac.config.parsing import Parsed
+from lightning_untrac.config.recipes import Stage
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.hub import hub_names, look
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.finished import folder_problems, is_finished, note_data_content
 from lightning_untrac.runs.identity import comparable, flat
-from lightning_untrac.config.parsing import Parsed
 from lightning_untrac.runs.phase import Phase
-from lightning_untrac.config.recipes import Stage
 from lightning_untrac.runs.saved_models import saved_model
 from lightning_untrac.runs.trainers import steps_of, whole_length
 

@@ -21,10 +21,10 @@ from lightning_untrac import __version__
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.memory import forget_peak, peak_mb, release
 from lightning_untrac.redaction import hidden, redacted, redacted_arguments
-from lightning_untrac.tables import (atomic_write_bytes)
+from lightning_untrac.results.run_facts import sound_facts, sound_notes
+from lightning_untrac.tables import atomic_write_bytes
 from lightning_untrac.tables.locking import locked
 from lightning_untrac.tables.recovery import set_aside
-from lightning_untrac.results.run_facts import sound_facts, sound_notes
 
 VERSIONED = ("torch", "lightning", "transformers", "datasets", "torchmetrics", "wandb", "peft", "numpy")
 

@@ -12,13 +12,13 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.paths import in_the_way, path_problem
-from lightning_untrac.tables import (InfluenceStore, ResultsError, check_writable)
-from lightning_untrac.tables.recovery import recover
 from lightning_untrac.runs.data_files import Record
 from lightning_untrac.runs.differences import different_keys, refusal
 from lightning_untrac.runs.discard import discard
 from lightning_untrac.runs.identity import comparable, flat, method_of_step
 from lightning_untrac.runs.run_files import STATE, DamagedFileError, DamageWarning, RunFiles
+from lightning_untrac.tables import InfluenceStore, ResultsError, check_writable
+from lightning_untrac.tables.recovery import recover
 
 __all__ = ["STATE", "DamageWarning", "DamagedFileError", "RunFolder", "existing_folder", "stages"]
 

@@ -12,14 +12,14 @@ from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.config.trainer_callbacks import callback_problems, effective, has_any
+from lightning_untrac.config.trainer_flags import Column, flag_problems, without_effect
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.lengths import episode_steps
 from lightning_untrac.faults import first_line
-from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
 from lightning_untrac.runs.checks import schedule_problems
 from lightning_untrac.runs.ending import EndOnSignal, EndWhenTold, prepared, with_our_own_requeueing
-from lightning_untrac.config.trainer_callbacks import callback_problems, effective, has_any
-from lightning_untrac.config.trainer_flags import Column, flag_problems, without_effect
+from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
 
 if TYPE_CHECKING:
     from lightning_untrac.runs.phase import Phase
