@@ -10,6 +10,7 @@ from lightning_untrac.functional.loss import (
     sum_by_dataset,
     uniform_guess_loss,
 )
+from lightning_untrac.functional.memorisation import memorisation_accuracy
 from lightning_untrac.functional.overlap import bhattacharyya, ngram_frequencies
 from lightning_untrac.functional.parts import NUM_PARTS, part_of
 
@@ -21,6 +22,7 @@ __all__ = [
     "bhattacharyya",
     "example_losses",
     "mean_token_loss",
+    "memorisation_accuracy",
     "ngram_frequencies",
     "part_of",
     "read_out",

@@ -1,0 +1,33 @@
+"""The loss of each example."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from typing_extensions import override
+
+from lightning_untrac.metrics.measure import ForwardPass, Measure, Measured
+
+
+class Loss(Measure):
+    """Negative log-likelihood per target token, in nats: see ``functional.example_losses``.
+
+    An example's weight is its number of target tokens, so that the mean of a dataset is the sum of all token losses
+    divided by the number of all target tokens.
+    """
+
+    name = "loss"
+    title = "Loss"
+    unit = "nats/token"
+    direction: ClassVar[Literal["lower", "higher", "none"]] = "lower"
+    ideal = "as the retrained model; of the forget set often as of text that was never seen"
+    cannot_tell = (
+        "whether a text can still be drawn out of the model by another prompt, or comes back after little training"
+    )
+    source = "the training objective itself"
+    bounds = (0.0, float("inf"))
+
+    @override
+    def __call__(self, seen: ForwardPass) -> Measured:
+        sums, counts = seen.losses
+        return Measured(sums / counts, counts)

@@ -1,0 +1,151 @@
+"""What a measure is: one number an example about a model, read from one forward pass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from torch import Tensor
+
+from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
+from lightning_untrac.functional import example_losses
+from lightning_untrac.registry import Registry
+from lightning_untrac.results.measures import MeasureText, describe_measure
+
+MEASURES: Registry[Measure] = Registry("measure", "lightning_untrac.metrics")
+"""All measures by name."""
+
+
+@dataclass(frozen=True)
+class ForwardPass:
+    """What one forward pass over a batch gave. All measures read the same one, so that the model runs once.
+
+    Attributes:
+        logits: ``[batch, length, vocabulary]``.
+        targets: ``[batch, length]`` int64, aligned with ``logits``; -100 where there is no target (prompts, padding).
+        batch: what the model was given.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    batch: Any = None
+
+    @cached_property
+    def losses(self) -> tuple[Tensor, Tensor]:
+        """Loss sum and target tokens of each example (see ``functional.example_losses``), computed once for all."""
+        return example_losses(self.logits, self.targets)
+
+
+class Measured(NamedTuple):
+    """What a measure says of each example of a batch.
+
+    Attributes:
+        value: ``[batch]``, in the measure's unit; NaN where it says nothing.
+        weight: ``[batch]``, how much an example counts in the mean of a dataset; 0 where it does not count.
+    """
+
+    value: Tensor
+    weight: Tensor
+
+
+class Measure(ABC):
+    """One number an example. A new measure is one new file in ``metrics/``, or a class of your own named by its path.
+
+    The mean of a dataset is ``sum(value * weight) / sum(weight)``, in float64 over all batches and ranks.
+
+    Attributes:
+        name: in the tables and on the command line.
+        title: its name for people; ``name`` where a subclass gives none.
+        unit: of a value.
+        direction: which values say that the model knows a text better: ``lower``, ``higher``, or ``none``.
+        ideal: the value that perfect unlearning would give, in words.
+        cannot_tell: what a good value does not show.
+        source: where it comes from.
+        bounds: least and largest possible value; intervals end there.
+        needs: what a pass has to give beside logits and targets. Nothing yet gives more, so that a measure with needs
+            is refused before step 0.
+
+    Example:
+        The largest loss of a token, of your own, used as ``--measures loss,my_module.WorstToken``:
+
+        >>> from lightning_untrac.functional import token_losses
+        >>> class WorstToken(Measure):
+        ...     name, title, unit, direction = "worst_token", "Worst token", "nats", "lower"
+        ...     def __call__(self, seen):
+        ...         losses = token_losses(seen.logits.flatten(0, 1), seen.targets.flatten()).view_as(seen.targets)
+        ...         return Measured(losses.amax(dim=1), (seen.targets != -100).any(dim=1))
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    unit: ClassVar[str] = ""
+    direction: ClassVar[Literal["lower", "higher", "none"]] = "none"
+    ideal: ClassVar[str] = "as the retrained model"
+    cannot_tell: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make a new measure known, and what it says of itself."""
+        super().__init_subclass__(**kwargs)
+        MEASURES.add(cls)
+        own = vars(cls)
+        if isinstance(name := own.get("name"), str):
+            words = {key: getattr(cls, key) for key in ("unit", "direction", "ideal", "cannot_tell", "source")}
+            describe_measure(name, MeasureText(own.get("title", name), **words))
+
+    @abstractmethod
+    def __call__(self, seen: ForwardPass) -> Measured:
+        """Measure a batch.
+
+        Args:
+            seen: one forward pass, without gradient and without dropout.
+        """
+
+
+def find_measures(names: str | Iterable[str], given: frozenset[str] = frozenset()) -> list[Measure]:
+    """The measures of some names.
+
+    Args:
+        names: names or class paths, in a list or separated by commas; the order of the tables' rows.
+        given: what a pass gives beside logits and targets.
+
+    Raises:
+        ConfigurationError: with everything that is wrong with them.
+
+    Example:
+        >>> [measure.name for measure in find_measures("loss, memorisation_accuracy")]
+        ['loss', 'memorisation_accuracy']
+    """
+    asked = names.split(",") if isinstance(names, str) else list(names)
+    asked = [text for name in asked if (text := str(name).strip())]
+    problems = [] if asked else [f"measures: none given; use one of {', '.join(MEASURES.names())}"]
+    found: dict[str, Measure] = {}
+    for name in asked:
+        wrong = problems_of(lambda name=name: MEASURES.find(name))  # type: ignore[misc]
+        problems += wrong
+        if wrong:
+            continue
+        cls = MEASURES.find(name)
+        if missing := sorted(cls.needs - given):
+            problems.append(f"measures: {name} needs {', '.join(missing)}, which is not measured here; leave it out")
+            continue
+        try:
+            found.setdefault(cls.name, cls())
+        except TypeError as error:
+            problems.append(f"measures: {name} cannot be made without arguments ({error}); give them defaults")
+    raise_if_any(problems)
+    return list(found.values())
+
+
+def measure_problems(names: str | Iterable[str]) -> list[str]:
+    """What is wrong with the names of measures."""
+    try:
+        find_measures(names)
+    except ConfigurationError as error:
+        return error.problems
+    return []

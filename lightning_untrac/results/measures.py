@@ -1,0 +1,75 @@
+"""What measures say of themselves: their classes put it here, so that nothing that shows results lists them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureText:
+    """What is said of a measure wherever its numbers are shown.
+
+    Attributes:
+        title: its name for people.
+        unit: of one number.
+        direction: which numbers say that a model knows a text better: ``lower``, ``higher``, or ``none`` where neither
+            does.
+        ideal: the number that perfect unlearning would give, in words.
+        cannot_tell: what a good number does not show.
+        source: where the measure comes from.
+    """
+
+    title: str
+    unit: str = ""
+    direction: str = "none"
+    ideal: str = ""
+    cannot_tell: str = ""
+    source: str = ""
+
+    @property
+    def forgetting(self) -> int:
+        """The sign of a change that forgets: 1 where it rises, -1 where it falls, 0 where neither says so."""
+        return {"lower": 1, "higher": -1}.get(self.direction, 0)
+
+
+_KNOWN: Final[dict[str, MeasureText]] = {}
+
+
+def describe_measure(measure: str, text: MeasureText) -> None:
+    """Say something of a measure; later words replace earlier ones.
+
+    Args:
+        measure: its name in the tables.
+        text: what is said of it.
+    """
+    _KNOWN[measure] = text
+
+
+def measure_text(measure: str) -> MeasureText:
+    """What is said of a measure; of one that nobody has described, its name.
+
+    >>> describe_measure("example_measure", MeasureText("The Example", direction="lower"))
+    >>> measure_text("example_measure").forgetting, measure_text("nobody_knows").title
+    (1, 'nobody_knows')
+    """
+    return _KNOWN.get(measure, MeasureText(measure))
+
+
+def measure_texts(measures: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What is said of some measures as plain values, for a file beside the tables."""
+    return {measure: asdict(_KNOWN[measure]) for measure in measures if measure in _KNOWN}
+
+
+def read_measure_texts(entries: object) -> None:
+    """Take up what :func:`measure_texts` wrote, of measures that have not said anything in this process.
+
+    Args:
+        entries: as they were read; whatever has another form is passed over.
+    """
+    names = [field.name for field in fields(MeasureText)]
+    for measure, entry in entries.items() if isinstance(entries, Mapping) else ():
+        if measure not in _KNOWN and isinstance(entry, Mapping) and isinstance(entry.get("title"), str):
+            words: dict[str, Any] = {name: entry[name] for name in names if isinstance(entry.get(name), str)}
+            describe_measure(str(measure), MeasureText(**words))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.functional import IGNORE_INDEX, example_losses
+from lightning_untrac.metrics import MEASURES, ForwardPass, Measure, Measured, find_measures
+from lightning_untrac.results.measures import measure_text
+
+
+@pytest.fixture
+def seen() -> ForwardPass:
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randint(0, 11, (5, 7), generator=generator)
+    targets[0, 3:] = IGNORE_INDEX
+    targets[4] = IGNORE_INDEX
+    return ForwardPass(torch.randn(5, 7, 11, generator=generator), targets)
+
+
+@pytest.fixture(params=["loss", "memorisation_accuracy"])
+def measure(request: pytest.FixtureRequest) -> Measure:
+    return find_measures(request.param)[0]
+
+
+def test_a_measure_says_all_that_is_asked_of_it(measure: Measure) -> None:
+    text = measure_text(measure.name)
+    assert all([text.title, text.unit, text.ideal, text.cannot_tell, text.source])
+    assert text.forgetting in (-1, 1)
+
+
+def test_an_example_does_not_depend_on_its_batch(measure: Measure, seen: ForwardPass) -> None:
+    whole = measure(seen)
+    for row in range(5):
+        alone = measure(ForwardPass(seen.logits[row : row + 1], seen.targets[row : row + 1]))
+        assert torch.allclose(alone.value, whole.value[row], rtol=1e-12, equal_nan=True)
+        assert alone.weight.item() == whole.weight[row].item()
+
+
+def test_padding_changes_nothing(measure: Measure, seen: ForwardPass) -> None:
+    logits = torch.cat([seen.logits, torch.randn(5, 3, 11, generator=torch.Generator().manual_seed(1))], dim=1)
+    padded = measure(ForwardPass(logits, torch.nn.functional.pad(seen.targets, (0, 3), value=IGNORE_INDEX)))
+    plain = measure(seen)
+    assert torch.allclose(padded.value, plain.value, rtol=1e-12, equal_nan=True)
+    assert torch.equal(padded.weight, plain.weight)
+
+
+def test_values_are_within_bounds_and_count_by_target_tokens(measure: Measure, seen: ForwardPass) -> None:
+    value, weight = measure(seen)
+    low, high = measure.bounds
+    counted = value[weight > 0]
+    assert ((counted >= low) & (counted <= high)).all()
+    assert weight.tolist() == (seen.targets != IGNORE_INDEX).sum(dim=1).tolist()
+    assert value[4].isnan()
+
+
+def test_the_loss_is_that_of_the_training(seen: ForwardPass) -> None:
+    value, weight = find_measures("loss")[0](seen)
+    sums, counts = example_losses(seen.logits, seen.targets)
+    assert torch.equal(value[:4], (sums / counts)[:4])
+    expected = torch.nn.functional.cross_entropy(
+        seen.logits.double().flatten(0, 1), seen.targets.flatten(), ignore_index=IGNORE_INDEX
+    )
+    counted = weight > 0
+    mean = (value[counted] * weight[counted]).sum() / weight.sum()
+    assert mean.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_one_pass_serves_all_measures(seen: ForwardPass) -> None:
+    assert seen.losses is seen.losses
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    class NeedsMore(Measure):
+        name = "test_needs_more"
+        needs = frozenset({"hidden_states"})
+
+        def __call__(self, seen: ForwardPass) -> Measured:
+            raise NotImplementedError
+
+    class NeedsArguments(NeedsMore):
+        name = "test_needs_arguments"
+        needs = frozenset()
+
+        def __init__(self, k: int) -> None:
+            self.k = k
+
+    with pytest.raises(ConfigurationError) as caught:
+        find_measures("los, test_needs_more, test_needs_arguments, loss")
+    said = caught.value.problems
+    assert len(said) == 3
+    assert "did you mean 'loss'" in said[0]
+    assert "test_needs_more needs hidden_states" in said[1]
+    assert "cannot be made without arguments" in said[2]
+    with pytest.raises(ConfigurationError, match="none given; use one of"):
+        find_measures(" , ")
+
+
+def test_a_measure_named_twice_is_measured_once() -> None:
+    path = "lightning_untrac.metrics.loss.Loss"
+    assert [measure.name for measure in find_measures(["loss", path])] == ["loss"]
+    assert "loss" in MEASURES.names()
