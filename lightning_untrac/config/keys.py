@@ -65,7 +65,7 @@ class KnownKeys:
             self.top |= {"model", "data", "trainer"}
 
     def problems(self, content: dict[str, Any]) -> list[str]:
-        """Every unknown key of a configuration."""
+        """Every unknown key of a configuration, which is taken out of it, so that the rest can be looked at."""
         found = self._unknown("", content, self.top)
         for group, known in self.groups.items():
             found += self._unknown(group, content.get(group), known)
@@ -76,7 +76,7 @@ class KnownKeys:
         return found
 
     def shape_problems(self, content: dict[str, Any]) -> list[str]:
-        """Groups of options that are given as something else than a mapping."""
+        """Groups of options that are given as something else than a mapping; they are taken out."""
         found = []
         for group in ("model", "data", "trainer", *self.groups):
             value = content.get(group)
@@ -88,6 +88,7 @@ class KnownKeys:
                 found.append(f"model: got {value!r}; a model is named as `model: {{name_or_path: {value}}}`")
             else:
                 found.append(f"{group}: got {value!r}; expected a mapping of its options, e.g. `{EXAMPLES[group]}`")
+            del content[group]
         return found
 
     def flag_problems(self, flags: Sequence[str]) -> list[str]:
@@ -109,11 +110,25 @@ class KnownKeys:
             content.pop("model", None)  # of another class: its parser will say
         return [f"--{problem}" for problem in self.problems(content)]
 
+    def known_flags(self, flags: Sequence[str]) -> list[str]:
+        """A command line without its unknown ``--key`` and their values."""
+        of_class = [flag for flag in flags if re.match(r"--model(=|$|\.class_path)", flag)][:1]
+        found, known = [], True
+        for flag in flags:
+            if flag.startswith("--"):
+                known = not self.flag_problems([flag, *of_class])
+            if known:
+                found.append(flag)
+        return found
+
     def _unknown(self, path: str, content: Any, known: set[str] | None) -> list[str]:
         if not isinstance(content, dict) or known is None:
             return []
         # `key+: value` appends to a list.
-        return [unknown_key(path, key, known, self.verb) for key in map(str, content) if key.rstrip("+") not in known]
+        unknown = [key for key in content if str(key).rstrip("+") not in known]
+        for key in unknown:
+            del content[key]
+        return [unknown_key(path, str(key), known, self.verb) for key in unknown]
 
     def _model(self, content: Any) -> list[str]:
         if not isinstance(content, dict):
@@ -139,6 +154,8 @@ class KnownKeys:
                     found.append(
                         f"data.{role}[{index}]: has no `path`; give a file, a folder, a hub id or builtin:NAME"
                     )
+            if isinstance(entries, list):
+                content[role] = [e for e in entries if not isinstance(e, dict) or "path" in e]
         return found
 
 
@@ -213,4 +230,5 @@ def _no_class(key: str, message: str) -> str:
 
 def _readable_type(text: str) -> str:
     text = re.sub(r"<class '([^']+)'>", lambda m: m[1].rpartition(".")[2], text)
-    return re.sub(r"typing\.Literal\[([^\]]*)\]", r"one of \1", text)
+    text = re.sub(r"typing\.Literal\[([^\]]*)\]", r"one of \1", text)
+    return re.sub(r"^Expected an? (.+?)\. Got value: (.*)$", lambda m: f"got {m[2]!r}; expected {m[1]}", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from types import FunctionType
@@ -16,6 +16,7 @@ from jsonargparse import ActionConfigFile, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere, without
 from lightning_untrac.config.keys import KnownKeys, plain_words
 from lightning_untrac.config.strict_yaml import load_strictly
 from lightning_untrac.config.values import value_problems
@@ -36,11 +37,13 @@ class Parsed:
         options: the verb's own options.
         parser: makes objects from ``config``.
         config: everything, with defaults filled in; objects are still class paths.
+        problems: what was wrong in the arguments and has been left out, to be said with whatever else is wrong.
     """
 
     options: Any
     parser: LightningArgumentParser
     config: Namespace
+    problems: list[str] = field(default_factory=list)
 
     def build(self) -> tuple[LanguageModule, CorpusDataModule, dict[str, Any]]:
         """New objects at every call, so that no two phases share a module, strategy, callback or logger.
@@ -81,8 +84,12 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
         argv: the arguments.
         phase: the LightningModule that it fits or evaluates by default; None for a verb without model and data.
 
+    Returns:
+        What was asked. Unknown keys and values of a wrong type are left out and named in its ``problems`` where there
+        is more to look at, in a model and data; see :func:`~lightning_untrac.verbs.rehearsal.sound`.
+
     Raises:
-        ConfigurationError: for unknown keys (all of them), or a value of the wrong type.
+        ConfigurationError: for everything that is wrong, where one can't go on without it.
         SystemExit: with code 0 on ``--help`` and ``--print_config``.
     """
     parser = LightningArgumentParser(
@@ -102,23 +109,53 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
     arguments, problems = _with_class_paths(list(argv), phase, keys)
     arguments = _with_bare_ray(arguments, keys)
     arguments, more = _flag_values(arguments)
-    raise_if_any(dict.fromkeys(problems + more + keys.flag_problems(arguments)))
+    problems = list(dict.fromkeys(problems + more + keys.flag_problems(arguments)))
+    if more:
+        raise ConfigurationError(problems)
+    config, problems = _past_wrong_values(parser, keys.known_flags(arguments), problems)
     try:
-        config = parser.parse_args(arguments)
         plain = _plain(config.as_dict())
         raise_if_any(value_problems(plain))
         look(hub_names(plain))  # before anything is loaded, and all names at once
         objects = parser.instantiate(config.clone())
-    except argparse.ArgumentError as error:
-        raise ConfigurationError([plain_words(str(error))]) from error
-    except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
-        raise ConfigurationError([f"options: {type(error).__name__}: {first_line(error)}"]) from error
-    found = {name: objects[name] for name in (field.name for field in fields(options))}
+    except ConfigurationError as error:
+        raise ConfigurationError([*problems, *error.problems]) from error
+    except _WRONG as error:
+        raise ConfigurationError([*problems, _sentence(error)]) from error
+    if phase is None:
+        raise_if_any(problems)
+    found = {name: objects[name] for name in (one.name for one in fields(options))}
     if isinstance(found.get("output"), str):
         found["output"] = config.output = str(Path(found["output"]).expanduser())
-    return Parsed(options(**found), parser, config)
+    return Parsed(options(**found), parser, config, problems)
+
+
+_WRONG = (argparse.ArgumentError, AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError)
+"""What the parser raises."""
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, argparse.ArgumentError):
+        return plain_words(str(error))
+    return f"options: {type(error).__name__}: {first_line(error)}"
+
+
+def _past_wrong_values(
+    parser: LightningArgumentParser, arguments: list[str], problems: list[str]
+) -> tuple[Namespace, list[str]]:
+    """Parse, leaving out what the parser refuses, one by one, because it stops at the first."""
+    while True:
+        try:
+            return parser.parse_args(arguments), problems
+        except _WRONG as error:
+            said = _sentence(error)
+            problems = [*problems, *apart_from_consequences([said], problems)]
+            rest = without(arguments, said.partition(":")[0]) if isinstance(error, argparse.ArgumentError) else []
+            if said.startswith("output: not given"):
+                rest = [*arguments, f"--output={nowhere()}"]
+            if not rest or rest == arguments:
+                raise ConfigurationError(problems) from error
+            arguments = rest
 
 
 def _flag_values(arguments: list[str]) -> tuple[list[str], list[str]]:

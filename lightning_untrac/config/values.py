@@ -38,6 +38,8 @@ def value_problems(value: Any, name: str = "") -> list[str]:
     if isinstance(value, int) and abs(value) > LARGEST:
         kind = "seed from 0 to" if last in SEEDS else "number of at most"
         return [f"{name}: {value} is too large; give a {kind} {LARGEST}"]
+    if last in SEEDS and isinstance(value, int) and value < 0:
+        return [f"{name}: {value} is negative; give a seed from 0 to {LARGEST}"]
     if isinstance(value, str):
         if last in PATHS and value.strip() and (problem := path_problem(value)):
             return [f"{name}: {problem}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,11 @@ def prepare_datasets(
     datasets: dict[str, TokenizedDataset] = {}
     problems: list[str] = []
     names: set[str] = set()
+    given = Counter(config.name for config in configs)  # a name given twice is said of the configuration
     for config in configs:
         try:
             for entry, rows in expand([config], cache_folder):
-                if entry.name in names:
+                if entry.name in names and given[entry.name] < 2:
                     problems.append(
                         f"the name {entry.name!r} is made twice; give `split_by` entries names of their own"
                     )

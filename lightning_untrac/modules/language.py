@@ -107,7 +107,7 @@ class LanguageModule(TokenWeightedTraining):
             found.append(
                 "model: give either `name_or_path` (a trained model) or `config` (a new one), not both or neither"
             )
-        if self.name_or_path is None and self.tokenizer_name is None:
+        elif self.name_or_path is None and self.tokenizer_name is None:
             found.append("model: a model from scratch needs a `tokenizer` (a hub name, a folder, or 'byte')")
         if self.lora is not None and self.config is not None:
             found.append("model.lora: adapters of a model from scratch can't be loaded again; save the model first")

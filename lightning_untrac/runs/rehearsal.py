@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lightning_untrac.config.all_at_once import apart_from_consequences
 from lightning_untrac.config.parsing import Parsed
 from lightning_untrac.config.recipes import Stage
 from lightning_untrac.errors import ConfigurationError, raise_if_any
@@ -69,15 +70,42 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
             raise_if_any(_shard_problems(stage.verb, stage.config))
             with step_arguments(stage.config, output) as arguments:
                 parsed = verb_module(stage.verb).arguments(arguments)
-            problems, phase, steps = _step_problems(stage.verb, parsed, trained, output)
+            problems, phase, steps = _all_problems(stage.verb, parsed, trained, output)
             if phase is not None:
                 trained = Trained(phase.module, steps) if stage.verb == "pretrain" else trained
                 problems = [*problems, *twice.problems(stage, phase)]
         except ConfigurationError as error:
             problems = error.problems
         for problem in problems:
-            found.setdefault(problem, f"{stage.label}: {problem}")
+            found.setdefault(problem.replace(f"untrac {stage.verb} ", ""), f"{stage.label}: {problem}")
     return list(found.values())
+
+
+def sound(verb: str, *commands: Parsed) -> None:
+    """Where something was wrong in a verb's arguments, look at all else, and say it in one message.
+
+    Args:
+        verb: its name.
+        commands: its arguments, once a method.
+
+    Raises:
+        ConfigurationError: with everything that is wrong; not where the arguments themselves are right, because then
+            the verb's own checks find the rest.
+    """
+    if any(parsed.problems for parsed in commands):
+        each = [_all_problems(verb, parsed, None, parsed.options.output)[0] for parsed in commands]
+        raise_if_any(dict.fromkeys(problem for problems in each for problem in problems))
+
+
+def _all_problems(
+    verb: str, parsed: Parsed, trained: Trained | None, output: str
+) -> tuple[list[str], Phase | None, int | None]:
+    """Of a step: those of its arguments, and those that are there without what was wrong in them."""
+    try:
+        problems, phase, steps = _step_problems(verb, parsed, trained, output)
+    except ConfigurationError as error:
+        problems, phase, steps = error.problems, None, None
+    return [*parsed.problems, *apart_from_consequences(problems, parsed.problems)], phase, steps
 
 
 class _Twice:
@@ -118,7 +146,8 @@ def _step_problems(
     verb: str, parsed: Parsed, trained: Trained | None, output: str
 ) -> tuple[list[str], Phase | None, int | None]:
     if not hasattr(verb_module(verb), "intent"):
-        return [], None, None
+        find = getattr(verb_module(verb), "option_problems", None)
+        return ([] if find is None else find(parsed.options)), None, None
     asked = verb_module(verb).intent(parsed)
     phase = Phase(parsed, asked.step, kind=asked.plan.kind)
     # Leave-out retrains for as long as training took, which pretrain.json says later.

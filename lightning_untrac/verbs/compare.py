@@ -8,8 +8,9 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
-import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
+from lightning_untrac.attribution import METHODS, SCORINGS, LeaveOut
 from lightning_untrac.config.parsing import Parsed, parse
+from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import compare, comparison_table, in_configured_order, result_console
@@ -46,10 +47,27 @@ def arguments(argv: Sequence[str]) -> Parsed:
     return parse("compare", CompareOptions, argv, None)
 
 
+def option_problems(options: CompareOptions) -> list[str]:
+    """What is wrong with the options, also where the table is yet to be made."""
+    found = []
+    if options.num_resamples < 0:
+        found.append(f"num_resamples: {options.num_resamples}; give a number of at least 0")
+    known = [*METHODS, *SCORINGS, LeaveOut.method]
+    store = InfluenceStore(options.output)
+    for key, names in (("reference", [options.reference]), ("methods", options.methods or [])):
+        if strange := [name for name in names if name not in known]:
+            stored = store.table()["method"].unique().to_pylist() if store.path.exists() else []
+            found += [
+                f"{key}: {name!r} is unknown; there are {', '.join(known)}" for name in strange if name not in stored
+            ]
+    return found
+
+
 @rank_zero_only  # in a recipe on several ranks all of them come by
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     options: CompareOptions = arguments(argv).options
+    raise_if_any(option_problems(options))
     folder = RunFolder(options.output)
     existing_folder(folder.path)
     with folder.costs("compare"):

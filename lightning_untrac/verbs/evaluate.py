@@ -18,6 +18,7 @@ from lightning_untrac.modules import Evaluation, LanguageModule
 from lightning_untrac.results import losses_table, result_console
 from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.tables import LOSSES_SCHEMA, ResultsError, read_table, write_table
@@ -65,6 +66,7 @@ def intent(parsed: Parsed) -> Intent:
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parsed = arguments(argv)
+    sound(STEP, parsed)
     options: EvaluateOptions = parsed.options
     asked = intent(parsed)
     measured = use_saved_model(parsed.config, options.output, "model")

@@ -19,6 +19,7 @@ from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule, Pretraining
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.phase import Intent, Phase, run_trainer
+from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import files_digest, saved_model, use_saved_model
 from lightning_untrac.runs.training_took import training_took
@@ -83,7 +84,9 @@ def intent(parsed: Parsed) -> Intent:
 
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
-    carry_out(work(arguments(argv)))
+    parsed = arguments(argv)
+    sound(STEP, parsed)
+    carry_out(work(parsed))
 
 
 def work(parsed: Parsed) -> EpisodeWork:

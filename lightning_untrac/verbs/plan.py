@@ -26,6 +26,7 @@ from lightning_untrac.memory import peak_mb
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.runs.phase import Intent, Phase
 from lightning_untrac.runs.plan_table import Estimate, show
+from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import use_saved_model
 from lightning_untrac.runs.training_took import training_took
@@ -82,6 +83,7 @@ def _asked(methods: str | None) -> list[str]:
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parsed = arguments(argv)
+    sound(STEP, parsed)
     options: PlanOptions = parsed.options
     asked = intent(parsed)
     use_saved_model(parsed.config, options.output, "model")

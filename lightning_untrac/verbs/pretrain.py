@@ -24,6 +24,7 @@ from lightning_untrac.runs.checkpoints import (
     step_of,
 )
 from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamagedFileError, DamageWarning, RunFolder
 from lightning_untrac.runs.saved_models import damage_of
 from lightning_untrac.runs.surroundings import say
@@ -83,6 +84,7 @@ def intent(parsed: Parsed) -> Intent:
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parsed = arguments(argv)
+    sound(STEP, parsed)
     options: PretrainOptions = parsed.options
     phase = Phase(parsed, STEP)
     damaged = _damage(phase.folder, options) if phase.is_done else []

@@ -35,6 +35,7 @@ from lightning_untrac.modules.unlearning import paper_adam
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.checks import episode_problems, model_problems
 from lightning_untrac.runs.phase import Intent, Phase
+from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
@@ -132,7 +133,8 @@ def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     commands = [arguments(command) for command in commands_apart(argv)]
     each = [with_method(parsed, method) for parsed in commands for method in methods_of(parsed) or [""]]
-    raise_if_any(problem for one in each for problem in method_problems(one.options.method))
+    unknown = [problem for one in each for problem in method_problems(one.options.method)]
+    sound("trace", *(replace(one, problems=[*one.problems, *unknown]) for one in each))
     if len(each) > 1:  # what is wrong with the last of them must not surface when the others are finished
         missing = [problem for one in each if not _has_begun(one) for problem in missing_of_training(one)]
         raise_if_any(dict.fromkeys([*(problem for one in each for problem in intent(one).problems), *missing]))
@@ -170,7 +172,7 @@ def with_method(parsed: Parsed, method: str) -> Parsed:
         settings.optimizer = DEFAULT_OPTIMIZERS.get(method, paper_adam)
     options = replace(parsed.options, method=method)
     settle_strength(options, config)
-    return Parsed(options, parsed.parser, config)
+    return replace(parsed, options=options, config=config)
 
 
 def method_problems(method: str) -> list[str]:

@@ -30,6 +30,7 @@ from lightning_untrac.runs.checkpoints import (
 )
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
 from lightning_untrac.runs.surroundings import say
@@ -87,6 +88,7 @@ def intent(parsed: Parsed) -> Intent:
 def main(argv: Sequence[str]) -> None:
     """Run the verb."""
     parsed = arguments(argv)
+    sound("unlearn", parsed)
     options: UnlearnOptions = parsed.options
     asked = intent(parsed)
     step = asked.step

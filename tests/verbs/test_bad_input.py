@@ -13,7 +13,7 @@ def refused(ran, *parts):
     assert ran.code == 2, ran.text
     assert "Traceback" not in ran.text
     for part in parts:
-        assert part in ran.text
+        assert part in ran.text, ran.text
     return ran.text
 
 
@@ -38,6 +38,45 @@ def test_all_unknown_keys_at_once(trace, settings):
         "--stps: unknown key; did you mean 'steps'?",
         "--trainer.acelerator: unknown key; did you mean 'accelerator'?",
     )
+
+
+def test_every_kind_of_problem_of_a_recipe_comes_in_one_message(untrac, recipe, settings, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    entries = [("birds", "missing.jsonl"), ("birds", "missing.jsonl"), ("none", "empty.jsonl")]
+    corpora = [{"name": name, "path": str(tmp_path / file)} for name, file in entries]
+    steps = [
+        {"pretrain": {"stps": 4, "seed": "x", "trainer": {"acelerator": "cpu", "max_epochs": "many"}}},
+        {"leave-out": {"budget": "time", "keep_going": 5}},
+        {"trace": {"method": "untracc", "redings": 2}},
+        {"compare": {"num_resamples": -1, "methods": ["untracc"]}},
+    ]
+    data = {**settings["data"], "corpora": corpora, "batch_sise": 4}
+    text = refused(
+        untrac("run", recipe(tittle="x", data=data, steps=steps), "--output", tmp_path / "out"),
+        "15 problems to mend",
+        "tittle: unknown key of a recipe; did you mean 'title'?",
+        "step 1 (pretrain): stps: unknown key; did you mean 'steps'?",
+        "step 1 (pretrain): data.batch_sise: unknown key; did you mean 'batch_size'?",
+        "step 1 (pretrain): trainer.acelerator: unknown key; did you mean 'accelerator'?",
+        "step 1 (pretrain): seed: got 'x'; expected int",
+        "step 1 (pretrain): trainer.max_epochs: got 'many'; expected int",
+        "step 1 (pretrain): the name 'birds' is given 2 times",
+        f"step 1 (pretrain): birds: {tmp_path / 'missing.jsonl'} does not exist",
+        f"step 1 (pretrain): none: {tmp_path / 'empty.jsonl'} is empty",
+        "step 2 (leave-out): budget: ",
+        "step 2 (leave-out): keep_going: got '5'; expected bool",
+        "step 3 (trace): redings: unknown key; did you mean 'readings'?",
+        "step 3 (trace): method: 'untracc' is unknown; did you mean 'untrac'?",
+        "step 4 (compare): num_resamples: -1; give a number of at least 0",
+        "step 4 (compare): methods: 'untracc' is unknown",
+    )
+    assert text.count("batch_sise") == 1
+
+
+def test_what_follows_from_a_wrong_key_is_not_said_again(untrac, config, settings):
+    data = {key: value for key, value in settings["data"].items() if key != "test_sets"}
+    ran = untrac("trace", "--config", config(data={**data, "test_set": data["corpora"]}), "--method", "mine")
+    refused(ran, "3 problems to mend", "data.test_set: unknown key", "output: not given", "method: 'mine' is unknown")
 
 
 @pytest.mark.parametrize(

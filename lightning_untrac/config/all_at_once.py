@@ -1,0 +1,85 @@
+"""Go on past what is wrong in a command line, so that one message holds everything that is wrong."""
+
+from __future__ import annotations
+
+import atexit
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+
+def without(arguments: Sequence[str], key: str) -> list[str]:
+    r"""A command line without one option, in flags and in configurations alike.
+
+    Args:
+        arguments: with configurations as ``--config=TEXT``.
+        key: dotted, as the parser names it.
+
+    Returns:
+        What is left; the same where the option is not found, for instance because it is a default.
+
+    Example:
+        >>> without(["--steps", "x", "--config=\ndata: {batch_size: y, num_workers: 0}"], "steps")
+        ['--config=\ndata: {batch_size: y, num_workers: 0}']
+        >>> without(["--config=data: {batch_size: y, num_workers: 0}"], "data.batch_size")
+        ['--config=data:\n  num_workers: 0\n']
+    """
+    names = {key, key.replace(".init_args", "")}
+    found: list[str] = []
+    dropping = False
+    for argument in arguments:
+        if argument.startswith("--config="):
+            content = yaml.safe_load(argument.partition("=")[2])
+            taken = isinstance(content, dict) and _take(content, key.split("."))
+            argument = f"--config={yaml.safe_dump(content, sort_keys=False)}" if taken else argument
+            dropping = False
+        elif argument.startswith("--"):
+            name = argument.removeprefix("--").partition("=")[0].rstrip("+").replace(".init_args", "")
+            dropping = any(f"{name}.".startswith(f"{whole}.") for whole in names)
+        if not dropping:
+            found.append(argument)
+    return found
+
+
+def _take(content: dict[Any, Any], path: list[str]) -> bool:
+    """Take one option out of a mapping; whether it was there."""
+    first, *rest = path
+    # The parser's path of an entry of a list ends at the list.
+    if first in content and (not rest or not isinstance(content[first], dict)):
+        del content[first]
+        return True
+    return bool(rest) and isinstance(content.get(first), dict) and _take(content[first], rest)
+
+
+def nowhere() -> str:
+    """An empty folder that goes when the process ends, in place of an output folder that was not given."""
+    folder = tempfile.mkdtemp(prefix="untrac-no-output-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def apart_from_consequences(problems: Sequence[str], before: Sequence[str]) -> list[str]:
+    """Those problems that do not merely follow from options that were left out as wrong.
+
+    Args:
+        problems: found without those options.
+        before: what was wrong with the options.
+
+    Example:
+        >>> apart_from_consequences(
+        ...     ["corpora: none given; name at least one", "test_sets: none given; name at least one"],
+        ...     ["data.corpra: unknown key; did you mean 'corpora'? there are batch_size, test_sets"],
+        ... )
+        ['test_sets: none given; name at least one']
+    """
+    said = " ".join(problem.partition("there are ")[0] for problem in before)
+    found = []
+    for problem in problems:
+        missing = re.match(r"(?:[\w.]*\.)?(\w+): (?:(?:none|not|neither) given|give either)", problem)
+        if missing is None or not re.search(rf"\b{missing[1]}\b", said):
+            found.append(problem)
+    return found
