@@ -86,7 +86,7 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
 
     Returns:
         What was asked. Unknown keys and values of a wrong type are left out and named in its ``problems`` where there
-        is more to look at, in a model and data; see :func:`~lightning_untrac.verbs.rehearsal.sound`.
+        is more to look at, in a model and data; see :func:`~lightning_untrac.runs.rehearsal.sound`.
 
     Raises:
         ConfigurationError: for everything that is wrong, where one can't go on without it.
