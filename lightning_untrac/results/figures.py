@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import warnings
@@ -10,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from lightning_untrac.results.style import INK, SUBTITLE
 from lightning_untrac.tables.files import atomic_path
@@ -103,6 +105,25 @@ def file_name(method: str) -> str:
     return re.sub(r"[^\w.-]+", "_", method).strip("_.") or "method"
 
 
+def _pixels(figure: Figure, dpi: int) -> npt.NDArray[np.uint8]:
+    """A figure as drawn, ``[height, width, 4]``; ``savefig`` would draw twice and pack it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    engine, canvas, before = figure.get_layout_engine(), figure.canvas, figure.dpi
+    try:
+        agg = FigureCanvasAgg(figure)
+        figure.set_dpi(dpi)
+        if engine is not None:
+            engine.execute(figure)
+            figure.set_layout_engine("none")  # it would go through every part once more
+        agg.draw()
+        return np.array(agg.buffer_rgba())
+    finally:
+        figure.set_dpi(before)
+        figure.set_layout_engine(engine)
+        figure.set_canvas(canvas)
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 160) -> Path:
     """Write a figure as PNG, whole or not at all; equal figures give equal bytes.
 
@@ -117,9 +138,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 160) ->
     from PIL import Image
 
     with plain_text(), atomic_path(path) as beside:
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
+        drawn = Image.fromarray(_pixels(figure, dpi))
         # A palette of 256 colours is a third of the bytes, and to the eye the same picture.
-        picture = Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        picture = drawn.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         picture.save(beside, format="png", optimize=True, dpi=(dpi, dpi))
     return Path(path)

@@ -37,6 +37,7 @@ def large_section(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None 
     """
     rows, lists = [], []
     width = max(map(len, matrix.corpora))
+    halves = None if intervals is None else intervals.half_widths
     for j, test_set in enumerate(matrix.test_sets):
         values, usable = matrix.values[:, j], matrix.usable[:, j]
         scale = scale_of(values[usable]) or scale_of(values)
@@ -44,7 +45,7 @@ def large_section(matrix: InfluenceMatrix, intervals: InfluenceIntervals | None 
         lines = []
         for i in order.tolist():
             text = format_number(float(values[i]), scale if usable[i] else None)
-            half = math.nan if intervals is None else float(intervals.half_widths[i, j])
+            half = math.nan if halves is None else float(halves[i, j])
             spread = f" \u00b1 {format_number(half, scale, signed=False)}" if usable[i] and math.isfinite(half) else ""
             flag = "" if usable[i] else f" {matrix.flags[i, j]}"
             lines.append((matrix.corpora[i], f"{text}{spread}{flag}"))

@@ -95,6 +95,8 @@ def plot_trajectory(
     Raises:
         ResultsError: If there are no readings of the method.
     """
+    from matplotlib.collections import LineCollection
+
     rows = _readings_of(rows, method, test_sets)
     records = as_records(rows)
     if not records:
@@ -113,17 +115,23 @@ def plot_trajectory(
         for axes, test_set in zip(panels, test_sets, strict=True):
             curves = {corpus: _curve(cells.get((test_set, corpus), {}), from_zero) for corpus in last.corpora}
             low, high = _trajectory_axes(axes, test_set, list(curves.values()))
-            for corpus in sorted(last.corpora, key=lambda name: colours[name] != GREY):
-                steps, mean, std, bad = curves[corpus]
+            greys: list[npt.NDArray[np.float64]] = []
+            for corpus, (steps, mean, std, bad) in curves.items():
                 colour, grey = colours[corpus], colours[corpus] == GREY
                 line = mean if bad[steps > 0].all() else np.where(bad, np.nan, mean)
-                axes.plot(steps, line, color=colour, linewidth=1.0 if grey else 1.9, alpha=0.7 if grey else 1)
+                if grey:
+                    greys.append(np.column_stack([steps, line]))
+                else:
+                    axes.plot(steps, line, color=colour, linewidth=1.9)
                 if np.isfinite(std).any() and not grey:
                     axes.fill_between(steps, line - std, line + std, color=colour, alpha=0.15, linewidth=0, zorder=1)
                 if bad.any():
                     crosses = True
                     at = np.clip(mean[bad], low, high)  # what left the picture is marked at its edge
                     axes.plot(steps[bad], at, "x", color=colour, markersize=6, markeredgewidth=1.8, clip_on=False)
+            # One thing to draw, below the coloured lines: hundreds of lines by themselves take seconds.
+            behind = LineCollection(greys, colors=GREY, linewidths=1.0, alpha=0.7, zorder=1.9, capstyle="projecting")
+            axes.add_collection(behind)
         figure.supylabel(f"influence ({unit_title(last.unit)})", fontsize=10)
         figure.supxlabel(method_text(method).steps or "steps", fontsize=10)
         add_legend(figure, colours)

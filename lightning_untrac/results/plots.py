@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -43,6 +43,9 @@ LARGE: Final = 600
 
 SHOWN_PANELS: Final = 6
 
+_DPI_LARGE: Final = 110
+"""Pixels per inch of the pictures of a large matrix, which are large enough as they are."""
+
 
 def plot_matrix(matrix: InfluenceMatrix) -> Figure:
     """Heat map of a matrix: corpora as rows, test sets as columns.
@@ -56,6 +59,7 @@ def plot_matrix(matrix: InfluenceMatrix) -> Figure:
     Returns:
         The figure.
     """
+    from matplotlib.collections import PolyCollection
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Rectangle
 
@@ -67,26 +71,32 @@ def plot_matrix(matrix: InfluenceMatrix) -> Figure:
         figure = new_figure(width, 0.75 + 0.36 * rows)
         axes = figure.add_subplot()
         colours = LinearSegmentedColormap.from_list("influence", DIVERGING)
-        strongest, tints = matrix.strongest(), colour_shares(matrix)
+        strongest, tints, all_usable = matrix.strongest(), colour_shares(matrix), matrix.usable
+        filled, faces = [], []
         for j in range(columns):
             column = matrix.values[:, j]
-            largest = scale_of(column[matrix.usable[:, j]]) or scale_of(column)
+            largest = scale_of(column[all_usable[:, j]]) or scale_of(column)
             for i in range(rows):
-                usable = bool(matrix.usable[i, j])
+                usable = bool(all_usable[i, j])
                 share = float(tints[i, j]) if usable else 0.0
-                axes.add_patch(
-                    Rectangle(
+                if usable:
+                    filled.append(
+                        ((j + 0.03, i + 0.05), (j + 0.97, i + 0.05), (j + 0.97, i + 0.95), (j + 0.03, i + 0.95))
+                    )
+                    faces.append(colours(0.5 + 0.5 * share))
+                else:
+                    hatched = Rectangle(
                         (j + 0.03, i + 0.05),
                         0.94,
                         0.9,
-                        facecolor=colours(0.5 + 0.5 * share) if usable else "white",
-                        edgecolor="none" if usable else "#c7c2bd",
-                        hatch=None if usable else "////",
+                        facecolor="white",
+                        edgecolor="#c7c2bd",
+                        hatch="////",
                         linewidth=0,
                     )
-                )
+                    axes.add_patch(hatched)
                 best = matrix.corpora[i] == strongest[j]
-                axes.text(
+                text = axes.text(
                     j + 0.5,
                     i + 0.5,
                     format_number(float(column[i]), largest if usable else None),
@@ -97,10 +107,12 @@ def plot_matrix(matrix: InfluenceMatrix) -> Figure:
                     color="white" if abs(share) > 0.72 else INK if usable else MUTED,
                     bbox=None if usable else {"facecolor": "white", "edgecolor": "none", "pad": 1.5},
                 )
+                text.set_in_layout(False)  # it lies within its cell, and measuring hundreds takes long
                 if best:
                     axes.add_patch(
                         Rectangle((j + 0.03, i + 0.05), 0.94, 0.9, fill=False, edgecolor=INK, linewidth=1.8, zorder=3)
                     )
+        axes.add_collection(PolyCollection(filled, facecolors=faces, edgecolors="none", linewidths=0))
         _matrix_axes(axes, matrix)
         flagged = bool((~matrix.usable).any())
         add_heading(
@@ -145,6 +157,7 @@ def save_plots(
     reference: str = "leave_out",
     intervals: Mapping[str, InfluenceIntervals] | None = None,
     headline: str | None = None,
+    matrices: Mapping[str, InfluenceMatrix] | None = None,
 ) -> list[Path]:
     """Draw everything that a run's influences allow into ``<folder>/plots/``.
 
@@ -158,6 +171,7 @@ def save_plots(
         intervals: By method, of those that have any; computed where ``None``.
         headline: The method that gets its panels even where a matrix has more than :data:`LARGE` cells; the first one
             if ``None``.
+        matrices: By method; computed where ``None``.
 
     Returns:
         The files: ``matrix_<method>.png`` for every method, ``intervals_<method>.png`` where chance can be told,
@@ -171,29 +185,30 @@ def save_plots(
     if table is None:
         table = read_table(Path(folder) / "influence.parquet")
     plots = Path(folder) / "plots"
-    matrices = matrices_of(table)
+    matrices = matrices_of(table) if matrices is None else matrices
     if intervals is None:
         found = {method: influence_intervals(table, method) for method in matrices}
         intervals = {method: chance for method, chance in found.items() if chance is not None}
     large = any(matrix.values.size > LARGE for matrix in matrices.values())
     in_panels = [headline or next(iter(matrices))] if large else list(matrices)
+    dpi = {"dpi": _DPI_LARGE} if large else {}
     paths = []
     for method, matrix in matrices.items():
-        paths.append(save_figure(plot_matrix(matrix), plots / f"matrix_{file_name(method)}.png"))
+        paths.append(save_figure(plot_matrix(matrix), plots / f"matrix_{file_name(method)}.png", **dpi))
         if method not in in_panels:
             continue
         shown = matrix.test_sets[: SHOWN_PANELS if large else SHOWN_TEST_SETS]
         if method in intervals:
             figure = plot_intervals(intervals[method], shown)
-            paths.append(save_figure(figure, plots / f"intervals_{file_name(method)}.png"))
+            paths.append(save_figure(figure, plots / f"intervals_{file_name(method)}.png", **dpi))
         if has_trajectory(table, method):
             figure = plot_trajectory(table, method, shown, part_title(len(shown), len(matrix.test_sets), "test sets"))
-            paths.append(save_figure(figure, plots / f"trajectory_{file_name(method)}.png"))
+            paths.append(save_figure(figure, plots / f"trajectory_{file_name(method)}.png", **dpi))
         if reference in matrices and method != reference:
             truth = matrices[reference]
             if len(set(matrix.corpora) & set(truth.corpora)) >= 2 and set(shown) & set(truth.test_sets):
                 figure = plot_scatter(matrix, truth, shown)
-                paths.append(save_figure(figure, plots / f"scatter_{file_name(method)}.png"))
+                paths.append(save_figure(figure, plots / f"scatter_{file_name(method)}.png", **dpi))
     return paths
 
 
@@ -203,29 +218,7 @@ def matrices_of(table: pa.Table | Sequence[InfluenceRow]) -> dict[str, Influence
     Args:
         table: Influences.
     """
-    if not hasattr(table, "to_pylist"):
-        return {method: influence_matrix(table, method) for method in methods_of(table)}
-    return {
-        method: influence_matrix(final, method, corpora=corpora, test_sets=test_sets)
-        for method, (final, corpora, test_sets) in finals_of(table).items()
-    }
-
-
-def finals_of(table: pa.Table) -> dict[str, tuple[pa.Table, list[str], list[str]]]:
-    """The final readings of each method (all readings, where none is final), its corpora and its test sets.
-
-    Args:
-        table: Influences.
-    """
-    import pyarrow.compute as pc
-
-    found = {}
-    for method in methods_of(table):
-        mine: Any = table.filter(pc.equal(table["method"], method))
-        final = mine.filter(mine["final"])
-        chosen = final if final.num_rows else mine
-        found[method] = (chosen, mine["corpus"].unique().to_pylist(), mine["test_set"].unique().to_pylist())
-    return found
+    return {method: influence_matrix(table, method) for method in methods_of(table)}
 
 
 def most_telling(matrix: InfluenceMatrix) -> InfluenceMatrix:

@@ -128,7 +128,7 @@ def write_report(
     folder, stages = Path(folder), stages or {}
     found = found or find(folder, reference)
     run = found.run
-    drawn = set(save_plots(folder, found.table, found.reference, found.intervals, found.headline))
+    drawn = set(save_plots(folder, found.table, found.reference, found.intervals, found.headline, found.matrices))
     versions = table_html(("package", "version"), sorted((run.get("versions") or {}).items()))
     retraining = comparison_section(found.comparison) if found.comparison is not None else ""
     sections = [

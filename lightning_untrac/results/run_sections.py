@@ -107,6 +107,7 @@ def losses_section(table: pa.Table) -> str:
 
 def _whose(records: list[dict[str, Any]]) -> str:
     """Whose losses a method wrote: of the test sets, or of the corpora; empty where that cannot be told."""
+    seeds = _seeds_of(records)
     for role in ("test_set", "corpus"):
         losses: dict[str, set[float]] = {}
         for record in records:
@@ -114,7 +115,7 @@ def _whose(records: list[dict[str, Any]]) -> str:
                 losses.setdefault(record[role], set()).add(round(record["loss_before"], 9))
         other = "corpus" if role == "test_set" else "test_set"
         several = len({record[other] for record in records}) > 1
-        if losses and all(len(values) <= _seeds_of(records) for values in losses.values()) and several:
+        if losses and all(len(values) <= seeds for values in losses.values()) and several:
             return role
     return "test_set" if any(record["loss_before"] is not None for record in records) else ""
 

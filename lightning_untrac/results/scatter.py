@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -117,12 +118,18 @@ def _draw(
     limits = _limits(x, usable), _limits(y, usable)
     axes.axhline(0, color="#d6d3d1", linewidth=0.9, zorder=1)
     axes.axvline(0, color="#d6d3d1", linewidth=0.9, zorder=1)
-    points = []
-    for k, colour in enumerate(colours):
-        point = _inside(x[k], *limits[0]), _inside(y[k], *limits[1])
-        points.append(point)
-        face = colour if usable[k] else "white"
-        axes.plot(*point, "o", color=colour, markersize=7.5, markeredgewidth=1.3, markerfacecolor=face, clip_on=False)
+    points = [(_inside(x[k], *limits[0]), _inside(y[k], *limits[1])) for k in range(len(colours))]
+    style: dict[str, Any] = {
+        "markersize": 7.5,
+        "markeredgewidth": 1.3,
+        "clip_on": False,
+        "linestyle": "none",
+        "marker": "o",
+    }
+    order = sorted(range(len(colours)), key=lambda k: colours[k] != GREY)  # grey ones below the others
+    for (colour, sound), alike in groupby(order, key=lambda k: (colours[k], bool(usable[k]))):
+        across, up = zip(*(points[k] for k in alike), strict=True)
+        axes.plot(across, up, color=colour, markerfacecolor=colour if sound else "white", **style)
     r = pearson(x[usable], y[usable])
     if math.isfinite(r):
         slope = r * y[usable].std() / x[usable].std()

@@ -143,11 +143,11 @@ def influence_intervals(
     p_equal = np.full((shape[1], shape[0], shape[0]), np.nan)
     sources, without_order = set[str](), False
     paths = paths_of(rows, method) if matrix.num_seeds == 1 and method_text(method).steady else {}
+    readings_of: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
+    for record in records:
+        readings_of.setdefault(record["test_set"], {}).setdefault(record["corpus"], {})[record["seed"]] = record
     for column, test_set in enumerate(matrix.test_sets):
-        by_corpus: dict[str, dict[int, dict[str, Any]]] = {}
-        for record in records:
-            if record["test_set"] == test_set:
-                by_corpus.setdefault(record["corpus"], {})[record["seed"]] = record
+        by_corpus = readings_of.get(test_set, {})
         usable = np.flatnonzero(matrix.usable[:, column]).tolist()
         if not usable:
             continue
