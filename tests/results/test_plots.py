@@ -1,10 +1,28 @@
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
+from PIL import Image
 
+<<<<<<< HEAD
 from lightning_untrac.results import influence_intervals, influence_matrix, plot_intervals, plot_matrix, save_plots
 from lightning_untrac.results.panels import has_trajectory, plot_trajectory
 from lightning_untrac.results.scatter import plot_scatter
 from lightning_untrac.tables import InfluenceStore, ResultsError
+=======
+from lightning_untrac.results import (
+    InfluenceStore,
+    ResultsError,
+    influence_intervals,
+    influence_matrix,
+    plot_intervals,
+    plot_matrix,
+    save_plots,
+)
+from lightning_untrac.results.figures import save_figure
+from lightning_untrac.results.panels import has_trajectory, plot_trajectory
+from lightning_untrac.results.scatter import plot_scatter
+from lightning_untrac.results.style import GREY, PALETTE
+>>>>>>> 4c6b459 (Tests of pictures: equal to matplotlib's own, grey ones below)
 
 
 def texts(figure):
@@ -108,3 +126,30 @@ def test_intervals_have_a_panel_a_test_set_with_the_strongest_on_top(make_rows):
         ends = {tuple(line.get_xdata()) for line in whiskers}
         assert ends == set(zip(intervals.low[:, column], intervals.high[:, column], strict=True))
         assert set(texts(figure)) >= set(intervals.letters(test_set).values())
+
+
+def test_a_saved_picture_is_the_one_that_matplotlib_saves(tmp_path, rows):
+    figure = plot_matrix(influence_matrix(rows, "untrac"))
+    before = figure.dpi, figure.canvas, figure.get_layout_engine()
+    saved = Image.open(save_figure(figure, tmp_path / "ours.png", dpi=90)).convert("RGB")
+    assert (figure.dpi, figure.canvas, figure.get_layout_engine()) == before  # the caller's figure is left as it was
+    figure.savefig(tmp_path / "theirs.png", dpi=90)
+    theirs = Image.open(tmp_path / "theirs.png").convert("RGB").quantize(256, dither=Image.Dither.NONE).convert("RGB")
+    assert np.array_equal(np.asarray(saved), np.asarray(theirs))
+
+
+def test_of_many_corpora_those_in_colour_lie_above_the_grey_ones(make_rows):
+    names = tuple(f"c{k:02d}" for k in range(30))
+    rows = make_rows(corpora=names)
+    figure = plot_scatter(influence_matrix(rows, "untrac"), influence_matrix(rows, "leave_out"))
+    for axes in figure.axes:
+        points = [line for line in axes.lines if line.get_marker() == "o"]
+        assert sum(len(line.get_xdata()) for line in points) == 30
+        grey = [line.get_color() == GREY for line in points]
+        assert grey == sorted(grey, reverse=True)
+        assert sum(grey) == 1
+    figure = plot_trajectory(rows, "untrac")
+    for axes in figure.axes:
+        [behind] = [part for part in axes.collections if isinstance(part, LineCollection)]
+        assert len(behind.get_segments()) == 30 - len(PALETTE)
+        assert all(behind.zorder < line.get_zorder() for line in axes.lines if len(line.get_xdata()) > 2)
