@@ -3,26 +3,12 @@ import pytest
 from matplotlib.collections import LineCollection
 from PIL import Image
 
-<<<<<<< HEAD
 from lightning_untrac.results import influence_intervals, influence_matrix, plot_intervals, plot_matrix, save_plots
-from lightning_untrac.results.panels import has_trajectory, plot_trajectory
-from lightning_untrac.results.scatter import plot_scatter
-from lightning_untrac.tables import InfluenceStore, ResultsError
-=======
-from lightning_untrac.results import (
-    InfluenceStore,
-    ResultsError,
-    influence_intervals,
-    influence_matrix,
-    plot_intervals,
-    plot_matrix,
-    save_plots,
-)
 from lightning_untrac.results.figures import save_figure
 from lightning_untrac.results.panels import has_trajectory, plot_trajectory
 from lightning_untrac.results.scatter import plot_scatter
 from lightning_untrac.results.style import GREY, PALETTE
->>>>>>> 4c6b459 (Tests of pictures: equal to matplotlib's own, grey ones below)
+from lightning_untrac.tables import InfluenceStore, ResultsError
 
 
 def texts(figure):
