@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
@@ -36,6 +36,9 @@ from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
+UNLEARN_LESS: Final = "unlearn less (fewer steps, a lower learning rate, --read_at_own_rise 0.02)"
+"""What helps methods that go too far."""
+
 
 class Attribution(ABC):
     """A way to score corpora by episodes. A new one is a new file with a subclass.
@@ -51,6 +54,9 @@ class Attribution(ABC):
         kind: which episodes it has.
         episode_key: what an episode runs over: a ``corpus`` or a ``test_set``.
         steady: whether one seed's steps tell what the order of batches does, see the same place.
+        finding: what an influence is, to go before "by .3 nats per token".
+        precedence: whether the answers are read from this method rather than from others; the same place says how.
+        if_wrong: what to do where the method does not find what is known.
         ascends: whether its steps go uphill, so that a collapse has to be watched for.
         other_direction: method and kind of the one that unlearns what this one reads.
         own_rise: where episodes are read unless the user says how long they are, see ``OwnRise``; None for their end.
@@ -64,6 +70,9 @@ class Attribution(ABC):
     starts_from: ClassVar[str] = "the trained model"
     signed: ClassVar[bool] = True
     steady: ClassVar[bool] = False
+    finding: ClassVar[str] = ""
+    precedence: ClassVar[int] = 0
+    if_wrong: ClassVar[str] = ""
     kind: ClassVar[EpisodeKind]
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
     ascends: ClassVar[bool] = True

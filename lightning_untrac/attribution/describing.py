@@ -6,7 +6,7 @@ from lightning_untrac.results.methods import MethodText, describe_method
 
 
 def describe_class(cls: type) -> None:
-    """Take title, summary, steps and sign from a method's class; of a base class without a ``method``, nothing.
+    """Take what is said of a method from a method's class; of a base class without a ``method``, nothing.
 
     A subclass of another method that says nothing of its own is called by its name, not by its parent's title.
 
@@ -22,5 +22,8 @@ def describe_class(cls: type) -> None:
             getattr(cls, "starts_from", "the trained model"),
             getattr(cls, "signed", True),
             getattr(cls, "steady", False),
+            getattr(cls, "finding", ""),
+            own.get("precedence", 0),
+            getattr(cls, "if_wrong", ""),
         )
         describe_method(method, text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lightning_untrac.results.matrix import InfluenceMatrix, Readout, influence_matrix, methods_of
-from lightning_untrac.results.methods import method_title
+from lightning_untrac.results.methods import REFERENCE, method_title
 from lightning_untrac.results.self_check import without_self_sets
 from lightning_untrac.results.sentence import plain
 from lightning_untrac.results.soundness import why_no_verdict
@@ -191,7 +191,7 @@ def _unmatched(mine: InfluenceMatrix, theirs: InfluenceMatrix, corpora: list[str
 
 def compare(
     table: pa.Table | Sequence[InfluenceRow],
-    reference: str = "leave_out",
+    reference: str = REFERENCE,
     methods: Sequence[str] | None = None,
     num_resamples: int = 2000,
     seed: int = 0,
@@ -224,7 +224,7 @@ def compare(
 
     known = methods_of(table)
     if reference not in known:
-        how = " Run `untrac leave-out` with the same corpora and test sets first." if reference == "leave_out" else ""
+        how = " Run `untrac leave-out` with the same corpora and test sets first." if reference == REFERENCE else ""
         raise ResultsError(
             f"The reference {reference!r} is not in the table, which has: {', '.join(known) or 'nothing'}.{how}"
         )

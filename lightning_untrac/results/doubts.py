@@ -11,7 +11,7 @@ import numpy as np
 from lightning_untrac.results.chance import candidates
 from lightning_untrac.results.comparison_notes import comparison_notes
 from lightning_untrac.results.matrix import InfluenceMatrix
-from lightning_untrac.results.methods import method_title
+from lightning_untrac.results.methods import REFERENCE, method_title
 from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
 from lightning_untrac.results.sentence import Name, Sentence, listed
 from lightning_untrac.results.soundness import hardly_learned
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def doubts(
     matrices: Sequence[InfluenceMatrix],
-    reference: str = "leave_out",
+    reference: str = REFERENCE,
     comparison: pa.Table | None = None,
     intervals: Mapping[str, InfluenceIntervals] | None = None,
 ) -> list[tuple[str, Sentence]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.matrix import InfluenceMatrix
-from lightning_untrac.results.methods import read_texts
+from lightning_untrac.results.methods import REFERENCE, read_texts
 from lightning_untrac.results.narrative import headline_method
 from lightning_untrac.results.ordering import in_configured_order
 from lightning_untrac.results.plots import matrices_of
@@ -59,7 +59,7 @@ class Found:
     notes: list[tuple[str, Sentence]]
 
 
-def find(folder: str | os.PathLike[str], reference: str = "leave_out") -> Found:
+def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
     """Read the tables of a run and compute what they say.
 
     Args:

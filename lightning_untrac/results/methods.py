@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 
@@ -20,6 +20,10 @@ class MethodText:
             and colours are taken from the mean of the column.
         steady: whether influences grow at one pace along the steps, so that their unevenness tells what the order of
             batches does to a single seed. Say so only of what was tested.
+        finding: what an influence of the method is, to go before "by .3 nats per token"; empty where nothing is known.
+        precedence: of several methods the answers are read from the one with the highest, see
+            :func:`~lightning_untrac.results.narrative.headline_method`.
+        if_wrong: what to do where the method does not find what is known; empty where nothing is known to help.
     """
 
     title: str
@@ -28,7 +32,13 @@ class MethodText:
     before: str = "the trained model"
     signed: bool = True
     steady: bool = False
+    finding: str = ""
+    precedence: int = 0
+    if_wrong: str = ""
 
+
+REFERENCE: Final = "leave_out"
+"""The method that counts as the truth unless another is named: retraining."""
 
 _KNOWN: Final[dict[str, MethodText]] = {}
 
@@ -79,8 +89,8 @@ def read_texts(entries: object) -> None:
     for method, entry in entries.items():
         if method in _KNOWN or not isinstance(entry, Mapping) or not isinstance(entry.get("title"), str):
             continue
-        words = {key: entry[key] for key in ("title", "summary", "steps", "before") if isinstance(entry.get(key), str)}
+        own = {field.name: entry[field.name] for field in fields(MethodText) if field.name in entry}
+        kinds = {field.name: type(field.default) for field in fields(MethodText)} | {"title": str}
         describe_method(
-            str(method),
-            MethodText(**words, signed=entry.get("signed") is not False, steady=entry.get("steady") is True),
+            str(method), MethodText(**{key: value for key, value in own.items() if type(value) is kinds[key]})
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from lightning_untrac.results.chance import candidates
 from lightning_untrac.results.matrix import InfluenceMatrix
-from lightning_untrac.results.methods import method_text, method_title
+from lightning_untrac.results.methods import REFERENCE, method_text, method_title
 from lightning_untrac.results.sentence import Name, Sentence, listed
 from lightning_untrac.results.soundness import why_no_verdict
 from lightning_untrac.results.style import format_number, perplexity_change, unit_title
@@ -17,27 +17,22 @@ from lightning_untrac.tables.schema import NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_O
 if TYPE_CHECKING:
     from lightning_untrac.results.uncertainty import InfluenceIntervals
 
-_ACTIONS: Final = {
-    "untrac": "unlearning it raises the loss",
-    "untrac_inv": "unlearning the test set raises the loss on it",
-    "leave_out": "retraining without it raises the loss",
-    "continuation": "going on without it raises the loss",
-}
 _CLOSE: Final = 1.1
 #: Above this ratio the next is near zero and the ratio says nothing.
 _FAR: Final = 5.0
 
 
-def headline_method(methods: Sequence[str], reference: str = "leave_out", failed: Collection[str] = ()) -> str:
+def headline_method(methods: Sequence[str], reference: str = REFERENCE, failed: Collection[str] = ()) -> str:
     """The method whose matrix the answer is read from: that which agreed best with retraining, and the reference last.
 
-    Leave-out continuation, then UnTrac, UnTrac-Inv, any other; of those that have not failed a self check, if any.
+    Methods say themselves which precedence they have; of those that have not failed a self check, if any.
 
-    >>> headline_method(["leave_out", "graddot", "untrac_inv"])
-    'untrac_inv'
+    >>> from lightning_untrac.results.methods import MethodText, describe_method
+    >>> describe_method("better", MethodText("Better", precedence=1))
+    >>> headline_method(["leave_out", "other", "better"]), headline_method(["leave_out", "other"])
+    ('better', 'other')
     """
-    order = [m for m in ("continuation", "untrac", "untrac_inv") if m in methods]
-    order += [m for m in methods if m not in (*order, reference)]
+    order = sorted((m for m in methods if m != reference), key=lambda m: -method_text(m).precedence)
     return next((m for m in order if m not in failed), order[0] if order else methods[0])
 
 
@@ -154,8 +149,8 @@ def _answer(
             f"'s {size}, is what chance alone could have made.",
         )  # fmt: skip
     if matrix.unit in (NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES):
-        action = _ACTIONS.get(matrix.method, "its influence on the loss is put")
-        middle = f"{action} {'at' if matrix.method not in _ACTIONS else 'by'} {size}"
+        finding = method_text(matrix.method).finding
+        middle = f"{finding} by {size}" if finding else f"its influence on the loss is put at {size}"
         middle += f" (perplexity {perplexity_change(value)})"
     else:
         middle = f"its {title} score is {size}"

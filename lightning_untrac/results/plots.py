@@ -20,7 +20,7 @@ from lightning_untrac.results.figures import (
     seeds_title,
 )
 from lightning_untrac.results.matrix import InfluenceMatrix, influence_matrix, methods_of
-from lightning_untrac.results.methods import method_title
+from lightning_untrac.results.methods import REFERENCE, method_title
 from lightning_untrac.results.style import DIVERGING, INK, MUTED, format_number, scale_of, shorten_all, unit_title
 from lightning_untrac.results.uncertainty import InfluenceIntervals, influence_intervals
 from lightning_untrac.tables.files import read_table
@@ -154,7 +154,7 @@ def _matrix_axes(axes: Axes, matrix: InfluenceMatrix) -> None:
 def save_plots(
     folder: str | os.PathLike[str],
     table: pa.Table | Sequence[InfluenceRow] | None = None,
-    reference: str = "leave_out",
+    reference: str = REFERENCE,
     intervals: Mapping[str, InfluenceIntervals] | None = None,
     headline: str | None = None,
     matrices: Mapping[str, InfluenceMatrix] | None = None,

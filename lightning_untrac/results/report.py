@@ -11,7 +11,7 @@ from lightning_untrac.results.colours import colours_title
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.found import Found, find
 from lightning_untrac.results.many import is_large, large_section
-from lightning_untrac.results.methods import method_text, method_title
+from lightning_untrac.results.methods import REFERENCE, method_text, method_title
 from lightning_untrac.results.narrative import answers
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
 from lightning_untrac.results.plots import save_plots
@@ -104,7 +104,7 @@ def _lead(found: Found) -> str:
 
 def write_report(
     folder: str | os.PathLike[str],
-    reference: str = "leave_out",
+    reference: str = REFERENCE,
     *,
     found: Found | None = None,
     stages: Mapping[str, bool] | None = None,
@@ -155,7 +155,7 @@ def write_report(
 
 
 def report_warnings(
-    folder: str | os.PathLike[str], reference: str = "leave_out", *, found: Found | None = None
+    folder: str | os.PathLike[str], reference: str = REFERENCE, *, found: Found | None = None
 ) -> list[str]:
     """What the report warns of, a sentence each, for the terminal.
 

@@ -10,10 +10,7 @@ import numpy as np
 
 from lightning_untrac.naming import SELF_PREFIX, self_name
 from lightning_untrac.results.matrix import InfluenceMatrix
-from lightning_untrac.results.methods import method_title
-
-UNLEARNS: Final = ("untrac", "untrac_inv")
-"""Methods that can go too far."""
+from lightning_untrac.results.methods import method_text, method_title
 
 SOUND: Final = 0.85
 """Mean self-correlation below which influences are not to be trusted. On four models of docs/methods.md UnTrac's mean
@@ -106,7 +103,5 @@ def self_check_sentence(check: SelfCheck, method: str) -> str:
         return f"{found}: it finds what is known."
     mistaken = [f"{corpus} for {part}" for part, corpus in check.wrong if part != self_name(corpus)]
     named = f"; it names {', '.join(mistaken[:4])}" if mistaken else ""
-    advice = ""
-    if method in UNLEARNS:
-        advice = "; unlearn less (fewer steps, a lower learning rate, --read_at_own_rise 0.02)"
+    advice = f"; {text}" if (text := method_text(method).if_wrong) else ""
     return f"{found}{named}: it does not find what is known, so do not trust what it says of the rest{advice}"

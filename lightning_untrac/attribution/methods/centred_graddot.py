@@ -33,7 +33,8 @@ class CentredGradDot(Scoring):
     There is no such GradCos: the lengths carry the weights here, and dividing by them takes ``p / (1 - p)`` out again.
 
     * Unit: that of GradDot. Sign: positive where the corpus helps; some are always negative, since shares are a
-      zero-sum game: weighted by ``1 - p_k``, the scores on a test set add up to 0.
+      zero-sum game: weighted by ``1 - p_k``, the scores on a test set add up to 0. So the sign of one score says only
+      on which side of the mixture a corpus is.
     * Cost, memory: those of GradDot.
     * Needs: two corpora or more, and that the configured corpora (and ``share``) are what the model was trained on.
     * Source: our derivation, as above; the first-order argument is that of GradDot.
@@ -45,6 +46,7 @@ class CentredGradDot(Scoring):
         "Multiplies the gradient of each test set with how a corpus's gradient differs from that of the "
         "whole mixture, weighted by the corpus's share: to first order, what leaving it out would do."
     )
+    signed: ClassVar[bool] = False
     unit: ClassVar[str] = "gradient product"
     gradient_passes: ClassVar[float] = 1.0
     gradients_kept: ClassVar[Literal["none", "test sets", "all"]] = "test sets"

@@ -70,6 +70,8 @@ class Continuation(Attribution):
     )
     steps_title: ClassVar[str] = "steps of further training"
     starts_from: ClassVar[str] = "the control, trained on with all corpora"
+    finding: ClassVar[str] = "going on without it raises the loss"
+    precedence: ClassVar[int] = 3
     signed: ClassVar[bool] = False
     steady: ClassVar[bool] = True
     kind: ClassVar[EpisodeKind] = "continuation"

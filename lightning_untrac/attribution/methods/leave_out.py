@@ -25,6 +25,7 @@ class LeaveOut(Attribution):
         "set ends: the truth that other methods are held against."
     )
     steps_title: ClassVar[str] = "steps of retraining"
+    finding: ClassVar[str] = "retraining without it raises the loss"
     signed: ClassVar[bool] = False
     kind: ClassVar[EpisodeKind] = "leave_one_out"
     ascends: ClassVar[bool] = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from lightning_untrac.attribution.base import Attribution
+from lightning_untrac.attribution.base import UNLEARN_LESS, Attribution
 from lightning_untrac.data.episodes import EpisodeKind
 
 
@@ -26,6 +26,9 @@ class UnTrac(Attribution):
     summary: ClassVar[str] = (
         "Unlearns one corpus at a time by gradient ascent, and reads how much the loss on each test set rises."
     )
+    finding: ClassVar[str] = "unlearning it raises the loss"
+    precedence: ClassVar[int] = 2
+    if_wrong: ClassVar[str] = UNLEARN_LESS
     kind: ClassVar[EpisodeKind] = "each_corpus"
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac_inv", "each_test_set")
     own_rise: ClassVar[float | None] = 0.02

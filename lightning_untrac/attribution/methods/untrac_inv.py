@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from lightning_untrac.attribution.base import Attribution
+from lightning_untrac.attribution.base import UNLEARN_LESS, Attribution
 from lightning_untrac.data.episodes import EpisodeKind
 
 
@@ -21,6 +21,9 @@ class UnTracInv(Attribution):
     summary: ClassVar[str] = (
         "Unlearns one test set at a time by gradient ascent, and reads how much the loss on each corpus rises."
     )
+    finding: ClassVar[str] = "unlearning the test set raises the loss on it"
+    precedence: ClassVar[int] = 1
+    if_wrong: ClassVar[str] = UNLEARN_LESS
     kind: ClassVar[EpisodeKind] = "each_test_set"
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "test_set"
     other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac", "each_corpus")
