@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lightning_untrac.config.parsing import config_content
+from lightning_untrac.config.strict_yaml import config_content
 from lightning_untrac.errors import ConfigurationError
 
 EXAMPLE = "method: [untrac, {untrac_inv: {steps: 5}}]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -18,14 +17,13 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere, without
 from lightning_untrac.config.keys import KnownKeys, plain_words
-from lightning_untrac.config.strict_yaml import load_strictly
+from lightning_untrac.config.strict_yaml import config_content, load_strictly
 from lightning_untrac.config.values import value_problems
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
 from lightning_untrac.faults import first_line
 from lightning_untrac.hub import hub_names, look
 from lightning_untrac.modules import LanguageModule
-from lightning_untrac.paths import path_problem
 from lightning_untrac.redaction import restored
 
 
@@ -38,12 +36,14 @@ class Parsed:
         parser: makes objects from ``config``.
         config: everything, with defaults filled in; objects are still class paths.
         problems: what was wrong in the arguments and has been left out, to be said with whatever else is wrong.
+        made: the objects that reading the arguments made, and what they were made from, until someone takes them.
     """
 
     options: Any
     parser: LightningArgumentParser
     config: Namespace
     problems: list[str] = field(default_factory=list)
+    made: list[tuple[list[Any], Namespace]] = field(default_factory=list)
 
     def build(self) -> tuple[LanguageModule, CorpusDataModule, dict[str, Any]]:
         """New objects at every call, so that no two phases share a module, strategy, callback or logger.
@@ -51,15 +51,35 @@ class Parsed:
         Returns:
             The module, the data and the Trainer's arguments.
         """
-        objects = self.parser.instantiate(self.config.clone())
+        source, objects = self.made.pop() if self.made else ([], Namespace())
+        if source != _parts(self.config):  # a saved model was found since, say
+            objects = self.parser.instantiate(self.config.clone())
         trainer = {key: value for key, value in objects.trainer.items() if value is not None}
         return objects.model, objects.data, trainer
+
+    def build_module(self) -> LanguageModule:
+        """A new module, without the data and callbacks that :meth:`build` would make beside it."""
+        module: LanguageModule = self._build_only("model")
+        return module
+
+    def build_trainer_arguments(self) -> dict[str, Any]:
+        """The Trainer's new arguments, without a module and data beside them."""
+        return {key: value for key, value in self._build_only("trainer").items() if value is not None}
+
+    def _build_only(self, name: str) -> Any:
+        part = Namespace({name: self.config[name].clone()})
+        return self.parser.instantiate(part, instantiate_groups=False)[name]
 
     def resolved(self) -> dict[str, Any]:
         """The configuration as plain values: what is saved, compared and sent to W&B."""
         config = self.config.clone()
         config.pop("config", None)
         return _plain(config.as_dict())
+
+
+def _parts(config: Namespace) -> list[Any]:
+    """What a module, data and a Trainer are made from."""
+    return [config.get(name) for name in ("model", "data", "trainer")]
 
 
 def _plain(value: Any) -> Any:
@@ -127,7 +147,8 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
     found = {name: objects[name] for name in (one.name for one in fields(options))}
     if isinstance(found.get("output"), str):
         found["output"] = config.output = str(Path(found["output"]).expanduser())
-    return Parsed(options(**found), parser, config, problems)
+    made = [] if phase is None else [(_parts(config.clone()), objects)]
+    return Parsed(options(**found), parser, config, problems, made)
 
 
 _WRONG = (argparse.ArgumentError, AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError)
@@ -250,35 +271,3 @@ def without_steps(content: dict[str, Any]) -> dict[str, Any]:
     """
     dropped = ("title", "steps", "training_seed") if isinstance(content.get("steps"), list) else ("title",)
     return {key: value for key, value in content.items() if key not in dropped}
-
-
-def config_content(value: str) -> dict[str, Any]:
-    """Of a file, or of text with several lines: a recipe hands its steps over without writing them anywhere."""
-    return _mapping(value, "config") if "\n" in value else load_yaml(value)
-
-
-def load_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a yaml mapping.
-
-    Raises:
-        ConfigurationError: if the file is missing, no yaml, or no mapping.
-    """
-    if problem := path_problem(path):
-        raise ConfigurationError([f"config: {problem}"])
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise ConfigurationError([f"config: there is no file {os.fspath(path)}"])
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigurationError([f"config: can't read {path} ({error})"]) from error
-    return _mapping(text, f"config: {path}")
-
-
-def _mapping(text: str, where: str) -> dict[str, Any]:
-    content = load_strictly(text, where)
-    if content is None:
-        raise ConfigurationError([f"{where} is empty"])
-    if not isinstance(content, dict):
-        raise ConfigurationError([f"{where} holds a {type(content).__name__}; expected a mapping of options"])
-    return {str(key): value for key, value in content.items()}

@@ -11,8 +11,7 @@ from typing import Any
 from lightning_untrac.cli import VERBS
 from lightning_untrac.config.keys import EXAMPLES, unknown_key
 from lightning_untrac.config.method_lists import merge, methods_apart, with_settings
-from lightning_untrac.config.parsing import load_yaml
-from lightning_untrac.config.strict_yaml import load_strictly
+from lightning_untrac.config.strict_yaml import load_strictly, load_yaml
 from lightning_untrac.config.trainer_callbacks import for_retraining
 from lightning_untrac.config.training_seed import KEY, training_seed, with_training_seed
 from lightning_untrac.errors import ConfigurationError, raise_if_any

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.paths import path_problem
 
 DEEPEST = 100
 """Nesting beyond this is no configuration; the parser would end in a ``RecursionError``."""
@@ -105,3 +108,35 @@ def _cause(error: Exception) -> str:
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
         return f"{error.problem}{place}"
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def config_content(value: str) -> dict[str, Any]:
+    """Of a file, or of text with several lines: a recipe hands its steps over without writing them anywhere."""
+    return _mapping(value, "config") if "\n" in value else load_yaml(value)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a yaml mapping.
+
+    Raises:
+        ConfigurationError: if the file is missing, no yaml, or no mapping.
+    """
+    if problem := path_problem(path):
+        raise ConfigurationError([f"config: {problem}"])
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ConfigurationError([f"config: there is no file {os.fspath(path)}"])
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError([f"config: can't read {path} ({error})"]) from error
+    return _mapping(text, f"config: {path}")
+
+
+def _mapping(text: str, where: str) -> dict[str, Any]:
+    content = load_strictly(text, where)
+    if content is None:
+        raise ConfigurationError([f"{where} is empty"])
+    if not isinstance(content, dict):
+        raise ConfigurationError([f"{where} holds a {type(content).__name__}; expected a mapping of options"])
+    return {str(key): value for key, value in content.items()}

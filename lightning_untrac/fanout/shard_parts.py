@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_untrac.config.parsing import load_yaml
+from lightning_untrac.config.strict_yaml import load_yaml
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.fanout.shards import CARD, SHARDS, Key, Shard, card_problems
 from lightning_untrac.naming import counted

@@ -87,18 +87,31 @@ class Phase:
         self.on_cpu = False  # until the flags have been checked
         self._built = False
         self.module, self.data, self.trainer_arguments = parsed.build()
+        self._trial: L.Trainer | Exception | None = None
         self.replicas = self._count_replicas()
         self.identity = with_effective_batch(redacted(self.config, references=False), kind, self.replicas, self.module)
 
     def _count_replicas(self) -> int:
         try:
-            trainer = self.build_trainer(logger=False)
-        except Exception:  # whatever it is, `problems` says it
+            self._trial = trainer = self.build_trainer(logger=[])
+        except Exception as error:  # whatever it is, `problems` says it
+            self._trial = error
             return 1
         if trainer.world_size == 1:
             # Lightning takes a rank from SLURM's and torchrun's variables, also where this process is none of theirs.
             rank_zero_only.rank = 0  # type: ignore[attr-defined]
         return trainer.num_devices * trainer.num_nodes
+
+    def take_trial(self) -> L.Trainer:
+        """A Trainer that only shows whether the flags make one: the one that told the number of ranks, else a new one.
+
+        Raises:
+            Exception: what Lightning says of the flags.
+        """
+        trial, self._trial = self._trial, None
+        if isinstance(trial, Exception):
+            raise trial
+        return self.build_trainer(logger=[]) if trial is None else trial
 
     # -- checks ----------------------------------------------------------------------------------------------------
 
@@ -202,7 +215,7 @@ class Phase:
     def build_module(self) -> LanguageModule:
         """A module whose weights are not loaded yet; the checked one first, then new ones."""
         if self._built:
-            self.module = self.parsed.build()[0]  # with the one before, its weights go
+            self.module = self.parsed.build_module()  # with the one before, its weights go
         self._built = True
         return self.module
 

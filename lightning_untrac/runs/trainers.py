@@ -59,7 +59,7 @@ def trainer_problems(phase: Phase) -> list[str]:
     if problems := name_problems(given.get("strategy"), given.get("accelerator")):
         return found + problems
     try:
-        trainer = make_trainer(phase, logger=[], arguments={})
+        trainer = phase.take_trial()
         phase.on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
         strategy = trainer.strategy
         found += phase.module.strategy_problems(strategy)
@@ -136,7 +136,7 @@ def make_trainer(
             the user's loggers and callbacks.
         arguments: what the verb decides.
     """
-    given = phase.parsed.build()[2]
+    given = phase.parsed.build_trainer_arguments()
     theirs = [] if logger is False else effective(given.pop("callbacks", None), phase.column)
     # The data split themselves by rank, and it is the verbs that say when they are read.
     for name in {*without_effect(phase.column), "barebones", "callbacks"}:

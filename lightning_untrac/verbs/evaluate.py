@@ -103,7 +103,7 @@ def _reference_problems(phase: Phase) -> list[str]:
     reference = phase.parsed.options.reference
     if reference is None:
         return []
-    module = phase.parsed.build()[0]
+    module = phase.parsed.build_module()
     module.name_or_path, module.config = reference, None
     return [f"reference: {problem}" for problem in model_problems(module)]
 

@@ -144,7 +144,7 @@ def _budget(options: LeaveOutOptions, folder: RunFolder) -> tuple[int | None, fl
 
 def _trained_losses(phase: Phase, plan: EpisodePlan, trained_model: str) -> DatasetLosses:
     """Losses on every test set of the model that was trained on all corpora."""
-    module: LanguageModule = phase.parsed.build()[0]
+    module: LanguageModule = phase.parsed.build_module()
     module.name_or_path, module.config = trained_model, None
     phase.data.plan = plan
     trainer = phase.build_trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
