@@ -11,6 +11,7 @@ from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from lightning_untrac.callbacks.example_recorder import ExampleRecorder
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 from lightning_untrac.callbacks.kl_radius import KLRadius
+from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
 from lightning_untrac.callbacks.own_rise import OwnRise
 from lightning_untrac.callbacks.pre_unlearning_weights import PreUnlearningWeights
 from lightning_untrac.callbacks.read_at_strength import ReadAtStrength
@@ -26,6 +27,7 @@ __all__ = [
     "ExampleRecorder",
     "InfluenceLogger",
     "KLRadius",
+    "MeasureRecorder",
     "OwnRise",
     "PreUnlearningWeights",
     "ReadAtStrength",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as L
 import numpy as np
 from lightning.pytorch.callbacks import Callback
-from lightning_untrac.callbacks.example_sums import ExampleSums
+from lightning_untrac.callbacks.example_arrays import ExampleArrays
 from typing_extensions import override
 
 from lightning_untrac.errors import ConfigurationError
@@ -19,6 +19,8 @@ from lightning_untrac.tables.examples import ExamplesKey, ExamplesPiece, merge_e
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+COLUMNS = ("loss_sums", "num_tokens")
 
 
 class ExampleRecorder(Callback):
@@ -36,7 +38,7 @@ class ExampleRecorder(Callback):
     def __init__(self, folder: str | Path, method: str = "untrac_inv") -> None:
         self.store = InfluenceStore(folder)
         self.method = method
-        self._before = self._reading = ExampleSums({})
+        self._before = self._reading = ExampleArrays({}, COLUMNS)
 
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -47,7 +49,8 @@ class ExampleRecorder(Callback):
     @override
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self._reading = ExampleSums({name: len(data.tokenized_corpora[name]) for name in data.evaluation_names})
+        sizes = {name: len(data.tokenized_corpora[name]) for name in data.evaluation_names}
+        self._reading = ExampleArrays(sizes, COLUMNS)
 
     @override
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
@@ -63,15 +66,15 @@ class ExampleRecorder(Callback):
         final = trainer.is_last_batch or getattr(pl_module, "episode_ended", False)
         if final and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
             status = getattr(pl_module, "episode_status", "ok")
-            pieces = [self._piece(trainer.datamodule, name, status) for name in self._reading.loss_sums]  # type: ignore[attr-defined]
+            pieces = [self._piece(trainer.datamodule, name, status) for name in self._reading.arrays["num_tokens"]]  # type: ignore[attr-defined]
             merge_examples(self.store, pieces)
 
     def _piece(self, data: Any, name: str, status: str) -> ExamplesPiece:
         """The rows of a corpus, as a table of the asked size when it is written."""
         episode = data.current_episode
         key = ExamplesKey(self.method, name, episode.dataset, episode.seed)
-        measured, counts = self._reading.measured(name), self._reading.num_tokens[name]
-        losses_before, losses_after = self._before.loss_sums[name], self._reading.loss_sums[name]
+        losses_after, counts = (self._reading.arrays[column][name] for column in COLUMNS)
+        losses_before, measured = self._before.arrays["loss_sums"][name], np.flatnonzero(counts)
 
         def read(start: int, stop: int, columns: Sequence[str]) -> pa.Table:
             import pyarrow as pa
@@ -84,7 +87,7 @@ class ExampleRecorder(Callback):
                 "content_hash": lambda: data.tokenized_corpora[name].content_hashes(chosen),
                 "loss_before": lambda: pa.array(before, pa.float64()),
                 "loss_after": lambda: pa.array(after, pa.float64()),
-                "num_tokens": lambda: pa.array(num_tokens, pa.int64()),
+                "num_tokens": lambda: pa.array(num_tokens.astype(np.int64), pa.int64()),
                 "influence": lambda: pa.array((after - before) / num_tokens, pa.float64()),
                 "status": lambda: pa.array(np.where(np.isfinite(after), status, "nonfinite"), pa.string()),
             }

@@ -35,6 +35,10 @@ class UnlearningError(UntracError, RuntimeError):
     """A run whose numbers would be wrong or meaningless, such as one in which no weight moved."""
 
 
+class DamageWarning(UserWarning):
+    """A file was damaged and the run goes on from an earlier state."""
+
+
 def raise_if_any(problems: Iterable[str]) -> None:
     """Raise all ``problems`` at once.
 

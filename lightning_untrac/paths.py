@@ -12,8 +12,8 @@ LONGEST_NAME, LONGEST_PATH = 255, 4096
 
 FOLDERS = (".untrac", "logs", "plots", "checkpoints", "model", "initial_model", "models", "shards")
 FILES = (
-    *("influence.parquet", "examples.parquet", "comparison.parquet", "losses.parquet", "run.json", "notes.json"),
-    *("pretrain.json", "config.yaml", "report.html"),
+    *("influence.parquet", "examples.parquet", "comparison.parquet", "measurements.parquet", "summary.parquet"),
+    *("run.json", "notes.json", "pretrain.json", "config.yaml", "report.html"),
 )
 """What a run makes in its folder."""
 

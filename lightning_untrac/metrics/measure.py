@@ -18,6 +18,9 @@ from lightning_untrac.results.measures import MeasureText, describe_measure
 MEASURES: Registry[Measure] = Registry("measure", "lightning_untrac.metrics")
 """All measures by name."""
 
+DEFAULT_MEASURES = "loss,memorisation_accuracy"
+"""What verbs measure unless the user says otherwise: both come from one forward pass."""
+
 
 @dataclass(frozen=True)
 class ForwardPass:
@@ -60,6 +63,7 @@ class Measure(ABC):
         name: in the tables and on the command line.
         title: its name for people; ``name`` where a subclass gives none.
         unit: of a value.
+        weight_unit: of a weight.
         direction: which values say that the model knows a text better: ``lower``, ``higher``, or ``none``.
         ideal: the value that perfect unlearning would give, in words.
         cannot_tell: what a good value does not show.
@@ -82,6 +86,7 @@ class Measure(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     unit: ClassVar[str] = ""
+    weight_unit: ClassVar[str] = "target tokens"
     direction: ClassVar[Literal["lower", "higher", "none"]] = "none"
     ideal: ClassVar[str] = "as the retrained model"
     cannot_tell: ClassVar[str] = ""

@@ -15,9 +15,9 @@ from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError, raise_if_any
-from lightning_untrac.functional import IGNORE_INDEX, example_losses, mean_token_loss, shift_labels_left
+from lightning_untrac.functional import IGNORE_INDEX, mean_token_loss, shift_labels_left
 from lightning_untrac.memory import release, remember
-from lightning_untrac.metrics import DatasetLoss
+from lightning_untrac.metrics import DatasetLoss, ForwardPass, Measure
 from lightning_untrac.modules.adapters import adapter_folder, adapter_problems, embedding_rows, tokenizer_home
 from lightning_untrac.modules.decoder_inputs import decoder_inputs
 from lightning_untrac.modules.loading import DTYPES, build_model, pretrained_config, scratch_config
@@ -97,6 +97,7 @@ class LanguageModule(TokenWeightedTraining):
         self.activation_checkpointing, self.compiled = activation_checkpointing, compile
         self.model: PreTrainedModel | None = None
         self.dataset_losses: DatasetLoss | None = None
+        self.measures: Sequence[Measure] = ()  # of `MeasureRecorder`, which asks for them
 
     # -- the model -------------------------------------------------------------------------------------------------
 
@@ -264,16 +265,20 @@ class LanguageModule(TokenWeightedTraining):
         self.dataset_losses = DatasetLoss(len(self.evaluation_names)).to(self.device)
 
     @override
-    def validation_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Any]:
         """Measure a batch.
 
         Returns:
-            ``loss_sums`` (``[batch]`` float64, nats) and ``num_tokens`` (``[batch]`` int64), for callbacks.
+            ``loss_sums`` (``[batch]`` float64, nats), ``num_tokens`` (``[batch]`` int64) and ``measured`` (measure to
+            its values and weights, of those in ``measures``), for callbacks.
         """
         assert self.dataset_losses is not None
-        loss_sums, num_tokens = example_losses(*self(batch))
+        logits, targets = self(batch)
+        seen = ForwardPass(logits, targets, batch)
+        loss_sums, num_tokens = seen.losses
         self.dataset_losses.update(loss_sums, num_tokens, batch["dataset_index"], batch["example_index"])
-        return {"loss_sums": loss_sums, "num_tokens": num_tokens}
+        measured = {measure.name: measure(seen) for measure in self.measures}
+        return {"loss_sums": loss_sums, "num_tokens": num_tokens, "measured": measured}
 
     @override
     def on_validation_epoch_end(self) -> None:

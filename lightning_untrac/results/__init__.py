@@ -14,4 +14,8 @@ _own, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "losses_table":  # not an AttributeError, whose text `from ... import` would drop
+        raise ImportError("losses_table went with losses.parquet; summary_table shows rows of summary.parquet")
+    if name in tables.GONE:
+        return getattr(tables, name)
     return getattr(tables, name) if name in tables.__all__ else _own(name)

@@ -17,6 +17,6 @@ from .scatter import plot_scatter as plot_scatter
 from .terminal import matrix_table as matrix_table
 from .terminal import result_console as result_console
 from .terminal_tables import comparison_table as comparison_table
-from .terminal_tables import losses_table as losses_table
+from .terminal_tables import summary_table as summary_table
 from .uncertainty import InfluenceIntervals as InfluenceIntervals
 from .uncertainty import influence_intervals as influence_intervals

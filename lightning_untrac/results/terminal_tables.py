@@ -1,4 +1,4 @@
-"""Tables of comparisons and of losses for the terminal."""
+"""Tables of comparisons and of measures for the terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from rich.text import Text
 
 from lightning_untrac.results.comparison import MEAN
 from lightning_untrac.results.comparison_notes import comparison_notes
+from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
-from lightning_untrac.results.style import MINUS, format_number, shorten_all
+from lightning_untrac.results.soundness import FLAG_TITLES
+from lightning_untrac.results.style import MINUS, format_number, shorten_all, unit_title
 from lightning_untrac.results.terminal import GAP, FixedWidth, new_table
 
 if TYPE_CHECKING:
@@ -101,30 +103,58 @@ def _plain(value: float | None) -> str:
     return "\u2013" if value is None or value != value else f"{value:.2f}".replace("-", MINUS)
 
 
-def losses_table(losses: pa.Table, width: int | None = None) -> RenderableType:
-    """The losses that ``untrac evaluate`` measured, for the terminal.
+def summary_table(
+    rows: list[dict[str, Any]], width: int | None = None, names: tuple[str, str] = ("before", "after")
+) -> RenderableType:
+    """What ``untrac evaluate`` or ``untrac unlearn`` measured, for the terminal.
 
     Args:
-        losses: Rows of ``LOSSES_SCHEMA``.
+        rows: Rows of ``SUMMARY_SCHEMA`` as plain values, of one model, or of two: before and after, or a reference and
+            the model that is held against it.
         width: Of the terminal, in columns; None where there is room for everything.
+        names: What the two models are called, where there are two.
 
     Returns:
-        The table; the columns of the reference are there only if there is one, that of the model only if there are
-        several.
+        A row a measure and dataset: the mean and half of its interval's width; where there are two models both means
+        and the change.
     """
-    records = losses.to_pylist()
-    models = dict.fromkeys(record["model"] for record in records)
-    several = len(models) > 1
-    referenced = any(record["reference_loss"] is not None for record in records)
-    heads = [*(["model"] if several else []), "dataset", "loss", "mean of examples"]
-    heads += [*(["reference", "difference"] if referenced else []), "tokens", "examples"]
-    rows = []
-    for record in records:
-        cells = [*([record["model"]] if several else []), record["dataset"]]
-        cells += [format_number(record["loss"], signed=False), format_number(record["example_loss"], signed=False)]
-        if referenced:
-            cells += [format_number(record["reference_loss"], signed=False)]
-            cells += [format_number(record["difference"], record["loss"])]
-        rows.append([Text(cell) for cell in (*cells, f"{record['num_tokens']:,}", f"{record['num_examples']:,}")])
-    title = "Loss in nats per token" + (f" of {next(iter(models))}" if len(models) == 1 else "")
-    return _fixed(title, heads, [("", rows)], 2 if several else 1, width)
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault((row["dataset"], row["measure"], row["statistic"]), []).append(row)
+    datasets, measures = (list(dict.fromkeys(row[key] for row in rows)) for key in ("dataset", "measure"))
+    several = any(len(those) > 1 for those in found.values())
+    heads = ["dataset", *((*names, "change") if several else ("mean", "\u00b1")), "counted", "examples"]
+    groups = []
+    for measure in measures:
+        text = measure_text(measure)
+        lines = []
+        for dataset in datasets:
+            means = found.get((dataset, measure, "mean"), [])
+            first, last = (means[0], means[-1]) if means else (None, None)
+            after = last if len(means) > 1 else None
+            cells = [_value(first), *((_value(after), _change(first, after)) if several else (_half(first),))]
+            for statistic in ("weight", "count"):
+                counts = found.get((dataset, measure, statistic), [])
+                cells.append(f"{counts[-1]['value']:,.0f}" if counts else "\u2013")
+            lines.append([Text(cell) for cell in (dataset, *cells)])
+        groups.append((f"{text.title} ({unit_title(text.unit)})" if text.unit else text.title, lines))
+    return _fixed("Means over the examples of each dataset", heads, groups, 1, width)
+
+
+def _value(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "\u2013"
+    flag = "" if row["status"] == "ok" else f" {FLAG_TITLES.get(row['status'], row['status'])}"
+    return format_number(row["value"], signed=False) + flag
+
+
+def _half(row: dict[str, Any] | None) -> str:
+    if row is None or row["ci_low"] is None or row["ci_high"] is None:
+        return "\u2013"
+    return format_number((row["ci_high"] - row["ci_low"]) / 2, row["value"], signed=False)
+
+
+def _change(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+    if before is None or after is None:
+        return "\u2013"
+    return format_number(after["value"] - before["value"], before["value"])

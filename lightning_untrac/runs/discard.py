@@ -9,6 +9,7 @@ from typing import Any
 from lightning_untrac.runs.identity import method_of_step
 from lightning_untrac.runs.saved_models import digest_of
 from lightning_untrac.tables import InfluenceStore, write_table
+from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
 
 DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several steps' results; ``compare`` and ``report`` make them again."""
@@ -70,8 +71,6 @@ def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
 def _discard_rows(folder: Path, step: str) -> None:
     import pyarrow.compute as pc
 
-    from lightning_untrac.tables import read_table
-
     method = method_of_step(step)
     store = InfluenceStore(folder)
     with store.locked():
@@ -81,12 +80,14 @@ def _discard_rows(folder: Path, step: str) -> None:
         if store.examples_path.exists():
             examples = store.examples()
             write_table(store.examples_path, examples.filter(pc.not_equal(examples["method"], method)))
-        losses = folder / "losses.parquet"
-        models = _models(folder, step)
-        if models and losses.exists():
-            table = read_table(losses)
-            kept = [not _is_one_of(str(row["model"]), models) for row in table.to_pylist()]
-            write_table(losses, table.filter(kept))
+    for name in (MEASUREMENTS, SUMMARY):
+        drop_rows(folder, name, lambda model, forget_set: _made_by(folder, step, model, forget_set))
+
+
+def _made_by(folder: Path, step: str, model: str, forget_set: str | None) -> bool:
+    """Whether rows of measurements are of a step's model, or of its way there."""
+    on_the_way = forget_set is not None and step == f"unlearn-{forget_set}"
+    return on_the_way or _is_one_of(model, _models(folder, step))
 
 
 def _is_one_of(name: str, models: list[Path]) -> bool:

@@ -18,7 +18,7 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac import __version__
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, DamageWarning
 from lightning_untrac.memory import forget_peak, peak_mb, release
 from lightning_untrac.redaction import hidden, redacted, redacted_arguments
 from lightning_untrac.results.run_facts import sound_facts, sound_notes
@@ -33,10 +33,6 @@ STATE = ".untrac"
 
 KEPT_TWICE = ("run.json", "notes.json", "pretrain.json")
 """Files that no finished step would write again; a copy of each lies in the hidden folder."""
-
-
-class DamageWarning(UserWarning):
-    """A file was damaged and the run goes on from an earlier state."""
 
 
 class DamagedFileError(ConfigurationError):

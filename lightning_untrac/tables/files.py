@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 CHECKSUM_KEY: Final = b"untrac.sha256"
 
-_MADE_BY: Final = {"comparison.parquet": "untrac compare", "losses.parquet": "untrac evaluate",
-                   "example_losses.parquet": "untrac evaluate --examples true"}  # fmt: skip
+_MADE_BY: Final = {"comparison.parquet": "untrac compare"}
 """Tables that one command makes anew from what else is there."""
 
 

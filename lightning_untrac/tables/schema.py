@@ -127,7 +127,8 @@ _REQUIRED: Final = frozenset(f.name for f in fields(InfluenceRow)) - {
 }
 
 
-def _schema(columns: Iterable[tuple[str, str, bool]]) -> pa.Schema:
+def schema_of(columns: Iterable[tuple[str, str, bool]]) -> pa.Schema:
+    """A schema from names, kinds (``string``, ``int``, ``float``, ``bool``, ``floats``) and whether null may stand."""
     import pyarrow as pa
 
     types = {
@@ -153,7 +154,7 @@ def influence_schema() -> pa.Schema:
         "bool": "bool",
         "list[float]": "floats",
     }  # annotations are strings here; the rest is text
-    return _schema(
+    return schema_of(
         (f.name, kinds.get(str(f.type).split(" ")[0], "string"), f.name not in _REQUIRED) for f in fields(InfluenceRow)
     )
 
@@ -165,7 +166,7 @@ def examples_schema() -> pa.Schema:
     Returns:
         The schema. ``example`` is the index in the corpus, ``influence`` is in nats per token.
     """
-    return _schema(
+    return schema_of(
         [
             ("method", "string", False),
             ("corpus", "string", False),
@@ -192,7 +193,7 @@ def comparison_schema() -> pa.Schema:
     Returns:
         The schema.
     """
-    return _schema(
+    return schema_of(
         [
             ("method", "string", False),
             ("reference", "string", False),
@@ -209,39 +210,16 @@ def comparison_schema() -> pa.Schema:
     )
 
 
-@cache
-def losses_schema() -> pa.Schema:
-    """Columns of the table that ``untrac evaluate`` writes: one row a model and dataset; losses in nats per token.
-
-    Returns:
-        The schema. ``difference`` is ``loss`` minus ``reference_loss``.
-    """
-    return _schema(
-        [
-            ("model", "string", False),
-            ("dataset", "string", False),
-            ("loss", "float", False),
-            ("example_loss", "float", True),
-            ("num_tokens", "int", False),
-            ("num_examples", "int", False),
-            ("reference_loss", "float", True),
-            ("difference", "float", True),
-        ]
-    )
-
-
 _SCHEMAS: Final = {
     "INFLUENCE_SCHEMA": influence_schema,
     "EXAMPLES_SCHEMA": examples_schema,
     "COMPARISON_SCHEMA": comparison_schema,
-    "LOSSES_SCHEMA": losses_schema,
 }
 
 if TYPE_CHECKING:
     INFLUENCE_SCHEMA: pa.Schema
     EXAMPLES_SCHEMA: pa.Schema
     COMPARISON_SCHEMA: pa.Schema
-    LOSSES_SCHEMA: pa.Schema
 
 
 def __getattr__(name: str) -> pa.Schema:

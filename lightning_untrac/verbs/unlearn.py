@@ -11,6 +11,7 @@ from lightning_untrac.callbacks import (
     CollapseGuard,
     EpisodeProgress,
     InfluenceLogger,
+    MeasureRecorder,
     ReadingSchedule,
     SavePretrained,
     WeightsMustMove,
@@ -18,7 +19,7 @@ from lightning_untrac.callbacks import (
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.checkpoints import (
@@ -29,12 +30,12 @@ from lightning_untrac.runs.checkpoints import (
     last_checkpoint,
 )
 from lightning_untrac.runs.checks import episode_problems
+from lightning_untrac.runs.measuring import show_summary, tell_measures
 from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
 from lightning_untrac.runs.surroundings import say
-from lightning_untrac.verbs.evaluate import TABLE, loss_rows, print_losses, save_losses
 
 
 @dataclass
@@ -42,12 +43,15 @@ class UnlearnOptions:
     """Forget one named dataset, by gradient ascent or another objective, and keep the resulting model.
 
     Attributes:
-        output: folder for ``unlearned-<forget>/`` (a transformers folder); its ``model/`` is unlearned from unless
+        output: folder for ``unlearned-<forget>/`` (a transformers folder), ``measurements.parquet`` and
+            ``summary.parquet``; its ``model/`` is unlearned from unless
             ``model.name_or_path`` is given.
         forget: name of the corpus or test set to forget.
         seed: seed of the data order.
         steps: optimizer steps; None for ``passes``.
         passes: passes over the forgotten dataset; 1 by default.
+        measures: what is measured, example by example before and after and in sum at every reading: names separated by
+            commas or in a list, or class paths of your own measures.
         readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.
         collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess.
         checkpoint_every: save a checkpoint to resume from every so many optimizer steps, and when the process is asked
@@ -62,6 +66,7 @@ class UnlearnOptions:
     seed: int = 0
     steps: int | None = None
     passes: float | None = None
+    measures: str | list[str] = DEFAULT_MEASURES
     readings: int | list[int] = 8
     collapse_cap: float | None = None
     checkpoint_every: int | None = None
@@ -80,6 +85,7 @@ def intent(parsed: Parsed) -> Intent:
     options: UnlearnOptions = parsed.options
     plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(options.forget,))
     problems = episode_problems(options)
+    problems += measure_problems(options.measures)
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
     return Intent(f"unlearn-{options.forget}", plan, problems)
@@ -110,7 +116,10 @@ def main(argv: Sequence[str]) -> None:
     phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     phase.data.plan = asked.plan
     phase.start()
+    method = f"unlearn:{type(objective).__name__}"
+    tell_measures(phase, options.measures, {method: f"Unlearning by {type(objective).__name__}"})
     readings = InfluenceLogger(None, method="unlearn")
+    recorder = MeasureRecorder(phase.folder.path, options.measures, method=method, result=str(result))
     trainer = phase.build_trainer(
         callbacks=[
             EpisodeProgress("unlearn"),
@@ -118,6 +127,7 @@ def main(argv: Sequence[str]) -> None:
             CollapseGuard(options.collapse_cap),
             ReadingSchedule(options.readings),
             readings,
+            recorder,
             SavePretrained(result),
             *([ResumeCheckpoints(checkpoints, every)] if every else []),
         ],
@@ -136,25 +146,18 @@ def main(argv: Sequence[str]) -> None:
         say("unlearn: fast_dev_run tried each part once and stored nothing")
         return
     if trainer.is_global_zero:
-        _show(phase, readings, str(result))
+        _show(phase, readings, recorder, str(result))
     phase.mark_done()
     if trainer.is_global_zero:
         after_success(checkpoints, keep=options.keep_checkpoints)
     finish_loggers(trainer)
 
 
-def _show(phase: Phase, readings: InfluenceLogger, result: str) -> None:
-    import torch
-
-    names = phase.data.evaluation_names
-    final = {row.test_set: row for row in readings.rows if row.final}
-    counts = (torch.tensor([getattr(final[n], c) for n in names]) for c in ("num_tokens", "num_examples"))
-    losses = (torch.tensor([getattr(final[n], c) for n in names]) for c in ("loss_after", "example_loss_after"))
-    rows = loss_rows(result, names, DatasetLosses(*losses, *counts), readings.baseline)
-    save_losses(phase.folder.path / TABLE, rows)
-    status = final[names[0]].status
-    if status != "ok":
-        what = f"the model {status} after {counted(final[names[0]].step, 'step')}"
+def _show(phase: Phase, readings: InfluenceLogger, recorder: MeasureRecorder, result: str) -> None:
+    final = next(row for row in reversed(readings.rows) if row.final)
+    if final.status != "ok":
+        what = f"the model {final.status} after {counted(final.step, 'step')}"
         phase.folder.add_notes("warning", [f"{phase.step}: {what}"])
         say(f"unlearn: {what}; take fewer, or a lower learning rate")
-    print_losses(rows, f"model: {result}\ntable: {phase.folder.path / TABLE}")
+    say(f"model: {result}")
+    show_summary(phase, [row for row in recorder.summary if row["step"] in (0, final.step)])

@@ -1,7 +1,6 @@
 import io
 import re
 
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -10,13 +9,12 @@ from lightning_untrac.results import (
     comparison_table,
     influence_intervals,
     influence_matrix,
-    losses_table,
     matrix_table,
     result_console,
+    summary_table,
 )
 from lightning_untrac.results.style import format_number, scale_of, shorten_all
 from lightning_untrac.results.terminal import LOG_WIDTH
-from lightning_untrac.tables import LOSSES_SCHEMA
 
 
 def render(table, width=100):
@@ -102,21 +100,30 @@ def test_comparison_fits_a_small_terminal_and_says_its_notes(rows):
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_losses_show_a_reference_only_if_there_is_one():
-    row = {"model": "a", "dataset": "d", "loss": 2.5, "num_tokens": 12345, "num_examples": 7}
-    text = render(losses_table(pa.Table.from_pylist([row], schema=LOSSES_SCHEMA)))
-    assert "reference" not in text
-    assert "12,345" in text
-    both = {**row, "reference_loss": 2.0, "difference": 0.5}
-    text = render(losses_table(pa.Table.from_pylist([row, both], schema=LOSSES_SCHEMA)))
-    assert "reference" in text
-    assert "+0.50" in text
+def measured(dataset, value, step, statistic="mean", measure="loss", **more):
+    row = {"model": "a", "measure": measure, "dataset": dataset, "statistic": statistic, "value": value, "step": step}
+    return {**row, "ci_low": None, "ci_high": None, "status": "ok", **more}
 
 
-def test_losses_of_a_long_path_keep_their_numbers_in_a_small_terminal():
+def test_a_summary_shows_two_models_only_if_there_are_two():
+    counts = [measured("d", 12345.0, 0, "weight"), measured("d", 7.0, 0, "count")]
+    one = [measured("d", 2.5, 0, ci_low=2.25, ci_high=2.75), *counts]
+    text = render(summary_table(one))
+    assert "before" not in text
+    assert all(number in text for number in ("2.50", "0.25", "12,345", "7"))
+    both = [*one, measured("d", 3.0, 8, status="collapsed")]
+    text = render(summary_table(both, names=("before", "after")))
+    assert all(said in text for said in ("before", "after", "3.00 collapsed", "+0.50"))
+
+
+def test_a_summary_of_long_names_and_many_measures_fits_a_small_terminal():
     rows = [
-        {"model": "/a/very/long/path" * 8, "dataset": "name" * 20, "loss": 2.5, "num_tokens": 12345678,
-         "num_examples": 7000, "reference_loss": 2.0, "difference": 0.5, "example_loss": 1.25}
-    ]  # fmt: skip
-    text = render(losses_table(pa.Table.from_pylist(rows, schema=LOSSES_SCHEMA), 60), width=60)
-    assert all(number in text for number in ("2.50", "1.25", "2.00", "+0.50", "12,345,678", "7,000"))
+        measured("name" * 20, value, step, statistic, measure)
+        for measure in ("loss", "memorisation_accuracy", "nobody_has_described_this")
+        for step in (0, 8)
+        for statistic, value in (("mean", 2.5 + step), ("weight", 12345678.0), ("count", 7000.0))
+    ]
+    text = render(summary_table(rows, 60), width=60)
+    assert all(number in text for number in ("2.50", "10.5", "+8.00", "12,345,678", "7,000"))
+    assert all(len(line) <= 60 for line in text.splitlines())
+    assert "nobody_has_described_this" in text

@@ -270,9 +270,9 @@ def test_an_episode_is_dropped(tmp_path, rows):
 
 
 def test_a_table_that_one_command_makes_says_which(tmp_path):
-    (tmp_path / "losses.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ResultsError, match="run `untrac evaluate` again"):
-        read_table(tmp_path / "losses.parquet")
+    (tmp_path / "comparison.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ResultsError, match="run `untrac compare` again"):
+        read_table(tmp_path / "comparison.parquet")
 
 
 def test_checksums_of_a_folder(tmp_path):

@@ -215,15 +215,16 @@ def test_a_damaged_model(scene, finished, untrac, config, tmp_path, name):
     assert same(results(folder), whole)
 
 
-def test_damaged_losses(untrac, config, tmp_path):
+@pytest.mark.parametrize("name", ["summary.parquet", "measurements.parquet"])
+def test_damaged_measurements(untrac, config, tmp_path, name):
     evaluate = ("evaluate", "--config", config(), "--output", tmp_path / "out")
     assert untrac(*evaluate).code == 0
-    whole = (tmp_path / "out" / "losses.parquet").read_bytes()
-    cut_short(tmp_path / "out" / "losses.parquet")
-    with pytest.warns(UserWarning, match="moved to losses.parquet.damaged"):
+    whole = (tmp_path / "out" / name).read_bytes()
+    cut_short(tmp_path / "out" / name)
+    with pytest.warns(UserWarning, match=f"moved to {name}.damaged"):
         ran = untrac(*evaluate)
     assert ran.code == 0, ran.text
-    assert (tmp_path / "out" / "losses.parquet").read_bytes() == whole
+    assert (tmp_path / "out" / name).read_bytes() == whole
 
 
 # -- signals -----------------------------------------------------------------------------------------------------------

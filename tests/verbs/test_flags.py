@@ -100,7 +100,7 @@ def test_what_a_recipe_holds_at_its_top_is_taken_by_single_verbs(untrac, command
     _, output = command("evaluate")
     ran = untrac("evaluate", "--config", config(title="mine", output=str(output), wandb=None))
     assert ran.code == 0, ran.text
-    assert (output / "losses.parquet").is_file()
+    assert (output / "summary.parquet").is_file()
 
 
 @pytest.mark.parametrize("keep", [True, False])

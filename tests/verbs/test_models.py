@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 
-import pyarrow.parquet as pq
 import pytest
 
-from lightning_untrac.tables import InfluenceStore
+from lightning_untrac.tables import InfluenceStore, read_measurements, read_summary
 
 LORA = "{r: 2, target_modules: [q_proj, v_proj]}"
+
+
+def means(output, measure="loss"):
+    """Weighted means by model, step and dataset."""
+    rows = [row for row in read_summary(output).to_pylist() if (row["measure"], row["statistic"]) == (measure, "mean")]
+    return {(row["model"], row["step"], row["dataset"]): row for row in rows}
 
 
 @pytest.fixture
@@ -17,7 +22,7 @@ def losses(untrac, config):
     def measure(output, *flags, **model):
         ran = untrac("evaluate", "--config", config(model=model), "--output", output, *flags)
         assert ran.code == 0, ran.text
-        return {(row["model"], row["dataset"]): row for row in pq.read_table(output / "losses.parquet").to_pylist()}
+        return {(model, dataset): row for (model, _, dataset), row in means(output).items()}
 
     return measure
 
@@ -32,25 +37,90 @@ def test_unlearning_makes_the_forgotten_set_worse_and_keeps_the_model(untrac, co
     unlearned = str(output / "unlearned-birds")
     AutoModelForCausalLM.from_pretrained(unlearned)
     AutoTokenizer.from_pretrained(unlearned)
-    reported = {r["dataset"]: r for r in pq.read_table(output / "losses.parquet").to_pylist()}
-    assert reported["birds"]["difference"] > 0
+    reported = means(output)
+    assert reported[unlearned, 5, "birds"]["value"] > reported[model_folders("llama"), 0, "birds"]["value"]
     measured = losses(tmp_path / "again", "--reference", model_folders("llama"), name_or_path=unlearned)
-    for name, row in reported.items():
-        again = measured[unlearned, name]
-        assert again["loss"] == pytest.approx(row["loss"], abs=1e-6)
-        assert again["difference"] == pytest.approx(row["difference"], abs=1e-6)
+    for (model, step, name), row in reported.items():
+        if step in (0, 5):
+            assert measured[model, name]["value"] == pytest.approx(row["value"], abs=1e-6)
     again = untrac(*unlearn, "--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.5")
     assert "finished already" in again.text
 
 
-def test_examples_add_up_to_the_loss(tmp_path, losses, model_folders):
+def test_examples_add_up_to_the_summary(tmp_path, losses, model_folders):
     output = tmp_path / "out"
-    measured = losses(output, "--examples", name_or_path=model_folders("llama"))
-    rows = pq.read_table(output / "example_losses.parquet").to_pylist()
-    for (_, name), row in measured.items():
-        mine = [r for r in rows if r["dataset"] == name]
-        assert len(mine) == row["num_examples"]
-        assert math.fsum(r["loss"] for r in mine) / sum(r["num_tokens"] for r in mine) == pytest.approx(row["loss"])
+    losses(output, "--examples", name_or_path=model_folders("llama"))
+    examples, summary = read_measurements(output).to_pylist(), read_summary(output).to_pylist()
+    assert {row["measure"] for row in summary} == {"loss", "memorisation_accuracy"}
+    for row in summary:
+        mine = [r for r in examples if (r["measure"], r["dataset"]) == (row["measure"], row["dataset"])]
+        weights, total = [r["weight"] for r in mine], math.fsum(r["value"] * r["weight"] for r in mine)
+        expected = {
+            "mean": total / math.fsum(weights),
+            "example_mean": math.fsum(r["value"] for r in mine) / len(mine),
+            "weight": math.fsum(weights),
+            "count": len(mine),
+        }
+        assert row["value"] == pytest.approx(expected[row["statistic"]], rel=1e-14)
+        if row["ci_low"] is not None:
+            assert row["ci_low"] <= row["value"] <= row["ci_high"]
+
+
+OWN_MEASURE = """
+from lightning_untrac import Measure
+from lightning_untrac.metrics import Measured
+
+class FirstToken(Measure):
+    name, title, unit, direction, bounds = "first_token", "Logit of the first target", "logits", "higher", (-1e9, 1e9)
+    ideal, weight_unit = "lower", "examples"
+
+    def __call__(self, seen):
+        first = seen.logits[:, 0].gather(1, seen.targets[:, :1].clamp(min=0)).squeeze(1)
+        return Measured(first, (seen.targets[:, 0] >= 0))
+"""
+
+
+def test_a_measure_is_one_new_file(untrac, config, tmp_path, monkeypatch):
+    """By its class path it comes into the command line, the tables and the report, with what it says of itself."""
+    (tmp_path / "my_measures.py").write_text(OWN_MEASURE)
+    monkeypatch.syspath_prepend(tmp_path)
+    ran = untrac(
+        "unlearn", "--config", config(), "--output", tmp_path / "out", "--forget", "birds", "--steps", "2",
+        "--measures", "loss,my_measures.FirstToken",
+    )  # fmt: skip
+    assert ran.code == 0, ran.text
+    assert "Logit of the first target (logits)" in ran.text
+    rows = [row for row in read_measurements(tmp_path / "out").to_pylist() if row["measure"] == "first_token"]
+    assert {row["unit"] for row in rows} == {"logits"}
+    assert {row["step"] for row in rows} == {0, 2}
+
+
+def test_an_unknown_measure_is_refused_with_everything_else_that_is_wrong(untrac, config, tmp_path):
+    ran = untrac("evaluate", "--config", config(data={}), "--output", tmp_path / "out", "--measures", "los,no.such.One")
+    assert ran.code == 2
+    for said in ("did you mean 'loss'", "'no.such.One'", "name at least one dataset to measure"):
+        assert said in ran.text
+    assert read_summary(tmp_path / "out") is None
+
+
+def test_packed_corpora_say_that_their_rows_are_blocks(untrac, config, settings, tmp_path, model_folders):
+    data = {**settings["data"], "block_size": 16}
+    evaluate = ("evaluate", "--config", config(data=data), "--output", tmp_path / "out")
+    assert untrac(*evaluate).code == 0
+    assert "a block of 16 tokens" in (tmp_path / "out" / "notes.json").read_text()
+    blocks = [row for row in read_measurements(tmp_path / "out").to_pylist() if row["dataset"] == "birds"]
+    assert untrac(*evaluate, "--examples").code == 0
+    examples = [row for row in read_measurements(tmp_path / "out").to_pylist() if row["dataset"] == "birds"]
+    assert len(examples) == 2 * 12 != len(blocks)
+
+
+def test_what_earlier_versions_had_says_where_it_went():
+    with pytest.raises(ImportError, match="SUMMARY_SCHEMA"):
+        from lightning_untrac.tables import LOSSES_SCHEMA
+    with pytest.raises(ImportError, match="SUMMARY_SCHEMA"):
+        from lightning_untrac.results import LOSSES_SCHEMA  # noqa: F401
+    with pytest.raises(ImportError, match="summary_table"):
+        from lightning_untrac.results import losses_table  # noqa: F401
 
 
 def test_two_models_share_a_table(tmp_path, losses, model_folders, finished_run):

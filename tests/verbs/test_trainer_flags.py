@@ -129,8 +129,8 @@ def numbers(verb, folder):
     if verb == "pretrain":
         return {name: tensor.tolist() for name, tensor in load_file(folder / "model" / "model.safetensors").items()}
     if verb in ("unlearn", "evaluate"):
-        columns = ["dataset", "loss", "example_loss", "num_tokens", "num_examples"]
-        losses = read_table(folder / "losses.parquet").select(columns).to_pylist()
+        columns = ["step", "measure", "dataset", "statistic", "value", "ci_low", "ci_high", "status"]
+        losses = read_table(folder / "summary.parquet").select(columns).to_pylist()
         weights = load_file(folder / "unlearned-birds" / "model.safetensors") if verb == "unlearn" else {}
         return [losses, {name: tensor.tolist() for name, tensor in weights.items()}]
     table = InfluenceStore(folder).table().drop_columns(["seconds"])

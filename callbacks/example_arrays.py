@@ -1,0 +1,51 @@
+"""Numbers of each example of a validation, whichever rank has measured it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class ExampleArrays:
+    """Arrays that a validation fills, 8 bytes an example and column.
+
+    Args:
+        sizes: dataset to its number of examples.
+        columns: names of the numbers that an example has.
+
+    Attributes:
+        arrays: column to dataset to ``[examples]`` float64; 0 where nothing was measured.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], columns: Sequence[str]) -> None:
+        # Zeros, because each example is measured by one rank and the ranks' arrays are summed.
+        self.arrays = {column: {name: np.zeros(size) for name, size in sizes.items()} for column in columns}
+
+    def add(self, names: Sequence[str], measured: Mapping[str, Tensor], batch: Any) -> None:
+        """Take over a batch.
+
+        Args:
+            names: the datasets, in the order of ``dataset_index``.
+            measured: column to ``[batch]``.
+            batch: what was measured; rows of filler are passed over.
+        """
+        which, examples = batch["dataset_index"].cpu().numpy(), batch["example_index"].cpu().numpy()
+        for column, arrays in self.arrays.items():
+            values = measured[column].double().cpu().numpy()
+            for index in np.unique(which[which >= 0]):
+                rows = which == index
+                arrays[names[index]][examples[rows]] = values[rows]
+
+    def sum_over_ranks(self, trainer: L.Trainer) -> None:
+        """Give every rank what all have measured; call it on every rank."""
+        if trainer.world_size > 1:
+            for arrays in self.arrays.values():
+                for name, array in arrays.items():
+                    tensor = torch.from_numpy(array).to(trainer.strategy.root_device)
+                    total: Any = trainer.strategy.reduce(tensor, reduce_op="sum")
+                    arrays[name] = np.asarray(total.cpu().numpy())

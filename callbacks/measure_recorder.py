@@ -1,0 +1,272 @@
+"""Record every measure of every example, in one pass of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning_untrac.callbacks.example_arrays import ExampleArrays
+from lightning_untrac.callbacks.influence_logger import EPISODE_STEP, InfluenceLogger
+from typing_extensions import override
+
+from lightning_untrac.errors import UnlearningError
+from lightning_untrac.functional import uniform_guess_loss
+from lightning_untrac.functional.uncertainty import Floats
+from lightning_untrac.metrics import Measure, find_measures
+from lightning_untrac.metrics.summary import summarise
+from lightning_untrac.tables.measurements import (
+    MEASUREMENTS,
+    SUMMARY,
+    measurements_table,
+    replace_rows,
+    summary_schema,
+)
+
+EVALUATE = "evaluate"
+"""``method`` of a model that is measured as it is."""
+
+
+class Reading(NamedTuple):
+    """What a validation has measured.
+
+    Attributes:
+        model: whose weights they were.
+        step: optimizer steps since the model of step 0; None for a model that is measured as it is.
+        arrays: ``<measure>/value`` and ``<measure>/weight`` of every example of every dataset.
+        status: of each dataset's numbers.
+    """
+
+    model: str
+    step: int | None
+    arrays: dict[str, dict[str, Floats]]
+    status: dict[str, str]
+
+
+class MeasureRecorder(Callback):
+    """Write what was measured: each example before and after, and means with intervals at every reading.
+
+    A validation writes the model as it is (method ``evaluate``). A fit is read before its first step, in Lightning's
+    sanity check, which this callback asks to be a full one; then at every reading; and its last reading is kept example
+    by example. Tables are written at each reading, so that a killed run leaves what it has measured. The same run again
+    puts its rows in the place of the earlier ones, and a run that goes on from a checkpoint ends with the same tables.
+
+    The model runs once for all measures. Each example is measured by one rank, and rank 0 writes.
+
+    Args:
+        folder: where ``measurements.parquet`` and ``summary.parquet`` are; None keeps the rows in memory only.
+        measures: names or class paths, or measures.
+        method: name in the tables of how a fit makes its model; by default the class of the module.
+        model: name of the model that is measured, or that a fit starts from; by default the module's.
+        result: name of the model that a fit makes; by default as ``model``.
+
+    Attributes:
+        summary: rows of ``summary.parquet`` as plain values, of the last validation, or of the fit's running episode.
+
+    Raises:
+        ConfigurationError: if a measure is unknown, or needs what a validation does not give.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        measures: str | Iterable[str | Measure] = "loss",
+        *,
+        method: str | None = None,
+        model: str | None = None,
+        result: str | None = None,
+    ) -> None:
+        self.folder = Path(folder) if folder is not None else None
+        given = [measures] if isinstance(measures, str) else list(measures)
+        self.measures: list[Measure] = []
+        for one in given:
+            self.measures += [one] if isinstance(one, Measure) else find_measures(one)
+        self.method, self.model, self.result = method, model, result
+        self.summary: list[dict[str, Any]] = []
+        self._columns = [f"{measure.name}/{part}" for measure in self.measures for part in ("value", "weight")]
+        self._measured = ExampleArrays({}, self._columns)
+        self._before: Reading | None = None
+        self._losses_before: dict[str, float] = {}
+        self._episode: tuple[str | None, int | None] = (None, None)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    @override
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        pl_module.measures = tuple(self.measures)  # type: ignore[assignment]
+        if stage == "fit":
+            trainer.num_sanity_val_steps = math.inf
+
+    @override
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        sizes = dict(zip(data.evaluation_names, map(len, data.evaluation_data().parts), strict=True))
+        self._measured = ExampleArrays(sizes, self._columns)
+
+    @override
+    def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
+                                batch_idx: int, dataloader_idx: int = 0) -> None:  # fmt: skip
+        measured = outputs.get("measured") if isinstance(outputs, Mapping) else None
+        if measured is None:
+            raise UnlearningError(
+                f"{type(pl_module).__name__}.validation_step returns no `measured`; return what the one of "
+                "LanguageModule does, or leave out MeasureRecorder"
+            )
+        parts = {f"{name}/{part}": getattr(said, part) for name, said in measured.items() for part in said._fields}
+        self._measured.add(trainer.datamodule.evaluation_names, parts, batch)  # type: ignore[attr-defined]
+
+    @override
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._measured.sum_over_ranks(trainer)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        found = pl_module.dataset_losses.losses()  # type: ignore[union-attr, operator]
+        measured = zip(data.evaluation_names, found.token_loss.tolist(), found.num_tokens.tolist(), strict=True)
+        losses = {name: loss for name, loss, num_tokens in measured if num_tokens}
+        model = self.model or str(getattr(pl_module, "name_or_path", None) or type(pl_module).__name__)
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            step = 0 if trainer.sanity_checking else None
+            self._before, self._losses_before = self._reading(pl_module, model, step, losses), losses
+            self._episode, self.summary = (None, None), []
+            if step is None:
+                self._take(trainer, self._before, EVALUATE, examples=[self._before])
+            return
+        self._begin(trainer, pl_module)
+        step = InfluenceLogger.optimizer_step(trainer)
+        reading = self._reading(pl_module, self.result or model, step, losses)
+        final = bool(trainer.is_last_batch) or getattr(pl_module, "episode_ended", False)
+        both = [one for one in (self._before, reading) if one is not None]
+        self._take(trainer, reading, self._method(pl_module), examples=both if final else None)
+
+    @override
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._begin(trainer, pl_module)
+
+    def _begin(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write the model before the first step of an episode, once; a fit that goes on inside one has done so."""
+        episode = trainer.datamodule.current_episode  # type: ignore[attr-defined]
+        if (episode.dataset, episode.seed) == self._episode:
+            return
+        self._episode, self.summary = (episode.dataset, episode.seed), []
+        if self._before is not None:
+            self._take(trainer, self._before, self._method(module), examples=[self._before])
+
+    def _method(self, module: L.LightningModule) -> str:
+        return self.method or type(module).__name__
+
+    def _reading(self, module: Any, model: str, step: int | None, losses: Mapping[str, float]) -> Reading:
+        of_episode = getattr(module, "episode_status", "ok") if step else "ok"
+        vocabulary = getattr(module, "vocabulary_size", None)
+        guess = math.inf if vocabulary is None else uniform_guess_loss(vocabulary)
+
+        def status(name: str) -> str:
+            if of_episode != "ok" or name not in losses:  # one without target tokens has no loss
+                return str(of_episode)
+            if not math.isfinite(loss := losses[name]):
+                return "nonfinite"
+            return "broken" if step and self._losses_before.get(name, math.nan) <= guess < loss else "ok"
+
+        names = [*next(iter(self._measured.arrays.values()), {})]
+        return Reading(model, step, self._measured.arrays, {name: status(name) for name in names})
+
+    # -- rows ------------------------------------------------------------------------------------------------------
+
+    def _take(self, trainer: L.Trainer, reading: Reading, method: str, examples: list[Reading] | None) -> None:
+        """Add a reading to the summary, log it, and write the tables.
+
+        Args:
+            trainer: whose first rank writes.
+            reading: what was measured.
+            method: name in the tables.
+            examples: the readings that are written example by example now; None where those on disk stay.
+        """
+        if not trainer.is_global_zero:
+            return
+        forget_set, seed = self._episode
+        made = {"method": method, "forget_set": forget_set, "seed": seed}
+        rows = self._summary_rows(reading, made)
+        self.summary += rows
+        self._log(trainer, reading.step, rows)
+        if self.folder is None or getattr(trainer, "fast_dev_run", False):
+            return
+        import pyarrow as pa
+
+        mine = made if reading.step is not None else {**made, "model": reading.model}
+        replace_rows(self.folder, SUMMARY, mine, pa.Table.from_pylist(self.summary, schema=summary_schema()))
+        if examples is not None:
+            tables = [table for one in examples for table in self._example_tables(one, made)]
+            replace_rows(self.folder, MEASUREMENTS, mine, pa.concat_tables(tables))
+
+    def _states(
+        self, reading: Reading, made: Mapping[str, Any]
+    ) -> Iterable[tuple[Measure, dict[str, Any], Floats, Any]]:
+        """Measure, columns that all rows share, values and weights of each dataset."""
+        for measure in self.measures:
+            values, weights = (reading.arrays[f"{measure.name}/{part}"] for part in ("value", "weight"))
+            for dataset in values:
+                state = {"model": reading.model, **made, "step": reading.step, "measure": measure.name}
+                status = reading.status[dataset]
+                yield measure, {**state, "dataset": dataset, "status": status}, values[dataset], weights[dataset]
+
+    def _summary_rows(self, reading: Reading, made: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rows = []
+        for measure, state, values, weights in self._states(reading, made):
+            sound = bool(np.isfinite(values[weights > 0]).all())
+            status = state["status"] if sound or state["status"] != "ok" else "nonfinite"
+            found = summarise(measure, values, weights)
+            rows += [{**state, **statistic._asdict(), "status": status} for statistic in found]
+        return rows
+
+    def _example_tables(self, reading: Reading, made: Mapping[str, Any]) -> list[Any]:
+        tables = []
+        for measure, state, values, weights in self._states(reading, made):
+            counted = np.flatnonzero(weights)
+            status = state.pop("status")
+            found = np.where(np.isfinite(values[counted]) | (status != "ok"), status, "nonfinite")
+            columns = {"example": counted, "value": values[counted], "weight": weights[counted], "status": found}
+            tables.append(measurements_table({**state, "unit": measure.unit}, columns))
+        return tables
+
+    @staticmethod
+    def _log(trainer: L.Trainer, step: int | None, rows: list[dict[str, Any]]) -> None:
+        means = {f"{row['measure']}/{row['dataset']}": row["value"] for row in rows if row["statistic"] == "mean"}
+        for logger in trainer.loggers:
+            if step is None:
+                logger.log_metrics(means, step=trainer.global_step)
+            else:
+                logger.log_metrics({EPISODE_STEP: step, **means}, step=trainer.global_step)
+
+    # -- going on from a checkpoint --------------------------------------------------------------------------------
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        before = None
+        if self._before is not None:
+            arrays = {
+                column: {name: torch.from_numpy(array) for name, array in arrays.items()}
+                for column, arrays in self._before.arrays.items()
+            }
+            before = {**self._before._asdict(), "arrays": arrays}
+        return {
+            "summary": self.summary,
+            "before": before,
+            "losses_before": self._losses_before,
+            "episode": list(self._episode),
+        }
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.summary, self._losses_before = list(state_dict["summary"]), dict(state_dict["losses_before"])
+        dataset, seed = state_dict["episode"]
+        self._episode = (dataset, seed)
+        if (before := state_dict["before"]) is not None:
+            arrays = {
+                column: {name: array.numpy() for name, array in arrays.items()}
+                for column, arrays in before["arrays"].items()
+            }
+            self._before = Reading(**{**before, "arrays": arrays})

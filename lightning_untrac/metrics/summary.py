@@ -1,0 +1,67 @@
+"""What is said of a dataset from the numbers of its examples."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lightning_untrac.functional.example_means import weighted_mean
+from lightning_untrac.functional.uncertainty import Floats
+from lightning_untrac.metrics.measure import Measure
+
+
+class Statistic(NamedTuple):
+    """One number about a dataset.
+
+    Attributes:
+        statistic: its name.
+        value: the number.
+        ci_low: lower end of its 95 % interval; None where there is none.
+        ci_high: upper end.
+        unit: of the number.
+    """
+
+    statistic: str
+    value: float
+    ci_low: float | None
+    ci_high: float | None
+    unit: str
+
+
+def summarise(measure: Measure, values: Floats, weights: Floats) -> list[Statistic]:
+    """The statistics of ``summary.parquet``.
+
+    Args:
+        measure: what was measured.
+        values: ``[examples]``.
+        weights: ``[examples]``; examples of weight 0 do not count.
+
+    Example:
+        >>> from lightning_untrac.metrics import find_measures
+        >>> loss = find_measures("loss")[0]
+        >>> for row in summarise(loss, np.array([2.0, 5.0]), np.array([2.0, 1.0])):
+        ...     print(row.statistic, row.value, row.unit)
+        mean 3.0 nats/token
+        example_mean 3.5 nats/token
+        weight 3.0 target tokens
+        count 2.0 examples
+    """
+    counted = weights > 0
+    means = {
+        "mean": weighted_mean(values, weights, bounds=measure.bounds),
+        "example_mean": weighted_mean(values, counted.astype(np.float64), bounds=measure.bounds),
+    }
+    return [
+        *(
+            Statistic(name, mean.value, _known(mean.low), _known(mean.high), measure.unit)
+            for name, mean in means.items()
+        ),
+        Statistic("weight", math.fsum(weights[counted]), None, None, measure.weight_unit),
+        Statistic("count", float(counted.sum()), None, None, "examples"),
+    ]
+
+
+def _known(end: float) -> float | None:
+    return None if math.isnan(end) else end

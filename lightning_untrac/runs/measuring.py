@@ -1,0 +1,52 @@
+"""What every verb that measures a model says: which measures, in which words, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lightning_untrac.metrics import find_measures
+from lightning_untrac.results import result_console, summary_table
+from lightning_untrac.results.measures import measure_texts
+from lightning_untrac.results.methods import MethodText, describe_method, texts_of
+from lightning_untrac.runs.phase import Phase
+from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY
+
+
+def tell_measures(phase: Phase, measures: str | Iterable[str], methods: Mapping[str, str] | None = None) -> None:
+    """Write into the run folder what the report is to call measures and methods; call it after ``Phase.start``.
+
+    Args:
+        phase: the verb's.
+        measures: as the user named them.
+        methods: name in the tables to title, of what makes a model.
+    """
+    for method, title in (methods or {}).items():
+        describe_method(method, MethodText(title))
+    facts = phase.folder.facts()
+    names = [measure.name for measure in find_measures(measures)]
+    phase.folder.update_run(
+        measures={**facts.get("measures", {}), **measure_texts(names)},
+        methods={**facts.get("methods", {}), **texts_of(methods or {})},
+    )
+    blocks = [part.name for part in phase.data.evaluation_data().parts if part.name in phase.data.tokenized_corpora]
+    if blocks and phase.data.block_size is not None and not (phase.data.per_example or phase.module.is_seq2seq):
+        text = (
+            f"{phase.step}: the corpora are packed, so that a row of {MEASUREMENTS} is a block of "
+            f"{phase.data.block_size} tokens; --data.per_example true measures examples"
+        )
+        phase.folder.add_notes("info", [text])
+
+
+def show_summary(phase: Phase, rows: list[dict[str, Any]], names: tuple[str, str] = ("before", "after")) -> None:
+    """Print what was measured, and where the tables are.
+
+    Args:
+        phase: the verb's.
+        rows: of ``summary.parquet``, of one or two models.
+        names: what two models are called.
+    """
+    console = result_console()
+    console.print(summary_table(rows, console.width, names), crop=False)
+    where = f"tables: {phase.folder.path / SUMMARY}, {phase.folder.path / MEASUREMENTS}"
+    console.print(where, soft_wrap=True, highlight=False)
