@@ -9,12 +9,12 @@ import difflib
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 from lightning_untrac import __version__, termination
 from lightning_untrac.console import settle_streams
 from lightning_untrac.errors import UntracError
 from lightning_untrac.faults import advice, first_line
+from lightning_untrac.first_import import first_import
 from lightning_untrac.redaction import hidden
 
 VERBS = {
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
     try:
-        import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}").main(arguments)
+        first_import(f"lightning_untrac.verbs.{verb.replace('-', '_')}").main(arguments)
         termination.check()
     except UntracError as error:
         _complain(f"untrac {verb}: {error}")
