@@ -18,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere, without
 from lightning_untrac.config.keys import KnownKeys, plain_words
 from lightning_untrac.config.strict_yaml import config_content, load_strictly
-from lightning_untrac.config.values import value_problems
+from lightning_untrac.config.values import empty_values, value_problems
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
 from lightning_untrac.faults import first_line
@@ -135,7 +135,7 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
     config, problems = _past_wrong_values(parser, keys.known_flags(arguments), problems)
     try:
         plain = _plain(config.as_dict())
-        raise_if_any(value_problems(plain))
+        raise_if_any([*empty_values(options, plain), *value_problems(plain)])
         look(hub_names(plain))  # before anything is loaded, and all names at once
         objects = parser.instantiate(config.clone())
     except ConfigurationError as error:

@@ -170,6 +170,8 @@ def flag_problems(given: Mapping[str, Any], column: Column) -> list[str]:
     effective = {flag: value for flag, value in asked.items() if FLAGS[flag].outcomes[column] in ("used", "noted")}
     counts = [flag for flag in ("accumulate_grad_batches", "check_val_every_n_epoch") if effective.get(flag, 1) < 1]
     found += [f"trainer.{flag}: {effective[flag]}; give at least 1" for flag in counts]
+    if not (effective.get("gradient_clip_val") or 0) >= 0:
+        found.append(f"trainer.gradient_clip_val: {effective['gradient_clip_val']}; give a positive number")
     if effective.get("limit_train_batches") == 0:
         found.append("trainer.limit_train_batches: 0 batches train nothing; leave it out, or give at least 1")
     if column == "pretrain":

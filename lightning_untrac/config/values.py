@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
 
 from lightning_untrac.paths import path_problem
 
@@ -16,6 +17,26 @@ SEEDS = {"seed", "seeds", "init_seed", "sample_seed"}
 
 LARGEST = 2**63 - 1
 """Of the integers in tables and tensors."""
+
+
+def empty_values(options: type, content: dict[str, Any]) -> list[str]:
+    """Options that were given as nothing (``seeds: null``) and need a value.
+
+    Args:
+        options: a dataclass.
+        content: its values.
+
+    Example:
+        >>> from dataclasses import make_dataclass
+        >>> empty_values(make_dataclass("Options", [("method", str), ("steps", int | None)]), {"method": None})
+        ['method: got nothing; give a value, or leave it out']
+    """
+    kinds = get_type_hints(options)
+    return [
+        f"{one.name}: got nothing; give a value, or leave it out"
+        for one in fields(options)
+        if content.get(one.name) is None and type(None) not in get_args(kinds[one.name])
+    ]
 
 
 def value_problems(value: Any, name: str = "") -> list[str]:

@@ -21,6 +21,9 @@ DEFAULT_PASSES: dict[str, float] = {"each_test_set": 5.0}
 DEFAULT_STEPS: dict[str, int] = {"continuation": 20}
 """Optimizer steps of an episode where neither steps nor passes are given; one pass (or more, above) elsewhere."""
 
+MOST_PASSES = 1_000_000
+"""More are a mistake, and their batches can't be counted."""
+
 DEFAULT_BATCH_SIZE = 8
 DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 64, "each_test_set": 256, "continuation": 64}
 """256, a whole test set, is the UnTrac paper's for UnTrac-Inv. Its batches of 1 for UnTrac (sec. 5) break models that
@@ -158,8 +161,8 @@ class EpisodePlan:
             found.append(f"plan: kind {self.kind!r} is unknown; there are {', '.join(get_args(EpisodeKind))}")
         if self.steps is not None and self.steps < 1:
             found.append(f"steps: {self.steps}; an episode needs at least 1 optimizer step")
-        if not self.num_passes > 0:
-            found.append(f"passes: {self.passes}; give a positive number")
+        if not 0 < self.num_passes <= MOST_PASSES:
+            found.append(f"passes: {self.passes}; give a positive number of at most {MOST_PASSES:,}")
         found += self._seed_problems() + self._only_problems(corpora, test_sets)
         if not corpora and self.kind != "one":
             found.append("corpora: none given; name at least one training dataset")

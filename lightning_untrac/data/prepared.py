@@ -52,9 +52,9 @@ class PreparedDataModule(L.LightningDataModule):
         """What is wrong before any file is opened."""
         found = config_problems(self.corpora, self.test_sets)
         counts = ("batch_size", "eval_batch_size", "corpus_eval_examples", "retained_per_example", "self_examples")
-        for name in (*counts, "block_size", "max_length"):
-            value = getattr(self, name)
-            least = {"block_size": 3, "max_length": 2}.get(name, 1)
+        leasts = dict.fromkeys(counts, 1) | {"block_size": 3, "max_length": 2, "num_workers": 0, "report_texts": 0}
+        for name, least in leasts.items():
+            value = getattr(self, name, None)
             if value is not None and value < least:
                 found.append(f"data.{name}: {value} is too small; give at least {least}")
         if self.self_examples is not None:

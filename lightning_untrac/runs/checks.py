@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +72,9 @@ def optimizer_problems(module: LanguageModule, later: bool = False) -> list[str]
         return [] if later else [f"model.optimizer: {first_line(error)}"]
     except (ValueError, TypeError) as error:
         return [f"model.optimizer: {first_line(error)}"]
+    numbers = {name: value for group in optimizer.param_groups for name, value in group.items()}
+    if strange := [n for n, v in numbers.items() if isinstance(v, float) and not math.isfinite(v)]:
+        return [f"model.optimizer.{name}: {numbers[name]}; give a finite number" for name in strange]
     if module.lr_scheduler is None:
         return []
     problem = schedule_problem(module.lr_scheduler, lambda: optimizer, num_steps=0)

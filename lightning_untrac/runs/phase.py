@@ -37,7 +37,7 @@ from lightning_untrac.runs.finished import folder_problems, is_finished, note_da
 from lightning_untrac.runs.identity import method_of_step, with_effective_batch
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.surroundings import quiet, say, temporary_output
-from lightning_untrac.runs.trainers import column_of, length_problems, make_trainer, trainer_problems
+from lightning_untrac.runs.trainers import REFUSALS, column_of, length_problems, make_trainer, trainer_problems
 from lightning_untrac.tables import InfluenceStore
 
 
@@ -94,7 +94,7 @@ class Phase:
     def _count_replicas(self) -> int:
         try:
             self._trial = trainer = self.build_trainer(logger=[])
-        except Exception as error:  # whatever it is, `problems` says it
+        except REFUSALS as error:  # `problems` says it, after whatever else it asks of the flags
             self._trial = error
             return 1
         if trainer.world_size == 1:

@@ -28,6 +28,12 @@ EPISODIC: tuple[Column, ...] = ("trace", "leave-out", "unlearn")
 """Verbs in which an epoch is an episode."""
 
 
+REFUSALS = (
+    *(AssertionError, AttributeError, ImportError, KeyError, RuntimeError, TypeError, ValueError),
+    MisconfigurationException,
+)
+"""What Lightning raises where a Trainer can't be made from its flags."""
+
 LOGGED_POINTS = 20
 """Points of each curve of a training step that the loggers get at least, where there are so many steps."""
 
@@ -63,7 +69,7 @@ def trainer_problems(phase: Phase) -> list[str]:
         phase.on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
         strategy = trainer.strategy
         found += phase.module.strategy_problems(strategy)
-    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
+    except REFUSALS as error:
         found.append(f"trainer: {first_line(error)}")
     return found
 

@@ -113,12 +113,15 @@ def arguments(argv: Sequence[str]) -> Parsed:
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: TraceOptions = parsed.options
-    if problems := method_problems(options.method):
+    problems = method_problems(options.method)
+    if options.max_examples is not None and options.max_examples < 1:
+        problems.append(f"max_examples: {options.max_examples}; give at least 1, or leave it out for all")
+    if problems:
         return Intent(f"trace-{options.method}", EpisodePlan("each_corpus", options.seeds), problems)
     if options.method in SCORINGS:
         return scoring_intent(parsed)
     plan = EpisodePlan(METHODS[options.method].kind, options.seeds, steps=options.steps, passes=options.passes)
-    problems = episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
+    problems += episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
     if options.method == Continuation.method and parsed.config.model.init_args.get("unlearning_objective") is not None:
         problems.append(
             "model.unlearning_objective: continuation unlearns nothing; give --method untrac, or leave it out"

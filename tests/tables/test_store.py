@@ -1,4 +1,5 @@
 import contextlib
+import json
 import random
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from lightning_untrac.tables import (
     read_table,
     write_table,
 )
-from lightning_untrac.tables.checksums import damaged_files, write_checksums
+from lightning_untrac.tables.checksums import CHECKSUMS, damaged_files, file_digest, write_checksums
 from lightning_untrac.tables.locking import LOCK
 from lightning_untrac.tables.recovery import recover
 from lightning_untrac.tables.store import table_checksum
@@ -273,6 +274,16 @@ def test_a_table_that_one_command_makes_says_which(tmp_path):
     (tmp_path / "comparison.parquet").write_bytes(b"PAR1")
     with pytest.raises(ResultsError, match="run `untrac compare` again"):
         read_table(tmp_path / "comparison.parquet")
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "..", "sub/../../secret", ""])
+def test_checksums_name_files_of_their_own_folder_only(tmp_path, name):
+    """A name from a file is never followed out of the folder, also where its checksum is right."""
+    (tmp_path / "secret").write_bytes(b"s")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / CHECKSUMS).write_text(json.dumps({name: file_digest(tmp_path / "secret")}))
+    assert damaged_files(folder) == [f"{CHECKSUMS} names {name!r}, which is no file of this folder"]
 
 
 def test_checksums_of_a_folder(tmp_path):

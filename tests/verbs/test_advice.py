@@ -161,3 +161,18 @@ def test_a_checkpoint_of_another_cut_is_deleted(untrac, config, recipe_content, 
     assert f"delete the folder {output / 'checkpoints' / 'pretrain'} to begin anew" in " ".join(refused.text.split())
     shutil.rmtree(output / "checkpoints" / "pretrain")
     assert untrac(*other).code == 0
+
+
+@pytest.mark.parametrize("verb", ["trace", "pretrain"])
+def test_a_folder_that_is_deleted_during_the_run(untrac, config, settings, recipe_content, tmp_path, verb):
+    output = tmp_path / "out"
+    delete = {"class_path": "deleting.DeleteFolder", "init_args": {"folder": str(output)}}
+    model = {} if verb == "trace" else {"model": recipe_content["model"]}
+    path = config(trainer={**settings["trainer"], "callbacks": [delete]}, **model)
+    own = ("--method", "untrac") if verb == "trace" else ()
+    ran = untrac(verb, *own, "--config", path, "--output", output, "--steps", "2")
+    assert ran.code not in (0, None), ran.text
+    assert "Traceback" not in ran.text
+    assert "it was deleted or moved while the command ran" in " ".join(ran.text.split())
+    again = untrac(verb, *own, "--config", config(**model), "--output", output, "--steps", "2")
+    assert again.code == 0, again.text
