@@ -114,3 +114,15 @@ def test_the_colours_of_methods_whose_sign_says_nothing_say_so() -> None:
     trained, unlearned = (influence_matrix(rows_of(method), method) for method in ("leave_out", "untrac"))
     assert "not: works against" in sign_title(trained)[1]
     assert sign_title(unlearned) == ("helps", "works against")
+
+
+@pytest.mark.parametrize(("before", "said"), [(GUESS - 0.04, True), (GUESS - 0.06, False), (GUESS + 0.1, False)])
+def test_a_test_set_that_training_hardly_lowered_is_remarked_in_terminal_and_page(before: float, said: bool) -> None:
+    changed = [dataclasses.replace(r, loss_before=before, loss_after=before + r.influence) for r in rows_of()]
+    matrix = influence_matrix(changed, "untrac")
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(matrix_table(matrix))
+    terminal = " ".join(stream.getvalue().split())
+    remark = "before the first step the loss on `bias` lay only 0.04 nats per token below that of a uniform guess"
+    assert (remark in terminal) == said
+    assert ("warning" in {level for level, note in doubts([matrix]) if remark in plain(note)}) == said
