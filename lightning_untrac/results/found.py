@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.matrix import InfluenceMatrix
+from lightning_untrac.results.measured import Measured, find_measured
 from lightning_untrac.results.methods import REFERENCE, read_texts
 from lightning_untrac.results.narrative import headline_method
 from lightning_untrac.results.ordering import in_configured_order
@@ -36,11 +37,12 @@ class Found:
         folder: the run's folder.
         reference: the method that counts as truth.
         run: content of ``run.json``.
-        table: the influences, in their configured order.
+        table: the influences, in their configured order; None where nothing was traced.
+        measured: what was measured before and after unlearning, and of models as they are; None where nothing was.
         matrices: by method.
         intervals: by method, of those that have any.
         failed: methods that did not find what is known.
-        headline: the method that the answers are read from.
+        headline: the method that the answers are read from; empty where nothing was traced.
         comparison: how methods agree with the reference, if that was asked.
         examples: influences of single examples, if there are any.
         notes: remarks of the run and doubts about its numbers, by level, the worst first.
@@ -49,7 +51,8 @@ class Found:
     folder: Path
     reference: str
     run: Mapping[str, Any]
-    table: pa.Table
+    table: pa.Table | None
+    measured: Measured | None
     matrices: Mapping[str, InfluenceMatrix]
     intervals: Mapping[str, InfluenceIntervals]
     failed: frozenset[str]
@@ -67,41 +70,52 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
         reference: The method that counts as truth.
 
     Raises:
-        ResultsError: If there are no influences, or a file is damaged.
+        ResultsError: If there are neither influences nor measurements, or a file is damaged.
     """
     folder = Path(folder)
-    table = read_table(folder / "influence.parquet")
-    if not table.num_rows:
-        raise ResultsError(f"{folder / 'influence.parquet'} holds no rows: there is nothing to report yet.")
+    table = _optional(folder / "influence.parquet")
     run: dict[str, Any] = sound_facts(_json(folder / "run.json", dict))
     read_texts(run.get("methods"))
-    table = in_configured_order(table, run.get("data") or [])
+    measured = find_measured(folder, run)
+    if table is None or not table.num_rows:
+        if measured is None:
+            raise ResultsError(
+                f"{folder} holds no influences (influence.parquet) and no measurements (summary.parquet): there is "
+                "nothing to report yet. Run `untrac trace`, `untrac unlearn` or `untrac evaluate` first."
+            )
+        table = None
+    else:
+        table = in_configured_order(table, run.get("data") or [])
     comparison = _optional(folder / "comparison.parquet")
     remarks: list[Any] = sound_notes(_json(folder / "notes.json", list))
-    matrices = matrices_of(table)
-    import pyarrow.compute as pc
-
-    chance = {
-        method: influence_intervals(table.filter(pc.equal(table["method"], method)), method) for method in matrices
-    }
+    matrices = {} if table is None else matrices_of(table)
+    chance = {method: _intervals(table, method) for method in matrices}
     intervals = {method: its for method, its in chance.items() if its is not None}
     checks = {method: self_check(matrix) for method, matrix in matrices.items()}
     failed = frozenset(method for method, check in checks.items() if check is not None and not check.passed)
     notes: list[tuple[str, Sentence]] = [(_level(remark), (_text(remark),)) for remark in remarks]
-    notes += doubts(list(matrices.values()), reference, comparison, intervals)
+    if matrices:
+        notes += doubts(list(matrices.values()), reference, comparison, intervals)
     return Found(
         folder,
         reference,
         run,
         table,
+        measured,
         matrices,
         intervals,
         failed,
-        headline_method(list(matrices), reference, failed),
+        headline_method(list(matrices), reference, failed) if matrices else "",
         comparison,
         _optional(folder / "examples.parquet"),
         sorted(notes, key=lambda note: _LEVELS.index(note[0])),
     )
+
+
+def _intervals(table: Any, method: str) -> InfluenceIntervals | None:
+    import pyarrow.compute as pc
+
+    return influence_intervals(table.filter(pc.equal(table["method"], method)), method)
 
 
 def _json(path: Path, kind: type) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from lightning_untrac.naming import counted
 from lightning_untrac.results.figures import add_heading, new_figure, plain_text, seeds_title
 from lightning_untrac.results.matrix import InfluenceMatrix, as_records, influence_matrix
 from lightning_untrac.results.methods import method_text, method_title
@@ -187,8 +188,8 @@ def _trajectory_axes(axes: Axes, test_set: str, curves: Sequence[Curve]) -> tupl
     return low, high
 
 
-def add_legend(figure: Figure, colours: dict[str, str]) -> None:
-    """Name the coloured corpora on the right, and count the grey ones."""
+def add_legend(figure: Figure, colours: dict[str, str], noun: str = "corpus") -> None:
+    """Name the coloured corpora (or what ``noun`` says) on the right, and count the grey ones."""
     from matplotlib.lines import Line2D
 
     named = {name: colour for name, colour in colours.items() if colour != GREY}
@@ -198,5 +199,5 @@ def add_legend(figure: Figure, colours: dict[str, str]) -> None:
     others = len(colours) - len(named)
     if others:
         handles.append(Line2D([], [], color=GREY, linewidth=1.2))
-        labels.append(f" {others} other {'corpus' if others == 1 else 'corpora'}")
+        labels.append(f" {others} other {counted(others, noun).partition(' ')[2]}")
     figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9.5, handlelength=1.2)

@@ -11,6 +11,16 @@ from lightning_untrac.results.colours import colours_title
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.found import Found, find
 from lightning_untrac.results.many import is_large, large_section
+from lightning_untrac.results.measured_answers import measured_answers
+from lightning_untrac.results.measured_plots import save_measured_plots
+from lightning_untrac.results.measured_sections import (
+    changes_section,
+    measures_section,
+    models_section,
+    spread_section,
+    steps_section,
+    survivors_section,
+)
 from lightning_untrac.results.methods import REFERENCE, method_text, method_title
 from lightning_untrac.results.narrative import answers
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
@@ -90,15 +100,52 @@ def _pictures(found: Found, drawn: set[Path], kind: str, what: str, methods: lis
     return "".join(picture_html(path, f"{what}, {method_title(method)}") for method, path in paths if path in drawn)
 
 
+def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
+    """What was measured of models; nothing where nothing was."""
+    if (measured := found.measured) is None:
+        return []
+    drawn = {run.key: save_measured_plots(found.folder, run) for run in measured.runs}
+    return [
+        ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
+        ("unlearning", "Unlearning over the steps", steps_section(measured, drawn)),
+        ("spread", "Example by example", spread_section(measured, drawn)),
+        ("survivors", "Survivors", survivors_section(measured)),
+        ("models", "Models as they are", models_section(measured)),
+        ("measures", "What the measures say", measures_section(measured)),
+    ]
+
+
+def _subject(found: Found) -> str:
+    """What a page without a title of its own is about."""
+    if found.matrices:
+        return "Influences"
+    return "Unlearning" if found.measured is not None and found.measured.runs else "Measurements"
+
+
+def _care(found: Found) -> str:
+    grave = sum(level != "info" for level, _ in found.notes)
+    return f' <a href="#care">{grave} {"warning" if grave == 1 else "warnings"} to read with this.</a>' if grave else ""
+
+
 def _lead(found: Found) -> str:
+    """The answers, those about influences first."""
+    parts = []
+    if found.matrices:
+        parts.append(_traced_lead(found))
+    if found.measured is not None and (said := measured_answers(found.measured)):
+        parts.append(_sentences(said, "answers"))
+    if not found.matrices and (care := _care(found)):
+        parts.append(f'<p class="muted small">{care.strip()}</p>')
+    return "".join(parts)
+
+
+def _traced_lead(found: Found) -> str:
     matrix = without_self_sets(found.matrices[found.headline])
     unused = (found.headline, found.reference, *found.failed)
     others = [its for method, its in found.matrices.items() if method not in unused]
     intervals = found.intervals.get(found.headline), found.intervals.get(found.reference)
     said = answers(matrix, found.matrices.get(found.reference), others, *intervals, found.intervals)
-    grave = sum(level != "info" for level, _ in found.notes)
-    care = f' <a href="#care">{grave} {"warning" if grave == 1 else "warnings"} to read with this.</a>' if grave else ""
-    by = f"Read from {escape(method_title(matrix.method))}, {seeds_title(matrix.num_seeds)}.{care}"
+    by = f"Read from {escape(method_title(matrix.method))}, {seeds_title(matrix.num_seeds)}.{_care(found)}"
     return f'{_sentences(said, "answers")}<p class="muted small">{by}</p>'
 
 
@@ -112,9 +159,10 @@ def write_report(
     """Write ``report.html`` for the tables that a folder holds, and draw the plots for it.
 
     Args:
-        folder: The run's folder: ``influence.parquet``, and where they are there ``comparison.parquet``,
-            ``examples.parquet``, ``notes.json`` (a list of ``{"level", "text"}``), ``run.json`` (``title``, ``asked``,
-            ``command``, ``versions``, ``costs``, ``data``, ``methods``) and ``*.yaml``.
+        folder: The run's folder: ``influence.parquet`` or ``summary.parquet``, and where they are there
+            ``comparison.parquet``, ``examples.parquet``, ``measurements.parquet``, ``notes.json`` (a list of
+            ``{"level", "text"}``), ``run.json`` (``title``, ``asked``, ``command``,
+            ``versions``, ``costs``, ``data``, ``methods``, ``measures``) and ``*.yaml``.
         reference: The method that counts as truth.
         found: What the folder holds, where :func:`find` has read it already.
         stages: Which stages of the run have begun, and whether each is finished.
@@ -123,12 +171,14 @@ def write_report(
         The path of the report: one file with its style and pictures inside, which loads and runs nothing.
 
     Raises:
-        ResultsError: If there are no influences, or a file is damaged.
+        ResultsError: If there are neither influences nor measurements, or a file is damaged.
     """
     folder, stages = Path(folder), stages or {}
     found = found or find(folder, reference)
     run = found.run
-    drawn = set(save_plots(folder, found.table, found.reference, found.intervals, found.headline, found.matrices))
+    drawn = set[Path]()
+    if found.table is not None:
+        drawn = set(save_plots(folder, found.table, found.reference, found.intervals, found.headline, found.matrices))
     versions = table_html(("package", "version"), sorted((run.get("versions") or {}).items()))
     retraining = comparison_section(found.comparison) if found.comparison is not None else ""
     sections = [
@@ -141,16 +191,17 @@ def write_report(
             "Against retraining",
             retraining + _pictures(found, drawn, "scatter", "Prediction against retraining"),
         ),
+        *_measured_sections(found),
         ("examples", "Strongest examples", examples_section(found.examples) if found.examples is not None else ""),
         ("care", "Read with care", _notes_section(found.notes)),
-        ("meaning", "What the numbers mean", MEANING),
-        ("losses", "Losses before", losses_section(found.table)),
+        ("meaning", "What the numbers mean", MEANING if found.matrices else ""),
+        ("losses", "Losses before", losses_section(found.table) if found.table is not None else ""),
         ("data", "Data", data_section(run)),
         ("configuration", "Configuration", config_section(folder, stages)),
         ("versions", "Versions", versions if run.get("versions") else ""),
         ("costs", "Costs", costs_section(run, stages)),
     ]
-    page = page_html(str(run.get("title") or f"Influences in {folder.resolve().name}"), _lead(found), sections)
+    page = page_html(str(run.get("title") or f"{_subject(found)} in {folder.resolve().name}"), _lead(found), sections)
     return atomic_write_bytes(folder / "report.html", page.encode("utf-8", errors="replace"))
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lightning_untrac.data.report_texts import beginnings
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.results import result_console, summary_table
-from lightning_untrac.results.measures import measure_texts
+from lightning_untrac.results.measured import find_measured, main_measure, survivors
+from lightning_untrac.results.measured_sections import SURVIVORS
+from lightning_untrac.results.measures import measure_text, measure_texts
 from lightning_untrac.results.methods import MethodText, describe_method, texts_of
 from lightning_untrac.runs.phase import Phase
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY
@@ -50,3 +53,27 @@ def show_summary(phase: Phase, rows: list[dict[str, Any]], names: tuple[str, str
     console.print(summary_table(rows, console.width, names), crop=False)
     where = f"tables: {phase.folder.path / SUMMARY}, {phase.folder.path / MEASUREMENTS}"
     console.print(where, soft_wrap=True, highlight=False)
+
+
+def quote_survivors(phase: Phase, forget_set: str) -> None:
+    """Write into ``run.json`` how the least changed examples of a forget set begin, for the report.
+
+    Args:
+        phase: the verb's; ``data.report_texts: 0`` quotes nothing.
+        forget_set: what was unlearned.
+    """
+    facts = phase.folder.facts()
+    measured = find_measured(phase.folder.path, facts)
+    part = next((part for part in phase.data.evaluation_data().parts if part.name == forget_set), None)
+    if not phase.data.report_texts or measured is None or part is None:
+        return
+    chosen = set[int]()
+    for run in measured.runs:
+        changes = run.changes.get((main_measure(run), forget_set))
+        if run.forget_set == forget_set and changes is not None:
+            places = survivors(changes, measure_text(main_measure(run)).forgetting, SURVIVORS)
+            chosen |= {int(changes.examples[place]) for place in places}
+    indices = sorted(index for index in chosen if index < len(part))
+    texts = beginnings(part, phase.module.tokenizer, indices, phase.module.is_seq2seq)
+    quoted = {str(index): text for index, text in zip(indices, texts, strict=True)}
+    phase.folder.update_run(example_texts={**facts.get("example_texts", {}), forget_set: quoted})

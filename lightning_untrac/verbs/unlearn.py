@@ -30,7 +30,7 @@ from lightning_untrac.runs.checkpoints import (
     last_checkpoint,
 )
 from lightning_untrac.runs.checks import episode_problems
-from lightning_untrac.runs.measuring import show_summary, tell_measures
+from lightning_untrac.runs.measuring import quote_survivors, show_summary, tell_measures
 from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
@@ -146,6 +146,7 @@ def main(argv: Sequence[str]) -> None:
         say("unlearn: fast_dev_run tried each part once and stored nothing")
         return
     if trainer.is_global_zero:
+        quote_survivors(phase, options.forget)
         _show(phase, readings, recorder, str(result))
     phase.mark_done()
     if trainer.is_global_zero:

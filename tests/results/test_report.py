@@ -144,7 +144,7 @@ def test_small_report_and_same_bytes_again(tmp_path, make_rows):
 
 
 def test_damaged_or_missing_files_are_named(tmp_path, rows):
-    with pytest.raises(ResultsError, match=r"There is no file .*influence\.parquet"):
+    with pytest.raises(ResultsError, match=r"no influences \(influence.parquet\) and no measurements"):
         write_report(tmp_path)
     fill(tmp_path, rows)
     (tmp_path / "notes.json").write_text("{")

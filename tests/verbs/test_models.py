@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -93,6 +94,14 @@ def test_a_measure_is_one_new_file(untrac, config, tmp_path, monkeypatch):
     rows = [row for row in read_measurements(tmp_path / "out").to_pylist() if row["measure"] == "first_token"]
     assert {row["unit"] for row in rows} == {"logits"}
     assert {row["step"] for row in rows} == {0, 2}
+    ran = untrac("report", "--output", tmp_path / "out")
+    assert ran.code == 0, ran.text
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Logit of the first target" in page
+    assert "What was forgotten, and what it cost" in page
+    first = json.loads((tmp_path / "out" / "run.json").read_text())["example_texts"]["birds"]
+    assert all(text in page for text in first.values())
+    assert len(first) == 10
 
 
 def test_an_unknown_measure_is_refused_with_everything_else_that_is_wrong(untrac, config, tmp_path):
