@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lightning_untrac.data.report_texts import beginnings
@@ -13,7 +14,8 @@ from lightning_untrac.results.measured_sections import SURVIVORS
 from lightning_untrac.results.measures import measure_text, measure_texts
 from lightning_untrac.results.methods import MethodText, describe_method, texts_of
 from lightning_untrac.runs.phase import Phase
-from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY
+from lightning_untrac.tables import ResultsError
+from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, read_measurements, read_summary
 
 
 def tell_measures(phase: Phase, measures: str | Iterable[str], methods: Mapping[str, str] | None = None) -> None:
@@ -77,3 +79,27 @@ def quote_survivors(phase: Phase, forget_set: str) -> None:
     texts = beginnings(part, phase.module.tokenizer, indices, phase.module.is_seq2seq)
     quoted = {str(index): text for index, text in zip(indices, texts, strict=True)}
     phase.folder.update_run(example_texts={**facts.get("example_texts", {}), forget_set: quoted})
+
+
+def is_measured(folder: Path, method: str, forget_set: str, seed: int) -> bool:
+    """Whether both tables hold what a run has measured; not where one of them is gone or damaged.
+
+    Args:
+        folder: of the run.
+        method: as in the tables.
+        forget_set: what was unlearned.
+        seed: of the data order.
+    """
+    import pyarrow.compute as pc
+
+    try:
+        tables = [read_summary(folder), read_measurements(folder)]
+    except ResultsError:
+        return False
+    for table in tables:
+        if table is None:
+            return False
+        mine = pc.and_(pc.equal(table["method"], method), pc.equal(table["forget_set"], forget_set))
+        if not pc.any(pc.and_(mine, pc.equal(table["seed"], seed))).as_py():
+            return False
+    return True

@@ -30,7 +30,7 @@ from lightning_untrac.runs.checkpoints import (
     last_checkpoint,
 )
 from lightning_untrac.runs.checks import episode_problems
-from lightning_untrac.runs.measuring import quote_survivors, show_summary, tell_measures
+from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
 from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
@@ -108,15 +108,19 @@ def main(argv: Sequence[str]) -> None:
         phase.folder.forget_done(step)
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
+    objective: Any = phase.module.unlearning_objective
+    method = f"unlearn:{type(objective).__name__}"
+    if done and not is_measured(phase.folder.path, method, options.forget, options.seed):
+        phase.folder.forget_done(step)
+        warnings.warn(f"what {step} measured is gone: it is unlearned again", DamageWarning, stacklevel=2)
+        done = False
     if done:
         say(f"unlearn: finished already; the model is in {result}")
         return
-    objective: Any = phase.module.unlearning_objective
     kept = OBJECTIVE_COPIES if objective.needs_whole_weights else 0
     phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     phase.data.plan = asked.plan
     phase.start()
-    method = f"unlearn:{type(objective).__name__}"
     tell_measures(phase, options.measures, {method: f"Unlearning by {type(objective).__name__}"})
     readings = InfluenceLogger(None, method="unlearn")
     recorder = MeasureRecorder(phase.folder.path, options.measures, method=method, result=str(result))

@@ -141,12 +141,28 @@ def test_tables_that_one_command_makes_anew(run_copy, untrac, config):
     evaluate = ("evaluate", "--config", config(model={}), "--output", run_copy)
     assert untrac(*evaluate).code == 0
     for name, command in (("comparison", ("compare", "--output", run_copy, "--num_resamples", 50)),
-                          ("losses", evaluate)):  # fmt: skip
+                          ("summary", evaluate), ("measurements", evaluate)):  # fmt: skip
         path = run_copy / f"{name}.parquet"
         whole = path.read_bytes()
         path.unlink()
         assert untrac(*command).code == 0
         assert path.read_bytes() == whole
+
+
+@pytest.mark.filterwarnings("ignore::lightning_untrac.errors.DamageWarning")
+@pytest.mark.parametrize("name", ["summary.parquet", "measurements.parquet"])
+def test_what_unlearning_measured_is_computed_anew(untrac, config, tmp_path, name):
+    output = tmp_path / "out"
+    unlearn = ("unlearn", "--config", config(), "--output", output, "--forget", "birds", "--steps", "2")
+    assert untrac(*unlearn).code == 0
+    whole = (output / name).read_bytes()
+    assert "finished already" in untrac(*unlearn).text
+    (output / name).unlink()
+    assert untrac(*unlearn).code == 0
+    assert (output / name).read_bytes() == whole
+    (output / name).write_bytes(whole[:100])
+    assert untrac(*unlearn).code == 0
+    assert (output / name).read_bytes() == whole
 
 
 def test_a_checkpoint_of_another_cut_is_deleted(untrac, config, recipe_content, tmp_path):
