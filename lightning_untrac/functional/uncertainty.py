@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -77,12 +78,20 @@ def resampled_covariance(
     used = filled.any(axis=0)
     before, after, weights = before[:, used], after[:, used], weights[:, used]
     count = before.shape[1]
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=num_resamples)
+    draws = _draws(count, num_resamples, seed)
     low, high = draws @ before.T, draws @ after.T
     with np.errstate(all="ignore"):  # a resample may hold no example of an influence; it is left out
         drawn = (high - low) / (high + low if relative else draws @ weights.T)
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
     return np.atleast_2d(np.cov(drawn, rowvar=False)) * num_parts / (num_parts - 1), num_parts
+
+
+@lru_cache(maxsize=16)
+def _draws(count: int, num_resamples: int, seed: int) -> npt.NDArray[np.int64]:
+    """How often each part is in each resample; the same numbers serve every dataset with as many parts."""
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=num_resamples)
+    draws.flags.writeable = False
+    return draws
 
 
 def added(one: Variances, other: Variances) -> Variances:

@@ -1,0 +1,57 @@
+"""A step that is thrown away takes with it what was measured of its models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lightning_untrac.runs.discard import discard
+from lightning_untrac.tables import read_measurements
+from lightning_untrac.tables.measurements import MEASUREMENTS, measurements_table, replace_rows
+
+
+def measured(folder: Path) -> set[str]:
+    table = read_measurements(folder)
+    return set() if table is None else set(table["model"].to_pylist())
+
+
+def fill(folder: Path) -> tuple[str, str, str]:
+    """Rows of a saved model, of one that was made from it, and of one of the hub."""
+    saved, unlearned, hub = str(folder / "model"), str(folder / "unlearned-forum"), "org/gpt"
+    for model in (saved, unlearned):
+        Path(model).mkdir()
+    for model, method, forget_set, step in (
+        (saved, "evaluate", None, None),
+        (hub, "evaluate", None, None),
+        (hub, "how", "forum", 0),  # before: the model that was unlearned
+        (unlearned, "how", "forum", 8),
+    ):
+        state = {"method": method, "forget_set": forget_set, "seed": 0, "measure": "loss", "dataset": "news"}
+        columns = {"example": np.arange(2), "value": np.ones(2), "weight": np.ones(2)}
+        rows = measurements_table({"model": model, **state, "step": step, "unit": "u", "status": "ok"}, columns)
+        replace_rows(folder, MEASUREMENTS, {"model": model, "method": method}, rows)
+    return saved, unlearned, hub
+
+
+def test_of_an_unlearning_all_its_readings_go(tmp_path: Path) -> None:
+    saved, _, hub = fill(tmp_path)
+    (tmp_path / ".untrac").mkdir()
+    discard(tmp_path, tmp_path / ".untrac", "unlearn-forum", {})
+    assert measured(tmp_path) == {saved, hub}
+    table = read_measurements(tmp_path)
+    assert table is not None
+    assert set(table["method"].to_pylist()) == {"evaluate"}
+
+
+def test_of_a_training_the_rows_of_its_model_go(tmp_path: Path) -> None:
+    _, unlearned, hub = fill(tmp_path)
+    (tmp_path / ".untrac").mkdir()
+    discard(tmp_path, tmp_path / ".untrac", "pretrain", {})
+    assert measured(tmp_path) == {unlearned, hub}
+
+
+def test_an_evaluation_takes_nothing(tmp_path: Path) -> None:
+    names = set(fill(tmp_path))
+    discard(tmp_path, tmp_path / ".untrac", "evaluate", {})
+    assert measured(tmp_path) == names
