@@ -12,15 +12,18 @@ from torch import Tensor
 from typing_extensions import override
 
 from lightning_untrac.functional import uniform_guess_loss
+from lightning_untrac.sharding import local_shard
 
 
 class CollapseGuard(Callback):
     """Stop an episode when the model is far worse than knowing nothing, or when a number is not finite.
 
     Ascent has no bottom: losses of hundreds of nats per token say how a broken model is broken, not what a corpus
-    taught. The guard looks at the objective of every micro-batch and at every reading. When one passes the cap the
-    losses are read once more, the episode ends, and the readings from then on carry the status ``collapsed`` or
-    ``nonfinite``; the readings before stay as they are.
+    taught. The guard looks at the *measured loss* of every micro-batch of the forget set and at every reading, in nats
+    per token, whatever the objective is; and whether that, the objective and the gradient are finite. When a loss
+    passes the cap the losses are read once more, the episode ends, and the readings from then on carry the status
+    ``collapsed`` or ``nonfinite``; the readings before stay as they are. What the first step measures is the
+    pre-unlearning model itself, which did not collapse.
 
     Args:
         cap: nats per token; by default twice the loss of a uniform guess, ``2 ln V``. ``inf`` looks for non-finite
@@ -29,31 +32,55 @@ class CollapseGuard(Callback):
 
     def __init__(self, cap: float | None = None) -> None:
         self.cap = cap
+        self._gradient: Tensor | None = None
+        self._steps = 0
 
     def _cap(self, module: Any) -> float:
         return 2 * uniform_guess_loss(module.vocabulary_size) if self.cap is None else self.cap
 
     @override
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._gradient, self._steps = None, 0
+
+    @override
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        if trainer.precision_plugin.precision == "16-mixed":
+            return  # its scaler leaves such a step out by itself and tries a smaller scale
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms = torch._foreach_norm([local_shard(gradient) for gradient in gradients], math.inf)
+        self._gradient = torch.stack([norm.float() for norm in norms]).max() if norms else None
+
+    @override
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: object,
                            batch_idx: int) -> None:  # fmt: skip
         # A user's own training_step may return its loss alone.
-        worst = outputs.get("objective", outputs["loss"]).detach().abs()
+        objective = outputs.get("objective", outputs["loss"]).detach()
+        measured = outputs.get("measured_loss", objective).detach().abs()
+        # A finite number stands for all that is finite, so that one wait for the device is enough.
+        unseen = [objective] if self._gradient is None else [objective, self._gradient]
+        finite = torch.stack([value.isfinite() for value in unseen]).all()
+        worst = torch.where(finite & measured.isfinite(), measured, math.inf)
         if trainer.world_size > 1:
-            # Every rank must end the episode at the same batch. A maximum may lose a NaN, but no infinity.
-            worst = torch.where(worst.isfinite(), worst, math.inf)
+            # Every rank must end the episode at the same batch.
             worst = torch.as_tensor(trainer.strategy.reduce(worst, reduce_op="max"))
-        self._judge(pl_module, worst)
+        # Of the first step nothing was unlearned yet.
+        self._judge(pl_module, worst, self._cap(pl_module) if self._steps else math.inf)
+        self._steps += self._gradient is not None
+        self._gradient = None
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
-            self._judge(pl_module, pl_module.dataset_losses.losses().token_loss)  # type: ignore[union-attr, operator]
+            losses: Tensor = pl_module.dataset_losses.losses().token_loss  # type: ignore[union-attr, operator]
+            self._judge(pl_module, losses, self._cap(pl_module))
 
-    def _judge(self, module: Any, losses: Tensor) -> None:
+    def _judge(self, module: Any, losses: Tensor, cap: float) -> None:
         if getattr(module, "episode_status", "ok") != "ok":
             return
         worst = losses.max().item()  # a NaN anywhere makes a NaN
         if not math.isfinite(worst):
             module.end_episode("nonfinite")
-        elif worst > self._cap(module):
+        elif worst > cap:
             module.end_episode("collapsed")

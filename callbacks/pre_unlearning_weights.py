@@ -37,6 +37,7 @@ class PreUnlearningWeights(Callback):
 
     Args:
         store_on: ``cpu`` (pinned where there is a GPU) or ``device``, which restores faster and costs device memory.
+            Where steps need the weights too (an objective with a reference), they are on the device anyway.
         folder: also keep the weights in this folder, as safetensors with a checksum. Needed only to resume a fit from
             a Lightning checkpoint of yours: the checkpoint holds the weights of the episode that it interrupted.
 
@@ -61,6 +62,7 @@ class PreUnlearningWeights(Callback):
         self._scheduler_states: list[Any] = []
         self._precision_state: dict[str, Any] = {}
         self._resumed: dict[str, str] | None = None
+        self._steps_need_it = False
 
     # -- hooks -----------------------------------------------------------------------------------------------------
 
@@ -73,10 +75,14 @@ class PreUnlearningWeights(Callback):
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        reference = getattr(pl_module, "reference", None)
+        self._steps_need_it = reference is not None and reference.keeps_weights
         self._kept = {name: self._copy(tensor) for name, tensor in _changeable(pl_module)}
         if self._resumed is not None:
             self._load(self._path(trainer), self._resumed)
         self.checksum = tensor_checksum(self._kept.items())
+        if reference is not None and self._steps_need_it:
+            reference.start_weights = self._kept  # kept once, for both
         if self.folder is not None and self._resumed is None:
             self._save(self._path(trainer))
 
@@ -160,7 +166,7 @@ class PreUnlearningWeights(Callback):
 
     def _copy(self, tensor: Tensor) -> Tensor:
         local = local_shard(tensor).detach()
-        if self.store_on == "device" or local.device.type == "cpu":
+        if self.store_on == "device" or self._steps_need_it or local.device.type == "cpu":
             return local.clone()
         return local.to("cpu").pin_memory()
 

@@ -17,8 +17,11 @@ from lightning_untrac.data.passes import DatasetPass
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.functional import example_losses
 from lightning_untrac.modules.language import LanguageModule
-from lightning_untrac.modules.training import TOKENS_PER_UNIT
 from lightning_untrac.sharding import local_shard, reshard
+
+TOKENS_PER_UNIT = 1024.0
+"""Sums of token losses are divided by this constant, a power of two so that it rounds nothing, until the whole number
+of tokens is known; it keeps float16 gradients in range."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightning_untrac.functional import uniform_guess_loss
-from lightning_untrac.objectives import GradientAscent
+from lightning_untrac.objectives import Objective
 from lightning_untrac.tables import InfluenceRow
 from lightning_untrac.tables.schema import UNITS
 
@@ -65,8 +65,8 @@ def how_it_was_made(step: str, objective: Any, strength: str) -> list[str]:
         strength: where the influences were read, e.g. ``read_at_kl 0.01``; empty for the last step.
     """
     found = []
-    if type(objective) is not GradientAscent:
-        found.append(f"{step}: the objective was {type(objective).__name__} and not plain gradient ascent")
+    if str(objective) != str(Objective()):
+        found.append(f"{step}: the objective was {objective} and not plain gradient ascent")
     if strength:
         found.append(f"{step}: the influences were read at {strength}, in each episode where that was reached")
     return found

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from lightning.pytorch import Trainer
@@ -217,15 +218,29 @@ def _no_class(key: str, message: str) -> str:
     if named := re.search(r"Expected a dot import path string: (\S+)", message):
         from lightning_untrac import objectives
 
-        ours = ", ".join(name for name in objectives.__all__ if name != "Objective")
-        known = f"there are {ours}, and " if key.endswith("unlearning_objective") else ""
+        name = named[1].rpartition(".")[2]
+        if name in objectives.NOW_WRITTEN:
+            return f"{key}: {name} is a setting now: {objectives.NOW_WRITTEN[name]}"
+        known = f"there are {', '.join(objectives.__all__)}, and " if "unlearning_objective" in key else ""
         return f"{key}: there is no class {named[1]!r}; {known}your own by its class path (module.Class)"
     if module := re.search(r"No module named '([^']+)'", message):
+        if now := _moved_to(module[1]):
+            return f"{key}: {module[1]} is {now} now"
         return (
             f"{key}: there is no module {module[1]!r} to import; if it lies in the working directory, begin the "
             "command with PYTHONPATH=."
         )
     return ""
+
+
+def _moved_to(module: str) -> str:
+    """Where a module of this package has gone, by its last name; empty for any other."""
+    package, _, name = module.partition(".")
+    if package != "lightning_untrac" or not name:
+        return ""
+    root = Path(__file__).parents[1]
+    found = sorted(root.rglob(f"{name.rpartition('.')[2]}.py"))
+    return ".".join((package, *found[0].relative_to(root).with_suffix("").parts)) if found else ""
 
 
 def _readable_type(text: str) -> str:

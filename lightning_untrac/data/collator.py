@@ -24,9 +24,11 @@ class LanguageBatch(TypedDict):
         dataset_index: ``[batch]`` int64, which of the evaluated datasets; -1 for filler.
         example_index: ``[batch]`` int64, which of its examples (or blocks); -1 for filler.
         has_targets: whether any label is a target; on the host, so that asking costs no wait for the device.
-        retained: examples that are to stay, where the objective asks for them; a batch of its own.
-        step_targets: target tokens of the whole effective batch that this one is a part of, over all micro-batches and
-            ranks; in batches with retained examples and in those themselves.
+        retain: examples that are to stay, where the objective asks for them; a batch of its own.
+        alternative: other answers to the same prompts, where the objective asks for them; a batch of its own.
+        step_tokens: target tokens of the whole effective batch that this one is a part of, over all micro-batches and
+            ranks, of this stream; there where the batch is cut or has other streams beside it.
+        step_sequences: its examples with a target, likewise.
     """
 
     input_ids: Tensor
@@ -35,8 +37,10 @@ class LanguageBatch(TypedDict):
     dataset_index: Tensor
     example_index: Tensor
     has_targets: bool
-    retained: NotRequired[LanguageBatch]
-    step_targets: NotRequired[int]
+    retain: NotRequired[LanguageBatch]
+    alternative: NotRequired[LanguageBatch]
+    step_tokens: NotRequired[int]
+    step_sequences: NotRequired[int]
 
 
 @dataclass

@@ -21,9 +21,9 @@ from lightning_untrac.data.episodes import (
 from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples
 from lightning_untrac.data.preparation import dataset_notes, document_start_notes, share_notes
 from lightning_untrac.data.prepared import PreparedDataModule
-from lightning_untrac.data.retaining import PairedBatchSampler, PairedCollator, PairedExamples, RetainedOrder
 from lightning_untrac.data.sampling import EpisodeBatchSampler, evaluation_batches
 from lightning_untrac.data.shared_texts import shared_text_notes
+from lightning_untrac.data.streams import RetainedOrder, StreamBatchSampler, StreamCollator, StreamExamples
 from lightning_untrac.data.tokenized import PackedBlocks, TokenizedDataset
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.errors import raise_if_any
@@ -214,13 +214,30 @@ class CorpusDataModule(PreparedDataModule):
         examples = Concatenation([self.training_examples(name) for name in episode.drawn_from or episode.trains_on])
         sampler = self.sampler(episode, self.trainer.accumulate_grad_batches, rank, num_replicas)
         options = self.loader_options()
-        if not getattr(self.trainer.lightning_module, "retains_each_step", False):
+        streams, order = {"forget": examples}, None
+        if "retain" in getattr(self.trainer.lightning_module, "streams", ()):
+            streams["retain"], order = self._retained(episode), self.retained_order(episode)
+        elif self.trainer.accumulate_grad_batches * num_replicas == 1:  # a batch is a whole step and has its counts
             return EpisodeDataLoader(examples, batch_sampler=sampler, **options)
-        paired = PairedExamples(examples, self._retained(episode))
-        order, seq2seq = self.retained_order(episode), self._known().is_seq2seq
-        batches = PairedBatchSampler(sampler, paired, order, self.retained_per_example, seq2seq)
-        options["collate_fn"] = PairedCollator(options["collate_fn"])
-        return EpisodeDataLoader(paired, batch_sampler=batches, **options)
+        data = StreamExamples(streams)
+        batches = StreamBatchSampler(sampler, data, order, self.retained_per_example)
+        options["collate_fn"] = StreamCollator(options["collate_fn"])
+        return EpisodeDataLoader(data, batch_sampler=batches, **options)
+
+    def stream_dataloader(self, stream: str) -> tuple[DataLoader[Any], list[int]]:
+        """Every example of a stream of the current episode once, over all ranks, and how many each dataset has.
+
+        Args:
+            stream: ``forget`` or ``retain``.
+        """
+        episode = self.current_episode
+        names = episode.drawn_from or episode.trains_on
+        data = (
+            self._retained(episode) if stream == "retain" else Concatenation([self.training_examples(n) for n in names])
+        )
+        rank, num_replicas = data_parallel_rank(self.trainer)
+        batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
+        return DataLoader(data, batch_sampler=batches, **self.loader_options()), [len(part) for part in data.parts]
 
     def retained_order(self, episode: Episode) -> RetainedOrder:
         """In which order the examples come that ``episode`` is to keep."""

@@ -25,6 +25,10 @@ class Examples(Protocol):
         """Tokens of each example."""
         ...
 
+    def target_counts(self) -> np.ndarray:
+        """Target tokens of each example."""
+        ...
+
 
 class Concatenation(Dataset[dict[str, Any]]):
     """Several datasets after one another; every row says where it came from, and index -1 is filler.
@@ -59,11 +63,15 @@ class Concatenation(Dataset[dict[str, Any]]):
 
     def lengths(self) -> np.ndarray:
         """Tokens of each row."""
-        lengths = [
-            part.lengths() if indices is None else part.lengths()[indices]
-            for part, indices in zip(self.parts, self.chosen, strict=True)
-        ]
-        return np.concatenate(lengths) if lengths else np.empty(0, dtype=np.int64)
+        return self._of_each([part.lengths() for part in self.parts])
+
+    def target_counts(self) -> np.ndarray:
+        """Target tokens of each row; filler, which has none, stands at the end, where index -1 finds it."""
+        return np.append(self._of_each([part.target_counts() for part in self.parts]), 0)
+
+    def _of_each(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        chosen = [v if indices is None else v[indices] for v, indices in zip(values, self.chosen, strict=True)]
+        return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
 
 
 class EpisodeDataLoader(DataLoader[Any]):

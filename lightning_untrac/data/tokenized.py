@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.functional import IGNORE_INDEX
 
 
 class TokenArrays:
@@ -82,7 +83,8 @@ class TokenizedDataset:
         self.longest_source_after_cut = int(np.diff(self.input_ids.offsets).max(initial=0))
         self.longest_target_after_cut = int(np.diff(self.labels.offsets).max(initial=0))
         self.num_truncated = int(pc.sum(table.column("truncated")).as_py() or 0)
-        self.num_targets = int(pc.sum(table.column("num_targets")).as_py() or 0)
+        self._targets = table.column("num_targets")
+        self.num_targets = int(pc.sum(self._targets).as_py() or 0)
         self.max_token = int(pc.max(table.column("max_token")).as_py() or 0)
 
     @property
@@ -113,6 +115,10 @@ class TokenizedDataset:
     def lengths(self) -> np.ndarray:
         """Tokens of each example, to put alike ones into one batch."""
         return np.diff(self.input_ids.offsets)
+
+    def target_counts(self) -> np.ndarray:
+        """Target tokens of each example, ``[examples]`` int64, as they were counted when it was tokenised."""
+        return self._targets.to_numpy().astype(np.int64)
 
 
 class PackedBlocks:
@@ -147,3 +153,11 @@ class PackedBlocks:
     def lengths(self) -> np.ndarray:
         """Tokens of each block."""
         return np.diff(self._ends, prepend=0)
+
+    def target_counts(self) -> np.ndarray:
+        """Target tokens of each block, ``[blocks]`` int64; nothing predicts a block's first token."""
+        starts = np.append(0, self._ends[:-1])
+        counts = np.empty(len(self._ends), dtype=np.int64)
+        for index, (start, stop) in enumerate(zip(starts.tolist(), self._ends.tolist(), strict=True)):
+            counts[index] = np.count_nonzero(self.dataset.labels.slice(start + 1, stop) != IGNORE_INDEX)
+        return counts

@@ -8,6 +8,7 @@ from lightning_untrac.functional.loss import (
     mean_token_loss,
     shift_labels_left,
     sum_by_dataset,
+    token_loss_sum,
     uniform_guess_loss,
 )
 from lightning_untrac.functional.memorisation import memorisation_accuracy
@@ -29,5 +30,6 @@ __all__ = [
     "shift_labels_left",
     "sum_by_dataset",
     "tensor_checksum",
+    "token_loss_sum",
     "uniform_guess_loss",
 ]

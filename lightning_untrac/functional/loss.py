@@ -33,13 +33,35 @@ def shift_labels_left(labels: Tensor) -> Tensor:
     return F.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX)
 
 
-def mean_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean negative log-likelihood per target token, in nats, differentiable.
+def token_loss_sum(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the target tokens' negative log-likelihoods, in nats, and their number.
 
     Args:
         logits: ``[batch, length, vocabulary]``, any float dtype; the log-softmax is taken in float32, or in float64 for
             float64 logits.
         targets: ``[batch, length]`` int64, aligned with ``logits``, :data:`IGNORE_INDEX` where there is no target.
+
+    Returns:
+        A differentiable scalar, and an int64 scalar.
+
+    Example:
+        >>> total, count = token_loss_sum(torch.zeros(1, 2, 4), torch.tensor([[0, 3]]))
+        >>> round(total.item(), 4), count.item()
+        (2.7726, 2)
+    """
+    counted = targets.flatten() != IGNORE_INDEX
+    losses = token_losses(logits.flatten(0, 1), targets.flatten())
+    # The sum of cross entropy's own kernel, in its order: each token has one log-probability to choose from.
+    total = F.nll_loss(-losses.unsqueeze(1), torch.where(counted, 0, IGNORE_INDEX), reduction="sum")
+    return total, counted.sum()
+
+
+def mean_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean negative log-likelihood per target token, in nats, differentiable.
+
+    Args:
+        logits: see :func:`token_loss_sum`.
+        targets: see there.
 
     Returns:
         A scalar; 0 (with a zero gradient) where there is no target at all, so that a rank whose share of a
@@ -49,11 +71,8 @@ def mean_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
         >>> round(mean_token_loss(torch.zeros(1, 2, 4), torch.tensor([[0, 3]])).item(), 4)  # uniform: ln 4
         1.3863
     """
-    counted = targets.flatten() != IGNORE_INDEX
-    losses = token_losses(logits.flatten(0, 1), targets.flatten())
-    # The sum of cross entropy's own kernel, in its order: each token has one log-probability to choose from.
-    total = F.nll_loss(-losses.unsqueeze(1), torch.where(counted, 0, IGNORE_INDEX), reduction="sum")
-    return total / counted.sum().clamp(min=1)
+    total, count = token_loss_sum(logits, targets)
+    return total / count.clamp(min=1)
 
 
 def example_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 from lightning_untrac.functional.loss import IGNORE_INDEX
 
 
-def mean_token_divergence(reference: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence KL(reference || model) over the places of the target tokens, in nats.
+def token_divergence_sum(reference: Tensor, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the Kullback-Leibler divergences KL(reference || model) over the places of the target tokens, in nats.
 
     Args:
         reference: ``[batch, length, vocabulary]``, logits of the model that is held to; any float dtype. The
@@ -20,17 +21,66 @@ def mean_token_divergence(reference: Tensor, logits: Tensor, targets: Tensor) ->
         targets: ``[batch, length]`` int64, aligned with both; only where they are not :data:`IGNORE_INDEX` counts.
 
     Returns:
-        A scalar, at least 0 (up to rounding), differentiable; NaN where there is no target.
+        A scalar, at least 0 (up to rounding), differentiable in ``logits``; and the number of places.
 
     Example:
         >>> reference = torch.tensor([[[0.0, 0.0]]])
         >>> logits = torch.tensor([[[0.75, 0.25]]]).log()
-        >>> round(mean_token_divergence(reference, logits, torch.tensor([[0]])).item(), 4)  # ln(2 / sqrt(3))
-        0.1438
+        >>> total, count = token_divergence_sum(reference, logits, torch.tensor([[0]]))
+        >>> round(total.item(), 4), count.item()  # ln(2 / sqrt(3))
+        (0.1438, 1)
     """
     counts = targets != IGNORE_INDEX
     kept, moved = (_log_probabilities(part[counts]) for part in (reference, logits))
-    return (kept.exp() * (kept - moved)).sum(-1).mean()
+    return (kept.exp() * (kept - moved)).sum(), counts.sum()
+
+
+def divergence_from_uniform(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of KL(model || uniform) = ``ln V`` minus the entropy, over the places of the target tokens, in nats.
+
+    Args:
+        logits: ``[batch, length, vocabulary]``, any float dtype; the log-softmax is taken in float32, or in float64 for
+            float64 logits.
+        targets: ``[batch, length]`` int64; only where they are not :data:`IGNORE_INDEX` counts.
+
+    Returns:
+        A scalar, at least 0 (up to rounding), differentiable; and the number of places.
+
+    Example:
+        >>> total, count = divergence_from_uniform(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[1]]))
+        >>> total.item(), count.item()
+        (0.0, 1)
+    """
+    counts = targets != IGNORE_INDEX
+    log_probabilities = _log_probabilities(logits[counts])
+    entropies = -(log_probabilities.exp() * log_probabilities).sum(-1)
+    return (math.log(logits.shape[-1]) - entropies).sum(), counts.sum()
+
+
+def remove_conflict(gradient: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+    """A gradient without its component against another one: the nearest one whose product with it is not negative.
+
+    ``g - (<g, m> / ||m||^2) m`` where ``<g, m>`` is below 0, and ``g`` itself elsewhere: GRU's closed form of
+    ``min 1/2 ||x - g||^2`` with ``<x, m> >= 0``. Products are taken in float64 over all tensors together.
+
+    Args:
+        gradient: parameter name to g, any shapes and float dtypes.
+        average: alike, of the same names: m.
+
+    Returns:
+        The new gradient, and ``<g, m>``.
+
+    Example:
+        >>> g, m = {"w": torch.tensor([1.0, -2.0, 0.5])}, {"w": torch.tensor([1.0, 1.0, 0.0])}
+        >>> found, product = remove_conflict(g, m)
+        >>> found["w"].tolist(), product
+        ([1.5, -1.5, 0.5], -1.0)
+    """
+    product = sum(float((g.double() * average[name].double()).sum()) for name, g in gradient.items())
+    length = sum(float(average[name].double().square().sum()) for name in gradient)
+    if product >= 0 or not length:
+        return dict(gradient), product
+    return {n: g - (product / length) * average[n].to(g.dtype) for n, g in gradient.items()}, product
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ from lightning_untrac.modules.decoder_inputs import decoder_inputs
 from lightning_untrac.modules.loading import DTYPES, build_model, pretrained_config, scratch_config
 from lightning_untrac.modules.parameters import freeze, select_parameters
 from lightning_untrac.modules.probing import Findings, probe
-from lightning_untrac.modules.training import TokenWeightedTraining
+from lightning_untrac.modules.training import StepTraining
+from lightning_untrac.objectives.terms import Outputs, Seen
 from lightning_untrac.sharding import checkpoint_activations, fully_shard_blocks, wrap_blocks
 from lightning_untrac.strategies import strategy_problems, waits_for_every_gradient
 
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-class LanguageModule(TokenWeightedTraining):
+class LanguageModule(StepTraining):
     """A causal or sequence-to-sequence language model under Lightning.
 
     Give either ``name_or_path`` (a trained model) or ``config`` (a new one). Weights are loaded in
     :meth:`configure_model`, so that constructing a module is cheap and sharded strategies can place them.
 
-    A subclass defines :meth:`objective`, the mean per target token of what a micro-batch minimises. Micro-batches are
-    weighted by their target tokens over accumulation steps and ranks, so one effective batch gives one update.
+    A subclass defines :meth:`objective`, what a step minimises, from the outputs of a forward pass. One effective batch
+    gives one update, however it is cut into micro-batches and ranks.
 
     Args:
         name_or_path: hub name, or a folder made by ``save_pretrained`` (also of LoRA adapters).
@@ -238,22 +239,40 @@ class LanguageModule(TokenWeightedTraining):
         Returns:
             ``logits`` (``[batch, length, vocabulary]``) and ``targets`` (``[batch, length]`` int64, aligned).
         """
+        outputs, targets = self._run(batch)
+        return outputs.logits, targets
+
+    def outputs_of(self, batch: LanguageBatch, hidden_states: bool = False) -> Outputs:
+        """What a term of an objective sees of a batch: one forward pass.
+
+        Args:
+            batch: what goes in.
+            hidden_states: also keep those of every layer (of an encoder-decoder's decoder).
+        """
+        if not hidden_states:
+            return Outputs(batch, *self(batch))
+        outputs, targets = self._run(batch, output_hidden_states=True)
+        states = outputs.decoder_hidden_states if self.is_seq2seq else outputs.hidden_states
+        return Outputs(batch, outputs.logits, targets, hidden_states=states)
+
+    def _run(self, batch: LanguageBatch, **options: Any) -> tuple[Any, Tensor]:
         assert self.model is not None
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask")}
+        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask"), **options}
         if self.is_seq2seq:
             shifted = decoder_inputs(self.model, batch["labels"])
-            logits = self.model(**inputs, decoder_input_ids=shifted, use_cache=False).logits
-            return logits, batch["labels"]
-        return self.model(**inputs, use_cache=False).logits, shift_labels_left(batch["labels"])
+            return self.model(**inputs, decoder_input_ids=shifted, use_cache=False), batch["labels"]
+        return self.model(**inputs, use_cache=False), shift_labels_left(batch["labels"])
 
     @override
+    def see(self, batch: LanguageBatch) -> Seen:
+        return Seen(self.outputs_of(batch))
+
     def mean_loss(self, batch: LanguageBatch) -> Tensor:
         """Mean loss per target token of a batch, nats, a differentiable scalar."""
         return mean_token_loss(*self(batch))
 
-    @override
     def num_targets(self, batch: LanguageBatch) -> Tensor:
-        """Target tokens of a batch, an int64 scalar: the weight of its objective."""
+        """Target tokens of a batch, an int64 scalar."""
         labels = batch["labels"] if self.is_seq2seq else batch["labels"][:, 1:]
         return (labels != IGNORE_INDEX).sum()
 

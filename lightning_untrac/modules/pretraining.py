@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
 from typing_extensions import override
 
-from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.modules.language import LanguageModule
+from lightning_untrac.objectives.terms import Seen, Term
 
 
 class Pretraining(LanguageModule):
@@ -26,5 +25,5 @@ class Pretraining(LanguageModule):
     episode_kind: ClassVar[EpisodeKind] = "mixture"
 
     @override
-    def objective(self, batch: LanguageBatch) -> Tensor:
-        return self.mean_loss(batch)
+    def objective(self, seen: Seen) -> Term:
+        return seen.forget.loss

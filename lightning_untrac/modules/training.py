@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
@@ -16,22 +16,34 @@ from lightning_untrac.data.checks import data_parallel_rank
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.lengths import fit_steps
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.objectives.objective import Part, as_parts
+from lightning_untrac.objectives.terms import Seen
 from lightning_untrac.schedules import follows, make_schedule
-from lightning_untrac.sharding import local_shard
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TOKENS_PER_UNIT = 1024.0
-"""Micro-batch objectives are weighted by their tokens over this constant, a power of two so that the weighting itself
-rounds nothing, until the optimizer step knows the true total; it keeps float16 gradients in range."""
+NO_TOTALS = (
+    "trainer: with accumulate_grad_batches or several devices each batch has to say how many targets its whole "
+    "effective batch has, and these don't; fit with a CorpusDataModule, or put `step_tokens` and `step_sequences` "
+    "(sums over all micro-batches and ranks of the step) into each batch"
+)
 
 
-class TokenWeightedTraining(L.LightningModule):
-    """The training half of every phase: micro-batches weighted by their target tokens over accumulation and ranks.
+def sum_of(values: Iterable[Tensor]) -> Tensor:
+    """The sum, without a 0 in front that would be one more operation."""
+    first, *others = values
+    for value in others:
+        first = first + value
+    return first
 
-    Lightning averages micro-batches and strategies average ranks, so that a token of a short micro-batch would count
-    more than one of a long one. Here one effective batch gives one update.
+
+class StepTraining(L.LightningModule):
+    """The training half of every phase: a step that is the same however its effective batch is cut.
+
+    Lightning averages micro-batches and strategies average ranks, so that a token (or sequence) of a small share would
+    count more than one of a large one. Here the sampler says how many tokens and sequences the whole effective batch
+    has, and a micro-batch contributes ``total / total of the step`` of every term.
 
     Attributes:
         model: the transformers model, once it is loaded.
@@ -47,27 +59,23 @@ class TokenWeightedTraining(L.LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self._window_tokens: Tensor | None = None
+        self._stepped = False
 
-    def objective(self, batch: LanguageBatch) -> Tensor:
-        """What a training step minimises: a scalar, the mean per target token of this micro-batch."""
-        raise NotImplementedError(f"{type(self).__name__} defines no `objective(batch)`; it can only evaluate")
-
-    def retained_objective(self, batch: LanguageBatch) -> Tensor:
-        """What is added for the retained examples of a batch: a scalar, the mean per target token of ``batch``."""
-        raise NotImplementedError(f"{type(self).__name__} defines no `retained_objective(batch)`")
-
-    def weights_objective(self) -> Tensor | None:
-        """What is added once a step, of the weights alone: a scalar, or None."""
-        return None
-
-    def mean_loss(self, batch: LanguageBatch) -> Tensor:
-        """Mean loss per target token of a batch, nats, a differentiable scalar."""
+    def see(self, batch: LanguageBatch) -> Seen:
+        """One forward pass over each stream of a batch."""
         raise NotImplementedError
 
-    def num_targets(self, batch: LanguageBatch) -> Tensor:
-        """Target tokens of a batch, an int64 scalar: the weight of its objective."""
-        raise NotImplementedError
+    def objective(self, seen: Seen) -> Any:
+        """What a training step minimises.
+
+        Args:
+            seen: the outputs of one forward pass a stream; the model is not run again.
+
+        Returns:
+            A list of :class:`~lightning_untrac.objectives.Part`, one :class:`~lightning_untrac.objectives.Term` (over
+            the tokens of ``seen.forget``), or a scalar that is a mean per target token.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no `objective(seen)`; it can only evaluate")
 
     @property
     def num_replicas(self) -> int:
@@ -75,13 +83,13 @@ class TokenWeightedTraining(L.LightningModule):
         return data_parallel_rank(self.trainer)[1]
 
     @property
-    def _steps_in_parts(self) -> bool:
-        return self.trainer.accumulate_grad_batches > 1 or self.num_replicas > 1
+    def pieces(self) -> int:
+        """Micro-batches that an effective batch is cut into, over accumulation and ranks."""
+        return self.trainer.accumulate_grad_batches * self.num_replicas
 
     @override
     def on_train_epoch_start(self) -> None:
         assert self.model is not None
-        self._window_tokens = None
         # Dropout is the only difference that the mode makes to these models, and a phase may want gradients without it.
         self.model.train(self.dropout)
         self._renew_schedule()
@@ -98,67 +106,69 @@ class TokenWeightedTraining(L.LightningModule):
     def training_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
         """One micro-batch.
 
-        The term of the batch itself, that of retained examples and that of the weights each count once in a step. The
-        first is weighted by its tokens here and divided by their sum before the optimizer's step; the others, which end
-        in the same gradients, are weighted so that the same division makes them right.
-
         Returns:
-            ``loss`` for Lightning, and the detached mean ``objective`` for callbacks: the batch's own term, because in
-            the sum a retained term would hide a collapse.
+            ``loss`` for Lightning; and, detached, for callbacks: the mean ``objective`` of this micro-batch (of its
+            forget term alone, unless the sum is not finite), and its ``measured_loss`` in nats per target token.
         """
         if self.dropout:
             self._seed_dropout(batch_idx)
-        own, of_weights = self._term(self.objective, batch), self.weights_objective()
-        # A step without any target takes back nothing either, however it is cut.
-        first = own if of_weights is None else own + of_weights * batch.get("has_targets", True)
-        retained = batch.get("retained")
-        kept = None if retained is None else self._term(self.retained_objective, retained)
-        total = first if kept is None else first + kept
-        self._log_terms(total, own=own, retained=kept, weights=of_weights)
+        seen = self.see(batch)
+        parts = as_parts(self.objective(seen), seen)
+        total = sum_of(self.weighted(part, seen, pieces=1) for part in parts)
+        self._log_parts(total, parts)
+        own = parts[0].term.mean
         objective = torch.where(total.isfinite(), own, total).detach()
-        if not self._steps_in_parts:
-            return {"loss": total, "objective": objective}
-        num_tokens = self.num_targets(batch)
-        self._window_tokens = num_tokens if self._window_tokens is None else self._window_tokens + num_tokens
-        loss = first * (num_tokens / TOKENS_PER_UNIT)
-        if kept is not None:
-            assert retained is not None
-            ratio = max(1, batch["step_targets"]) / max(1, retained["step_targets"])
-            loss = loss + kept * (self.num_targets(retained).double() / TOKENS_PER_UNIT * ratio).to(kept.dtype)
-        return {"loss": loss, "objective": objective}
+        loss = total if self.pieces == 1 else sum_of(self.weighted(part, seen, self.pieces) for part in parts)
+        self._before_backward(parts, seen)
+        return {"loss": loss, "objective": objective, "measured_loss": seen.forget.measured_loss}
 
-    def _term(self, objective: Callable[[LanguageBatch], Tensor], batch: LanguageBatch) -> Tensor:
-        # A share without any target (filler, or blocks of prompts only) still takes part in the backward pass; an
-        # objective of its own could make a mean of nothing of it, and a NaN is not mended by a weight of 0.
-        return objective(batch) if batch.get("has_targets", True) else self.mean_loss(batch) * 0
+    def step_loss(self, batch: LanguageBatch) -> Tensor:
+        """What a step minimises whose whole effective batch this is, a differentiable scalar."""
+        seen = self.see(batch)
+        return sum_of(self.weighted(part, seen, pieces=1) for part in as_parts(self.objective(seen), seen))
 
-    def _log_terms(self, total: Tensor, **terms: Tensor | None) -> None:
+    def _before_backward(self, parts: list[Part], seen: Seen) -> None:
+        """For phases that need the gradients of some parts by themselves."""
+
+    def weighted(self, part: Part, seen: Seen, pieces: int) -> Tensor:
+        """A micro-batch's contribution to the step: after accumulation and ranks were averaged the sum is right.
+
+        Args:
+            part: of its objective.
+            seen: what it was made from.
+            pieces: that the effective batch is cut into.
+
+        Raises:
+            ConfigurationError: if the batch is one of several and does not say what the whole has.
+        """
+        if part.stream is None:  # a value of the weights; a step without any target takes back nothing either
+            whole = seen.forget.batch.get("step_tokens", int(seen.forget.has_targets))
+            return part.term.total * (part.weight if whole else 0.0)
+        if pieces == 1:
+            return part.term.mean if part.weight == 1 else part.weight * part.term.mean
+        batch = seen.of(part.stream).batch
+        if "step_tokens" not in batch:
+            raise ConfigurationError([NO_TOTALS])
+        of_step = batch["step_tokens"] if part.unit == "token" else batch["step_sequences"]
+        return part.term.total * (part.weight * pieces / max(1, of_step))
+
+    def _log_parts(self, total: Tensor, parts: list[Part]) -> None:
         to_loggers = bool(self.trainer.loggers)
         self.log("train/objective", total.detach(), logger=to_loggers)
-        given = {name: term for name, term in terms.items() if term is not None}
-        if len(given) > 1:
-            for name, term in given.items():
-                self.log(f"train/{name}_term", term.detach(), logger=to_loggers)
+        if len(parts) > 1:
+            for part in parts:
+                self.log(f"train/{part.name}_term", part.weight * part.term.mean.detach(), logger=to_loggers)
 
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Turn the sum over micro-batches and ranks into the mean per token (before any clipping)."""
-        if not self._steps_in_parts or self._window_tokens is None:
-            return
-        total = self.trainer.strategy.reduce(self._window_tokens, reduce_op="sum")
-        self._window_tokens = None
-        # Lightning has divided by the accumulation steps and the strategy by the ranks; only the tokens should count.
-        divided_by = self.trainer.accumulate_grad_batches * self.num_replicas
-        factor = TOKENS_PER_UNIT * divided_by / torch.as_tensor(total).clamp(min=1).double()
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        for gradient in gradients:
-            local_shard(gradient).mul_(factor)
+        self._stepped = True
 
     @override
     def on_train_batch_end(self, outputs: Any, batch: LanguageBatch, batch_idx: int) -> None:
         # Lightning frees the gradients of a step only after the next forward pass; until then they would lie beside its
         # activations, a copy of the weights more at the peak.
-        if self._window_tokens is None:
+        if self._stepped:
+            self._stepped = False
             for optimizer in self.trainer.optimizers:
                 optimizer.zero_grad(set_to_none=True)
 

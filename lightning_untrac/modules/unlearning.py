@@ -16,15 +16,18 @@ from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.modules.language import LanguageModule
-from lightning_untrac.objectives import GradientAscent, Objective
-from lightning_untrac.objectives.base import PlainObjective, retains_each_step
+from lightning_untrac.modules.reference import Reference
+from lightning_untrac.modules.two_gradients import TwoGradients
+from lightning_untrac.objectives.objective import Objective, Part
+from lightning_untrac.objectives.terms import ForgetTerm, Outputs, Seen, Stream
 
 STATE = "unlearning_objective"
 """Where a checkpoint holds what the objective keeps."""
 
-NO_RETAINED_DATA = (
-    "model.unlearning_objective: {} needs retained data, which no batch brings; fit with a CorpusDataModule, or put "
-    "into each batch a batch of them as `retained` and, into both, the target tokens of the step as `step_targets`"
+NO_STREAM = (
+    "model.unlearning_objective: {objective} needs {stream} examples, which no batch brings; fit with a "
+    "CorpusDataModule, or put into each batch a batch of them as `{stream}` and, into both, `step_tokens` and "
+    "`step_sequences`: the targets of the whole step"
 )
 
 
@@ -41,14 +44,15 @@ class Unlearning(LanguageModule):
     """Take datasets out of a trained model, one an episode.
 
     By default gradient ascent as UnTrac does it: Adam at a constant 5e-5 with fresh state, no clipping, no weight
-    decay, and (unlike the paper's code, where it stayed on) no dropout. Override :meth:`objective` or give another
-    ``unlearning_objective`` for another method.
+    decay, and (unlike the paper's code, where it stayed on) no dropout. Give another ``unlearning_objective``, or
+    override :meth:`objective`, for another method.
 
     Between episodes :class:`~lightning_untrac.callbacks.PreUnlearningWeights` puts the weights back.
 
     Args:
         name_or_path: the trained model: hub name or folder.
-        unlearning_objective: what a step minimises; gradient ascent by default.
+        unlearning_objective: what a step minimises: an :class:`~lightning_untrac.objectives.Objective` of several
+            terms, or a forget term alone; gradient ascent by default.
         optimizer: makes the optimizer from the parameters.
         dropout: whether dropout is active in unlearning steps.
         config: see :class:`LanguageModule`; unlearning a model from scratch is for tests.
@@ -68,10 +72,15 @@ class Unlearning(LanguageModule):
         A bounded ascent, by subclassing:
 
         >>> class ClampedAscent(Unlearning):
-        ...     def objective(self, batch):
-        ...         return -self.mean_loss(batch).clamp(max=6.0)
+        ...     def objective(self, seen):
+        ...         return -seen.forget.mean_loss().clamp(max=6.0)
+
+    Attributes:
+        extra_streams: streams that a subclass' own :meth:`objective` reads beside those of ``unlearning_objective``.
+        reference: gives the outputs of the model before unlearning.
     """
 
+    extra_streams: ClassVar[frozenset[Stream]] = frozenset()
     episode_kind: ClassVar[EpisodeKind] = "each_corpus"
     log_losses: ClassVar[bool] = False
 
@@ -79,7 +88,7 @@ class Unlearning(LanguageModule):
         self,
         name_or_path: str | None = None,
         *,
-        unlearning_objective: Objective | None = None,
+        unlearning_objective: Objective | ForgetTerm | None = None,
         optimizer: OptimizerCallable = paper_adam,
         dropout: bool = False,
         config: dict[str, Any] | None = None,
@@ -112,92 +121,146 @@ class Unlearning(LanguageModule):
             activation_checkpointing=activation_checkpointing,
             compile=compile,
         )
-        objective = unlearning_objective or GradientAscent()
-        self.unlearning_objective = objective if isinstance(objective, Objective) else PlainObjective(objective)
+        self.unlearning_objective = Objective.of(unlearning_objective)
         self.episode_status = "ok"
         self.episode_ended = False
+        self.reference = Reference(self)
+        self._two = TwoGradients(self, self.unlearning_objective.rectify)
 
     # -- what a step minimises -------------------------------------------------------------------------------------
+
+    @override
+    def objective(self, seen: Seen) -> Any:
+        return self.unlearning_objective(seen)
+
+    @property
+    def streams(self) -> frozenset[Stream]:
+        """What each step has to bring; the DataModule asks."""
+        return self.unlearning_objective.streams | self.extra_streams
 
     @property
     def needs_retain(self) -> bool:
         """Whether there must be corpora beside the unlearned one; the DataModule asks."""
-        return self.retains_each_step or self.unlearning_objective.needs_retain
-
-    @property
-    def retains_each_step(self) -> bool:
-        """Whether the DataModule puts a batch of retained examples beside each batch."""
-        its_own = type(self).retained_objective is not Unlearning.retained_objective
-        return its_own or retains_each_step(self.unlearning_objective)
+        terms = self.unlearning_objective.terms()
+        return "retain" in self.streams or any(term.needs_retained_examples for term in terms)
 
     @override
-    def objective(self, batch: LanguageBatch) -> Tensor:
-        return self.unlearning_objective(self, batch)
+    def see(self, batch: LanguageBatch) -> Seen:
+        """One forward pass over each stream; before them, of the pre-unlearning model where a term asks for it."""
+        batches: dict[Stream, LanguageBatch] = {"forget": batch}
+        for stream in ("retain", "alternative"):
+            if stream in batch:
+                batches[stream] = batch[stream]
+        reference = self.reference.outputs(batches)
+        seen: dict[str, Outputs] = {}
+        for stream, one in batches.items():
+            needs = self.unlearning_objective.needs_of(stream)
+            outputs = seen[stream] = self.outputs_of(one, "hidden_states" in needs)
+            if stream in reference:
+                outputs.reference_logits = reference[stream].logits
+                outputs.reference_hidden_states = reference[stream].hidden_states
+            if "reference_log_probs" in needs:
+                outputs.reference_log_probs = self.reference.log_probs.of(stream, one)
+        if self.unlearning_objective.anchor is None:
+            return Seen(**seen)
+        return Seen(**seen, weights={**self.trainable_parameters()}, start=self.reference.start())
 
     @override
-    def retained_objective(self, batch: LanguageBatch) -> Tensor:
-        return self.unlearning_objective.on_retained(self, batch)
+    def _before_backward(self, parts: list[Part], seen: Seen) -> None:
+        if self.unlearning_objective.rectify is not None:
+            self._two.hold([self.weighted(part, seen, self.pieces) for part in parts])
 
     @override
-    def weights_objective(self) -> Tensor | None:
-        return self.unlearning_objective.on_weights(self)
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self._two.held:
+            self._two.backward()
+        else:
+            super().backward(loss, *args, **kwargs)
+
+    @override
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        super().on_before_optimizer_step(optimizer)
+        self._two.rectify()
+
+    # -- what can't be ---------------------------------------------------------------------------------------------
+
+    @override
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if any(hasattr(type(self), old) for old in ("retained_objective", "weights_objective")):
+            found.append(
+                f"model: {type(self).__name__} defines retained_objective or weights_objective, which are terms now; "
+                "give unlearning_objective: {retain: [...], anchor: ...}, or name the stream in `extra_streams` and "
+                "read it in objective(seen)"
+            )
+        if self.unlearning_objective.rectify is not None and not self.unlearning_objective.retain:
+            found.append(
+                f"model.unlearning_objective.rectify: {type(self.unlearning_objective.rectify).__name__} holds the "
+                "forget term's gradient against that of retain terms; give at least one, e.g. retain: [RetainLoss]"
+            )
+        return found
 
     @override
     def strategy_problems(self, strategy: Any) -> list[str]:
         found = super().strategy_problems(strategy)
-        if not self.unlearning_objective.needs_whole_weights or not isinstance(
-            strategy, FSDPStrategy | ModelParallelStrategy
-        ):
+        if not isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
             return found
-        return [
-            *found,
-            f"trainer.strategy: {self._objective_name} keeps copies of whole weights, and {type(strategy).__name__} "
-            "shards them; use --trainer.strategy auto (one device) or ddp, or an objective that keeps none "
-            "(AscentWithRetainLoss)",
-        ]
+        name, objective = type(strategy).__name__, self.unlearning_objective
+        other = "use --trainer.strategy auto (one device) or ddp"
+        if objective.anchor is not None and objective.anchor.needs_whole_weights:
+            found.append(
+                f"trainer.strategy: {type(objective.anchor).__name__} keeps a matrix of whole weights, and {name} "
+                f"shards them; {other}, or an objective without an anchor (retain: [RetainLoss])"
+            )
+        if objective.rectify is not None:
+            found.append(
+                f"trainer.strategy: {type(objective.rectify).__name__} needs the gradients of two terms apart, and "
+                f"{name} sums what it spreads over the ranks; {other}, or leave `rectify` out"
+            )
+        return found
 
     @override
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        if self.unlearning_objective.underflows_in_float16 and str(self.trainer.precision).startswith("16"):
+        objective = self.unlearning_objective
+        small = [type(term).__name__ for term in objective.terms() if term.underflows_in_float16]
+        small += [type(objective.rectify).__name__] if objective.rectify is not None else []
+        if small and str(self.trainer.precision).startswith("16"):
             raise ConfigurationError(
                 [
-                    f"trainer.precision: {self.trainer.precision}; small numbers of {self._objective_name} are lost in "
+                    f"trainer.precision: {self.trainer.precision}; small numbers of {' and '.join(small)} are lost in "
                     "float16; use bf16-mixed, or leave it out"
                 ]
             )
 
-    @property
-    def _objective_name(self) -> str:
-        return type(self.unlearning_objective).__name__
+    # -- hooks -----------------------------------------------------------------------------------------------------
+
+    @override
+    def on_fit_start(self) -> None:
+        self.reference.on_fit_start()
+
+    @override
+    def on_train_start(self) -> None:
+        self.reference.on_train_start()
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if state := self.unlearning_objective.state_dict():
+        state = {"terms": self.unlearning_objective.state_dict(), "reference": self.reference.state_dict()}
+        if any(state.values()):
             checkpoint[STATE] = state
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if STATE in checkpoint:
-            self.unlearning_objective.load_state_dict(checkpoint[STATE])
+        state = checkpoint.get(STATE, {})
+        self.reference.load_state_dict(state.get("reference", {}))
+        self.unlearning_objective.load_state_dict(state.get("terms", {}))
 
-    # -- what an objective may ask for -----------------------------------------------------------------------------
-
-    def forward_with(self, weights: dict[str, Tensor], batch: LanguageBatch) -> tuple[Tensor, Tensor]:
-        """Logits and targets with other weights in the trainable parameters' place, without gradient or dropout.
-
-        Args:
-            weights: by the parameters' names in the model.
-            batch: as for ``forward``.
-        """
-        named = {f"model.{name}": tensor for name, tensor in weights.items()}
-        with torch.no_grad(), self._without_dropout():
-            return torch.func.functional_call(self, named, (batch,))
+    # -- what a term may ask for before an episode -------------------------------------------------------------------
 
     def loss_gradient(self, batch: LanguageBatch) -> dict[str, Tensor]:
         """Gradient of the mean loss per token by the parameters that it reaches, without dropout; none is kept."""
         parameters = self.trainable_parameters()
-        with self._without_dropout(), self.trainer.precision_plugin.train_step_context():
+        with self.without_dropout(), self.trainer.precision_plugin.train_step_context():
             loss = self.mean_loss(batch)
         # Not `backward`, which would set off a strategy's exchange of gradients.
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
@@ -207,12 +270,13 @@ class Unlearning(LanguageModule):
         """At most ``count`` examples that the current episode is to keep, one a batch, the same on every rank."""
         data: Any = getattr(self.trainer, "datamodule", None)
         if not hasattr(data, "retained_dataloader"):
-            raise ConfigurationError([NO_RETAINED_DATA.format(self._objective_name)])
+            raise ConfigurationError([NO_STREAM.format(objective=self.unlearning_objective, stream="retain")])
         for batch in data.retained_dataloader(count):
             yield self.trainer.strategy.batch_to_device(batch)
 
     @contextmanager
-    def _without_dropout(self) -> Iterator[None]:
+    def without_dropout(self) -> Iterator[None]:
+        """Evaluation mode inside, the mode that it was in afterwards."""
         assert self.model is not None
         was_training = self.model.training
         self.model.eval()
@@ -239,11 +303,13 @@ class Unlearning(LanguageModule):
         episode = getattr(getattr(self.trainer, "datamodule", None), "current_episode", None)
         # A later epoch over the same mixture goes on from moved weights.
         if (self.current_epoch if episode is None else episode.pass_index) == 0:
+            self.reference.prepare()
             self.unlearning_objective.prepare(self)
 
     @override
     def on_train_batch_start(self, batch: LanguageBatch, batch_idx: int) -> int | None:
-        if self.retains_each_step and "retained" not in batch:
-            raise ConfigurationError([NO_RETAINED_DATA.format(self._objective_name)])
+        for stream in self.streams - {"forget"}:
+            if stream not in batch:
+                raise ConfigurationError([NO_STREAM.format(objective=self.unlearning_objective, stream=stream)])
         # Lightning's documented way to skip the rest of an epoch.
         return -1 if self.episode_ended else None

@@ -1,21 +1,49 @@
-"""Unlearning objectives, one a file."""
+"""What unlearning minimises: terms, one a file, and what puts them together."""
 
-from lightning_untrac.objectives.ascent_with_kl import AscentWithKL
-from lightning_untrac.objectives.ascent_with_retain_loss import AscentWithRetainLoss
-from lightning_untrac.objectives.base import Objective
-from lightning_untrac.objectives.clamped_ascent import ClampedAscent
-from lightning_untrac.objectives.descent import Descent
-from lightning_untrac.objectives.fisher_anchored_ascent import FisherAnchoredAscent
-from lightning_untrac.objectives.gradient_ascent import GradientAscent
-from lightning_untrac.objectives.kl_to_uniform import KLToUniform
+from typing import Any
+
+from lightning_untrac.objectives.anchor.fisher_anchor import FisherAnchor
+from lightning_untrac.objectives.forget.clamped_ascent import ClampedAscent
+from lightning_untrac.objectives.forget.descent import Descent
+from lightning_untrac.objectives.forget.gradient_ascent import GradientAscent
+from lightning_untrac.objectives.forget.kl_to_uniform import KLToUniform
+from lightning_untrac.objectives.objective import Objective, Part
+from lightning_untrac.objectives.rectify.base import Rectifier
+from lightning_untrac.objectives.rectify.gru import GRU
+from lightning_untrac.objectives.retain.retain_kl import RetainKL
+from lightning_untrac.objectives.retain.retain_loss import RetainLoss
+from lightning_untrac.objectives.terms import Anchor, ForgetTerm, Outputs, RetainTerm, Seen, Term
 
 __all__ = [
-    "AscentWithKL",
-    "AscentWithRetainLoss",
+    "GRU",
+    "Anchor",
     "ClampedAscent",
     "Descent",
-    "FisherAnchoredAscent",
+    "FisherAnchor",
+    "ForgetTerm",
     "GradientAscent",
     "KLToUniform",
     "Objective",
+    "Outputs",
+    "Part",
+    "Rectifier",
+    "RetainKL",
+    "RetainLoss",
+    "RetainTerm",
+    "Seen",
+    "Term",
 ]
+
+NOW_WRITTEN = {
+    "AscentWithRetainLoss": "{forget: GradientAscent, retain: [{class_path: RetainLoss, init_args: {weight: 1.0}}]}",
+    "AscentWithKL": "{forget: GradientAscent, retain: [{class_path: RetainKL, init_args: {weight: 1.0}}]}",
+    "FisherAnchoredAscent": "{forget: GradientAscent, anchor: {class_path: FisherAnchor, init_args: {weight: 1e5}}}",
+}
+"""Classes of earlier versions, and the setting of ``unlearning_objective`` that does the same."""
+
+
+def __getattr__(name: str) -> Any:
+    """Say how a class of an earlier version is written now."""
+    if name in NOW_WRITTEN:
+        raise AttributeError(f"{name} is a setting now: unlearning_objective: {NOW_WRITTEN[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

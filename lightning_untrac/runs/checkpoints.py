@@ -29,8 +29,8 @@ CHECKPOINT_COPIES = 2 + 3 * (KEPT + 1)
 """Copies of the weights on disk at most: two model folders, and the checkpoints that are kept beside the one that is
 being written, with weights and two moments each."""
 
-OBJECTIVE_COPIES = 2 * (KEPT + 1)
-"""More of them, where an objective keeps the trained weights and their Fisher matrix in checkpoints."""
+OBJECTIVE_COPIES = KEPT + 1
+"""More of them, where an objective keeps a Fisher matrix or an average gradient in checkpoints."""
 
 
 class ResumeCheckpoints(Checkpoint):

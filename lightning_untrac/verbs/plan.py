@@ -147,7 +147,7 @@ def work_of(method: str, phase: Phase, options: PlanOptions, training_steps: int
         plan.least_steps = STRENGTH_STEPS
         readings = STRENGTH_READINGS if isinstance(readings, int) else readings
     work = episode_work(data, plan, readings, fits=len(options.seeds))
-    if attribution.ascends and getattr(phase.module, "retains_each_step", False):
+    if attribution.ascends and "retain" in getattr(phase.module, "streams", ()):
         return replace(work, step_tokens=work.step_tokens * (1 + data.retained_per_example))
     return work
 
@@ -193,7 +193,7 @@ def measure(phase: Phase) -> tuple[Speeds, Sizes]:
 
     def step(batch: Any) -> None:
         with precision.forward_context():
-            loss = module.objective(batch)
+            loss = module.step_loss(batch)
         loss.backward()
 
     def read(batch: Any) -> None:

@@ -117,7 +117,8 @@ def main(argv: Sequence[str]) -> None:
     if done:
         say(f"unlearn: finished already; the model is in {result}")
         return
-    kept = OBJECTIVE_COPIES if objective.needs_whole_weights else 0
+    objective = phase.module.unlearning_objective
+    kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
     phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     phase.data.plan = asked.plan
     phase.start()

@@ -219,8 +219,8 @@ def test_phases_that_train_and_those_that_do_not(go_on: Any) -> None:
     assert go_on(folder="a", make=Pretraining) == go_on(folder="b", make=Unlearning)
 
     class Mine(Unlearning):
-        def objective(self, batch: Any) -> Any:
-            return -self.mean_loss(batch)
+        def objective(self, seen: Any) -> Any:
+            return -seen.forget.mean_loss()
 
     with pytest.raises(ConfigurationError, match="Mine defines what unlearning minimises"):
         go_on(folder="c", make=Mine)

@@ -4,11 +4,11 @@ import json
 from itertools import chain
 
 import pytest
+from lightning_untrac.data.retaining import PairedBatchSampler, PairedCollator, PairedExamples, RetainedOrder
 
 from lightning_untrac.data import CorpusDataModule, DatasetConfig, EpisodePlan
 from lightning_untrac.data.checks import episode_problems
 from lightning_untrac.data.loading import EpisodeDataLoader
-from lightning_untrac.data.retaining import PairedBatchSampler, PairedCollator, PairedExamples, RetainedOrder
 from lightning_untrac.errors import ConfigurationError
 
 SIZES = {"a": 12, "b": 7, "c": 5, "x": 6}

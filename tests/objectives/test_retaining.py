@@ -12,17 +12,21 @@ from lightning.pytorch.callbacks import Callback
 from lightning_untrac import EpisodePlan, Unlearning
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.objectives import (
-    AscentWithKL,
-    AscentWithRetainLoss,
-    FisherAnchoredAscent,
+    FisherAnchor,
+    ForgetTerm,
     GradientAscent,
     Objective,
+    Part,
+    RetainKL,
+    RetainLoss,
+    RetainTerm,
+    Term,
 )
 
 MAKERS = {
-    "retain loss": lambda weight: AscentWithRetainLoss(weight),
-    "kl": lambda weight: AscentWithKL(weight),
-    "fisher": lambda weight: FisherAnchoredAscent(weight, fisher_examples=8),
+    "retain loss": lambda weight: Objective(retain=[RetainLoss(weight)]),
+    "kl": lambda weight: Objective(retain=[RetainKL(weight)]),
+    "fisher": lambda weight: Objective(anchor=FisherAnchor(weight, fisher_examples=8)),
 }
 every_objective = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
 LR = 0.5
@@ -43,6 +47,7 @@ class Watch(Callback):
         self.batches: list[Any] = []
         self.weights: list[torch.Tensor] = []
         self.terms: list[dict[str, float]] = []
+        self.steps = 0
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:
@@ -50,7 +55,8 @@ class Watch(Callback):
         self.batches.append(batch)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        if pl_module._window_tokens is None:
+        if trainer.global_step > self.steps:
+            self.steps = trainer.global_step
             self.weights.append(flat(pl_module.model))
         self.terms.append({k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("train/")})
 
@@ -114,11 +120,11 @@ def gradient(value: torch.Tensor, model: Any) -> torch.Tensor:
 
 
 def test_gradient_difference_is_the_difference_of_two_gradients_by_hand(steps: Any, model_folders: Any) -> None:
-    watch, *_ = steps(AscentWithRetainLoss(0.7), size=5, count=1)
+    watch, *_ = steps(Objective(retain=[RetainLoss(0.7)]), size=5, count=1)
     before, after = watch.weights[:2]
     batch = watch.batches[0]
     model = fresh(model_folders, before)
-    (forget, forgotten), (retain, retained) = loss_sum(model, batch), loss_sum(model, batch["retained"])
+    (forget, forgotten), (retain, retained) = loss_sum(model, batch), loss_sum(model, batch["retain"])
     assert forgotten != retained
     expected = gradient(-forget / forgotten + 0.7 * retain / retained, model)
     assert expected.norm() > 0.1
@@ -139,12 +145,12 @@ def test_a_weight_of_zero_is_plain_ascent_to_the_last_bit(make: Any, size: int, 
 
 
 def test_the_divergence_is_that_of_the_trained_model_by_hand(steps: Any, model_folders: Any) -> None:
-    watch, *_ = steps(AscentWithKL(2.0))
+    watch, *_ = steps(Objective(retain=[RetainKL(2.0)]))
     start, before, after = watch.weights[:3]
     batch = watch.batches[1]
     model, reference = fresh(model_folders, before), fresh(model_folders, start)
     divergence, places = torch.zeros((), dtype=torch.float64), 0
-    for ids, labels in zip(batch["retained"]["input_ids"], batch["retained"]["labels"], strict=True):
+    for ids, labels in zip(batch["retain"]["input_ids"], batch["retain"]["labels"], strict=True):
         length = int((labels != -100).sum())
         p, q = (m(input_ids=ids[None, :length]).logits[0, :-1].softmax(-1) for m in (reference, model))
         divergence, places = divergence + (p.detach() * (p.detach() / q).log()).sum(), places + length - 1
@@ -153,7 +159,7 @@ def test_the_divergence_is_that_of_the_trained_model_by_hand(steps: Any, model_f
     assert pull.norm() > 1e-3
     expected = gradient(-forget / forgotten, model) + pull
     torch.testing.assert_close((before - after) / LR, expected, rtol=1e-7, atol=1e-9)
-    assert watch.terms[1]["train/retained_term"] == pytest.approx(2.0 * divergence.item() / places, rel=1e-6)
+    assert watch.terms[1]["train/retain_term"] == pytest.approx(2.0 * divergence.item() / places, rel=1e-6)
 
 
 @every_objective
@@ -161,18 +167,18 @@ def test_at_the_trained_weights_only_the_retained_loss_pulls(make: Any, steps: A
     plain, *_ = steps(GradientAscent(), count=1)
     held, *_ = steps(make(3.0), count=1)
     step, with_term = (watch.weights[1] - watch.weights[0] for watch in (plain, held))
-    if isinstance(make(3.0), AscentWithRetainLoss):
+    if any(isinstance(term, RetainLoss) for term in make(3.0).retain):
         assert (step - with_term).abs().max() > 1e-3
     else:
         torch.testing.assert_close(with_term, step, rtol=0, atol=1e-14)
-        other = {"train/retained_term", "train/weights_term"} & held.terms[0].keys()
+        other = {"train/retain_term", "train/anchor_term"} & held.terms[0].keys()
         assert [held.terms[0][name] for name in other] == [0.0]
 
 
 def test_the_fisher_anchor_is_the_mean_of_squared_gradients_by_hand(
     steps: Any, model_folders: Any, make_data: Any
 ) -> None:
-    objective = FisherAnchoredAscent(strength=30.0, fisher_examples=5)
+    objective = Objective(anchor=FisherAnchor(30.0, fisher_examples=5))
     watch, _, module = steps(objective, count=2, corpora=("birds", "ships"))
     # Of the last episode, in which ships was unlearned: five of birds' twelve examples.
     start, before, after = watch.weights[3:6]
@@ -189,7 +195,7 @@ def test_the_fisher_anchor_is_the_mean_of_squared_gradients_by_hand(
     pull = 30.0 * fisher * (before - start)
     assert pull.norm() > 1e-3
     torch.testing.assert_close((before - after) / LR, gradient(-forget / forgotten, model) + pull, rtol=1e-7, atol=1e-9)
-    assert watch.terms[-1]["train/weights_term"] == pytest.approx(
+    assert watch.terms[-1]["train/anchor_term"] == pytest.approx(
         float(15.0 * (fisher * (before - start).square()).sum()), rel=1e-6
     )
 
@@ -202,7 +208,13 @@ def objective_sample(data: Any, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "objective", [AscentWithRetainLoss(2.0), AscentWithKL(20.0), FisherAnchoredAscent(100.0)], ids=MAKERS.keys()
+    "objective",
+    [
+        Objective(retain=[RetainLoss(2.0)]),
+        Objective(retain=[RetainKL(20.0)]),
+        Objective(anchor=FisherAnchor(100.0)),
+    ],
+    ids=MAKERS.keys(),
 )
 def test_holding_on_does_less_harm_to_the_retained_corpora(objective: Any, steps: Any, model_folders: Any) -> None:
     """What it is for: as many steps of ascent on birds, and the loss of ships rises less."""
@@ -224,21 +236,37 @@ def test_holding_on_does_less_harm_to_the_retained_corpora(objective: Any, steps
 # -- however it is cut -------------------------------------------------------------------------------------------------
 
 
-class EntropyOfBoth(Objective):
-    """A user's own, with means over nothing where a share has no target."""
+def entropy(outputs: Any) -> Term:
+    """A mean over nothing where a share has no target."""
+    counts = outputs.targets != -100
+    mean = torch.distributions.Categorical(logits=outputs.logits[counts]).entropy().mean()
+    return Term(mean * counts.sum(), counts.sum())
 
-    def __call__(self, module: Any, batch: Any) -> torch.Tensor:
-        logits, targets = module.forward(batch)
-        return -torch.distributions.Categorical(logits=logits[targets != -100]).entropy().mean()
 
-    def on_retained(self, module: Any, batch: Any) -> torch.Tensor:
-        return 2 * self(module, batch) + module.mean_loss(batch)
+class MinusEntropy(ForgetTerm):
+    """A user's own."""
+
+    def __call__(self, seen: Any) -> Term:
+        found = entropy(seen.forget)
+        return Term(-found.total, found.count)
+
+
+class EntropyAndLoss(RetainTerm):
+    """A user's own."""
+
+    def __call__(self, seen: Any) -> Term:
+        found = entropy(seen.retain)
+        return Term(-2 * found.total + seen.retain.loss.total, found.count)
+
+
+def entropy_of_both() -> Objective:
+    return Objective(forget=MinusEntropy(), retain=[EntropyAndLoss()])
 
 
 @pytest.mark.parametrize(("size", "accumulation"), [(4, 2), (2, 4), (1, 8)])
 @pytest.mark.parametrize(
     "make",
-    [*(lambda m=m: m(2.0) for m in MAKERS.values()), EntropyOfBoth],
+    [*(lambda m=m: m(2.0) for m in MAKERS.values()), entropy_of_both],
     ids=[*MAKERS, "user's own"],
 )
 def test_the_same_effective_batch_gives_the_same_updates(make: Any, size: int, accumulation: int, steps: Any) -> None:
@@ -250,7 +278,7 @@ def test_the_same_effective_batch_gives_the_same_updates(make: Any, size: int, a
         torch.testing.assert_close(b, a, rtol=0, atol=1e-12)
     assert same == pytest.approx(scores, abs=1e-10)
     assert any(not batch["has_targets"] for batch in cut.batches)
-    sizes = {(b["step_targets"], b["retained"]["step_targets"]) for b in whole.batches if "retained" in b}
+    sizes = {(b["step_tokens"], b["retain"]["step_tokens"]) for b in whole.batches if "retain" in b}
     assert all(f * 2 != r for f, r in sizes)  # or equal weights by example would do as well
 
 
@@ -326,18 +354,18 @@ def test_seq2seq_and_lora(make: Any, trace: Any, pair_files: Any, cache_folder: 
     final, _, module = trace(data=data, architecture="t5", optimizer=sgd, accumulate_grad_batches=2, **options)
     assert all(abs(influence) > 0 for influence in final.values())
     for one, other in zip(watch.batches[::2], watch.batches[1::2], strict=True):
-        for kind in (lambda b: b, lambda b: b["retained"]) if "retained" in one else ():
+        for kind in (lambda b: b, lambda b: b["retain"]) if "retain" in one else ():
             counted = sum(int(module.num_targets(kind(part))) for part in (one, other))
-            assert kind(one)["step_targets"] == kind(other)["step_targets"] == counted
+            assert kind(one)["step_tokens"] == kind(other)["step_tokens"] == counted
     lora = {"r": 2, "target_modules": ["c_attn"], "fan_in_fan_out": True}
     objective = make(1.0)
     watch, final, module = steps(objective, lora=lora, dtype="float32", count=3)
     assert all(abs(influence) > 0 for influence in final.values())
-    kept = [tensor for part in objective.state_dict().values() for tensor in part.values()]
-    assert sum(tensor.numel() for tensor in kept) <= 2 * flat(module.model).numel()  # of the adapters alone
-    if isinstance(objective, AscentWithKL):
-        assert watch.terms[0]["train/retained_term"] == 0.0
-        assert watch.terms[2]["train/retained_term"] > 0.0
+    kept = [tensor for term in objective.state_dict().values() for part in term.values() for tensor in part.values()]
+    assert sum(tensor.numel() for tensor in kept) <= flat(module.model).numel()  # of the adapters alone
+    if objective.retain and isinstance(objective.retain[0], RetainKL):
+        assert watch.terms[0]["train/retain_term"] == 0.0
+        assert watch.terms[2]["train/retain_term"] > 0.0
 
 
 @every_objective
@@ -355,61 +383,74 @@ def test_nothing_to_retain_is_said_before_the_first_step(make: Any, trace: Any, 
         trace(data=make_data(("birds",)), module_options={"unlearning_objective": make(1.0)})
 
 
-@pytest.mark.parametrize("make", [MAKERS["kl"], MAKERS["fisher"]])
-def test_sharded_weights_are_refused(make: Any, make_data: Any, model_folders: Any) -> None:
+def test_an_anchor_refuses_sharded_weights(make_data: Any, model_folders: Any) -> None:
     from lightning.pytorch.strategies import DDPStrategy
 
     from lightning_untrac.strategies import fsdp2_strategy
 
-    module = Unlearning(model_folders(), unlearning_objective=make(1.0))
+    module = Unlearning(model_folders(), unlearning_objective=MAKERS["fisher"](1.0))
     (problem,) = module.strategy_problems(fsdp2_strategy(2))
-    assert "keeps copies of whole weights, and ModelParallelStrategy shards them; use --trainer.strategy" in problem
+    assert "FisherAnchor keeps a matrix of whole weights, and ModelParallelStrategy shards them; use" in problem
     assert module.strategy_problems(DDPStrategy()) == []
-    assert Unlearning(model_folders(), unlearning_objective=MAKERS["retain loss"](1.0)).strategy_problems(
-        fsdp2_strategy(2)
-    ) == []  # fmt: skip
+    for name in ("retain loss", "kl"):
+        held = Unlearning(model_folders(), unlearning_objective=MAKERS[name](1.0))
+        assert held.strategy_problems(fsdp2_strategy(2)) == []
 
 
 def test_batches_of_other_loaders_must_bring_what_is_retained(
     make_data: Any, model_folders: Any, tmp_path: Any
 ) -> None:
     data = make_data(batch_size=4)
-    for objective in (AscentWithRetainLoss(), FisherAnchoredAscent(1.0)):
+    for objective in (MAKERS["retain loss"](1.0), MAKERS["fisher"](1.0)):
         module = Unlearning(model_folders(), unlearning_objective=objective, optimizer=sgd)
         data.prepare(module)
         trainer = L.Trainer(
             max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
             num_sanity_val_steps=0, limit_val_batches=0, enable_checkpointing=False,
         )  # fmt: skip
-        with pytest.raises(ConfigurationError, match="needs retained data, which no batch brings; fit with a Corpus"):
+        with pytest.raises(ConfigurationError, match="needs retain examples, which no batch brings; fit with a Corpus"):
             trainer.fit(module, data.sample_dataloader("birds", 4), data.sample_dataloader("birds", 4))
 
 
 def test_a_phase_of_the_users_own_may_retain_too(make_data: Any, model_folders: Any, trace: Any) -> None:
     class Mine(Unlearning):
-        def retained_objective(self, batch: Any) -> torch.Tensor:
-            return 0.7 * self.mean_loss(batch)
+        extra_streams = frozenset({"retain"})
+
+        def objective(self, seen: Any) -> Any:
+            return [*super().objective(seen), Part("mine", seen.retain.loss, stream="retain", weight=0.7)]
 
     mine = Mine(model_folders(), optimizer=sgd)
-    theirs = Unlearning(model_folders(), optimizer=sgd, unlearning_objective=AscentWithRetainLoss(0.7))
+    theirs = Unlearning(model_folders(), optimizer=sgd, unlearning_objective=Objective(retain=[RetainLoss(0.7)]))
     assert mine.needs_retain
     runs = [trace(data=make_data(batch_size=2), module=m, accumulate_grad_batches=2)[0] for m in (mine, theirs)]
     assert runs[0] == runs[1]
 
 
+def test_hooks_of_earlier_versions_are_answered_with_the_new_way(model_folders: Any) -> None:
+    class Old(Unlearning):
+        def retained_objective(self, batch: Any) -> torch.Tensor:
+            return 0.7 * self.mean_loss(batch)
+
+    (problem,) = Old(model_folders()).problems()
+    assert "which are terms now; give unlearning_objective: {retain: [...]" in problem
+    module = Unlearning(model_folders())
+    module.configure_model()
+    with pytest.raises(TypeError, match=r"use seen\.forget\.mean_loss"):
+        module.mean_loss(module.see({"input_ids": torch.ones(1, 3).long(), "labels": torch.ones(1, 3).long()}))
+
+
 def test_a_collapse_is_not_hidden_by_the_retained_term(make_data: Any, trace: Any) -> None:
     from lightning_untrac import CollapseGuard
 
-    class Balanced(Objective):
-        def __call__(self, module: Any, batch: Any) -> torch.Tensor:
-            return -20 + 0 * module.mean_loss(batch)
-
-        def on_retained(self, module: Any, batch: Any) -> torch.Tensor:
-            return 20 + module.mean_loss(batch)
+    class Nothing(ForgetTerm):  # of an objective that stays at 0 whatever happens to the loss
+        def __call__(self, seen: Any) -> Term:
+            return Term(-seen.forget.loss.total + seen.forget.loss.total.detach(), seen.forget.loss.count)
 
     _, rows, _ = trace(
-        data=make_data(batch_size=4), module_options={"unlearning_objective": Balanced()}, callbacks=(CollapseGuard(),)
-    )
+        data=make_data(batch_size=4), steps=20, callbacks=(CollapseGuard(),),
+        optimizer=lambda p: torch.optim.Adam(p, lr=0.1),
+        module_options={"unlearning_objective": Objective(forget=Nothing(), retain=[RetainLoss(1e-3)])},
+    )  # fmt: skip
     assert {row.status for row in rows if row.final} == {"collapsed"}
 
 
@@ -422,21 +463,22 @@ def test_a_weight_that_makes_no_sense_is_refused(make: Any, weight: float) -> No
 
 def test_fisher_needs_examples_and_a_model_that_has_gradients(trace: Any, make_data: Any) -> None:
     with pytest.raises(ValueError, match="give at least 1 example"):
-        FisherAnchoredAscent(1.0, fisher_examples=0)
+        FisherAnchor(1.0, fisher_examples=0)
 
     class Silent(Unlearning):
         def mean_loss(self, batch: Any) -> torch.Tensor:
             return super().mean_loss(batch) * 0
 
-    objective = FisherAnchoredAscent(1.0)
+    objective = Objective(anchor=FisherAnchor(1.0))
     module = Silent(config={"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 1, "n_positions": 64},
                     tokenizer="byte", unlearning_objective=objective)  # fmt: skip
     with pytest.raises(UnlearningError, match=r"has the largest element 0\.0, expected above 0"):
         trace(data=make_data(batch_size=4), module=module)
 
 
-def test_an_objective_that_was_never_prepared_says_so(model_folders: Any) -> None:
-    module = Unlearning(model_folders(), unlearning_objective=FisherAnchoredAscent(1.0))
+def test_an_anchor_that_was_never_prepared_says_so(model_folders: Any) -> None:
+    module = Unlearning(model_folders(), unlearning_objective=Objective(anchor=FisherAnchor(1.0)))
     module.configure_model()
-    with pytest.raises(RuntimeError, match="call prepare"):
-        module.weights_objective()
+    ids = torch.ones(1, 3).long()
+    with pytest.raises(UnlearningError, match="kept from the first step on"):
+        module.see({"input_ids": ids, "labels": ids})

@@ -38,19 +38,20 @@ def untrac(*arguments: Any) -> int:
 
 
 OBJECTIVES = [
-    ["AscentWithRetainLoss"],
-    ["AscentWithKL"],
-    ["FisherAnchoredAscent", "--model.unlearning_objective.strength", "100"],
+    ["--model.unlearning_objective.retain+", "RetainLoss"],
+    ["--model.unlearning_objective.retain", '[{"class_path": "RetainKL", "init_args": {"weight": 2}}]'],
+    ["--model.unlearning_objective.anchor", "FisherAnchor", "--model.unlearning_objective.anchor.weight", "100"],
+    ["--model.unlearning_objective", "{retain: [RetainLoss], rectify: GRU}"],
 ]
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=[words[0] for words in OBJECTIVES])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=["retain loss", "kl", "anchor", "gru"])
 def test_a_run_for_good_goes_on_from_its_checkpoint_to_the_same_weights(
     objective: list[str], config: Any, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
     command = ["unlearn", "--config", config(), "--output", output, "--forget", "birds", "--steps", 5, "--readings", 1]
-    command += ["--model.unlearning_objective", *objective, "--checkpoint_every", 2, "--keep_checkpoints", "true"]
+    command += [*objective, "--checkpoint_every", 2, "--keep_checkpoints", "true"]
     assert untrac(*command) == 0
     folder = output / "unlearned-birds"
     weights = (folder / "model.safetensors").read_bytes()
@@ -63,9 +64,9 @@ def test_a_run_for_good_goes_on_from_its_checkpoint_to_the_same_weights(
     assert (folder / "model.safetensors").read_bytes() == weights
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=[words[0] for words in OBJECTIVES])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=["retain loss", "kl", "anchor", "gru"])
 def test_a_single_corpus_has_nothing_beside_it(objective: list[str], config: Any, tmp_path: Path, capfd: Any) -> None:
-    command = ["--config", config(("birds",)), "--steps", 1, "--model.unlearning_objective", *objective]
+    command = ["--config", config(("birds",)), "--steps", 1, *objective]
     assert untrac("trace", *command, "--output", tmp_path / "out", "--method", "untrac") == 2
     assert "beside 'birds' there is no corpus to retain; name at least one more" in capfd.readouterr().err
     assert untrac("trace", *command, "--output", tmp_path / "inv", "--method", "untrac_inv") == 0
@@ -76,17 +77,49 @@ def test_a_single_corpus_has_nothing_beside_it(objective: list[str], config: Any
 
 def test_what_is_retained_is_a_part_of_what_was_asked(config: Any, tmp_path: Path, capfd: Any) -> None:
     command = ["trace", "--method", "untrac", "--config", config(), "--steps", 1, "--output", tmp_path / "out"]
-    command += ["--model.unlearning_objective", "AscentWithRetainLoss"]
+    command += ["--model.unlearning_objective", "{retain: [RetainLoss]}"]
     assert untrac(*command) == 0
     assert untrac(*command) == 0
     assert "finished already" in capfd.readouterr().out
     assert untrac(*command, "--data.retained_per_example", 2) == 2
     assert "data.retained_per_example" in capfd.readouterr().err
-    assert untrac(*command, "--model.unlearning_objective.retain_weight", 2) == 2
-    assert "retain_weight" in capfd.readouterr().err
+    heavier = "{retain: [{class_path: RetainLoss, init_args: {weight: 2}}]}"
+    assert untrac(*command[:-1], heavier) == 2
+    assert "weight" in capfd.readouterr().err
 
 
 def test_an_anchor_without_a_strength_is_asked_for_one(config: Any, tmp_path: Path, capfd: Any) -> None:
     command = ["trace", "--method", "untrac", "--config", config(), "--steps", 1, "--output", tmp_path / "out"]
-    assert untrac(*command, "--model.unlearning_objective", "FisherAnchoredAscent") == 2
-    assert "strength" in capfd.readouterr().err
+    assert untrac(*command, "--model.unlearning_objective.anchor", "FisherAnchor") == 2
+    assert "weight" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ("AscentWithKL", "AscentWithKL is a setting now: {forget: GradientAscent, retain: [{class_path: RetainKL"),
+        ("lightning_untrac.objectives.AscentWithRetainLoss", "retain: [{class_path: RetainLoss"),
+        ("FisherAnchoredAscent", "anchor: {class_path: FisherAnchor"),
+    ],
+)
+def test_a_class_of_an_earlier_version_is_answered_with_its_setting(
+    given: str, answer: str, config: Any, tmp_path: Path, capfd: Any
+) -> None:
+    command = ["trace", "--method", "untrac", "--config", config(), "--steps", 1, "--output", tmp_path / "out"]
+    assert untrac(*command, "--model.unlearning_objective", given) == 2
+    assert answer in capfd.readouterr().err
+
+
+def test_a_module_that_has_moved_is_named(config: Any, tmp_path: Path, capfd: Any) -> None:
+    command = ["trace", "--method", "untrac", "--config", config(), "--steps", 1, "--output", tmp_path / "out"]
+    assert untrac(*command, "--model.optimizer", "lightning_untrac.modules.preconditioned.FrozenAdam") == 2
+    assert "lightning_untrac.modules.preconditioned is lightning_untrac.attribution.preconditioned now" in (
+        capfd.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("flag", ["--model.unlearning_objective", "--model.unlearning_objective.forget"])
+def test_a_forget_term_alone_is_enough(flag: str, config: Any, tmp_path: Path) -> None:
+    command = ["trace", "--method", "untrac", "--config", config(), "--steps", 2, "--output", tmp_path / "out"]
+    assert untrac(*command, flag, "ClampedAscent", f"{flag}.cap", "6") == 0
+    assert "ClampedAscent" in (tmp_path / "out" / "notes.json").read_text()

@@ -10,6 +10,7 @@ import processes
 import pytest
 import yaml
 
+from lightning_untrac.cli import main
 from lightning_untrac.tables import InfluenceStore
 
 pytestmark = [
@@ -17,10 +18,21 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="ranks are started by a fork server"),
 ]
 
-OBJECTIVES = {
-    "AscentWithRetainLoss": {"retain_weight": 1.5},
-    "AscentWithKL": {"retain_weight": 20.0},
-    "FisherAnchoredAscent": {"strength": 100.0, "fisher_examples": 6},
+
+def retain(term: str, weight: float) -> dict[str, Any]:
+    return {"class_path": term, "init_args": {"weight": weight}}
+
+
+OBJECTIVES: dict[str, Any] = {
+    "retain loss": {"retain": [retain("RetainLoss", 1.5)]},
+    "kl": {"retain": [retain("RetainKL", 20.0)]},
+    "anchor": {"anchor": {"class_path": "FisherAnchor", "init_args": {"weight": 100.0, "fisher_examples": 6}}},
+    "gru": {"retain": [retain("RetainLoss", 1.5)], "rectify": "GRU"},
+    # A mean over sequences with cached log-probabilities, one over tokens with logits, and hidden states, all at once.
+    "all needs": {
+        "forget": "terms.SequenceTerm",
+        "retain": [retain("RetainKL", 20.0), retain("terms.HiddenStates", 5.0)],
+    },
 }
 FSDP1 = '{"class_path": "on_ranks.FSDPOnCPU"}'
 STEPS = ("--method", "untrac", "--passes", 1, "--readings", 2)
@@ -31,12 +43,11 @@ def config(tmp_path: Any, text_files: Any, cache_folder: str, model_folders: Any
     """A configuration: corpora of 12, 9 and 10 examples, so that in steps of two ranks with two each some are empty."""
 
     def write(objective: str) -> Any:
-        chosen = {"class_path": objective, "init_args": OBJECTIVES[objective]}
         content = {
             "model": {
                 "name_or_path": model_folders("llama"),
                 "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}},
-                "unlearning_objective": chosen,
+                "unlearning_objective": OBJECTIVES[objective],
             },
             "data": {
                 "corpora": [{"name": n, "path": str(text_files[n])} for n in ("birds", "ships", "bread")],
@@ -69,10 +80,14 @@ def influences(folder: Any) -> dict[Any, float]:
 
 @pytest.mark.parametrize(
     ("objective", "strategy"),
-    [*((name, "ddp") for name in OBJECTIVES), ("AscentWithRetainLoss", "fsdp2"), ("AscentWithRetainLoss", FSDP1)],
+    [
+        *((name, "ddp") for name in OBJECTIVES),
+        *((name, "fsdp2") for name in ("retain loss", "all needs")),
+        *((name, FSDP1) for name in ("retain loss", "all needs")),
+    ],
 )
 def test_two_ranks_take_the_steps_of_one_process(objective: str, strategy: str, config: Any, tmp_path: Any) -> None:
-    command = ("trace", "--config", config(objective), *STEPS)
+    command = ["trace", "--config", config(objective), *STEPS]
     one = processes.start(*command, "--data.batch_size", 4, "--output", tmp_path / "one", log=tmp_path / "one.log")
     assert one.wait() == 0, one.text
     ranks = two_ranks(
@@ -87,11 +102,14 @@ def test_two_ranks_take_the_steps_of_one_process(objective: str, strategy: str, 
         assert found[key] == pytest.approx(influence, abs=5e-6), key
 
 
-def test_sharded_weights_end_both_ranks_with_advice(config: Any, tmp_path: Any) -> None:
-    ranks = two_ranks(
-        "trace", "--config", config("AscentWithKL"), *STEPS, "--data.batch_size", 2, "--trainer.strategy", "fsdp2",
-        "--output", tmp_path / "two", log=tmp_path / "log",
-    )  # fmt: skip
-    assert [rank.process.exitcode for rank in ranks] == [2, 2], "\n\n".join(rank.text for rank in ranks)
-    assert "AscentWithKL keeps copies of whole weights" in ranks[0].text
-    assert "Traceback" not in ranks[0].text
+@pytest.mark.parametrize("objective", ["anchor", "gru"])
+def test_what_sharded_weights_can_not_do_is_said_before_the_first_step(
+    objective: str, config: Any, tmp_path: Any, capfd: Any
+) -> None:
+    command = ["trace", "--config", config(objective), *STEPS, "--trainer.devices", 2, "--trainer.strategy", "fsdp2"]
+    assert main([str(word) for word in (*command, "--output", tmp_path / "two")]) == 2
+    said = capfd.readouterr().err
+    assert {"anchor": "keeps a matrix of whole weights", "gru": "needs the gradients of two terms apart"}[
+        objective
+    ] in said
+    assert "Traceback" not in said

@@ -108,10 +108,10 @@ MODULE = """
 from lightning_untrac import Unlearning
 
 class Fails(Unlearning):
-    def objective(self, batch):
+    def objective(self, seen):
         if self.trainer.datamodule.current_episode.dataset == "ships":
             raise ZeroDivisionError("ships sink\\nand more")
-        return super().objective(batch)
+        return super().objective(seen)
 """
 
 

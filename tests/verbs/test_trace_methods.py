@@ -44,7 +44,7 @@ def test_a_phase_that_unlearns_in_its_own_way_is_refused_before_anything_is_writ
 ):
     (tmp_path / "my_phases.py").write_text(
         "from lightning_untrac import Unlearning\n\n\nclass Mine(Unlearning):\n"
-        "    def objective(self, batch):\n        return -self.mean_loss(batch)\n"
+        "    def objective(self, seen):\n        return -seen.forget.mean_loss()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     model = yaml.safe_load(config().read_text())["model"]

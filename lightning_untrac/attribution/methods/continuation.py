@@ -13,7 +13,7 @@ from lightning_untrac.callbacks import ControlledInfluenceLogger, InfluenceLogge
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.modules import LanguageModule, Unlearning
-from lightning_untrac.objectives import Descent
+from lightning_untrac.objectives import Descent, Objective
 
 REFERENCE_RATE, REFERENCE_WIDTH = 1e-3, 64
 """The learning rate that was found good, and the width of the models on which it was (docs/methods.md)."""
@@ -99,7 +99,7 @@ class Continuation(Attribution):
             rate = rate_of_width(_width(module) or REFERENCE_WIDTH)
             module.optimizer = partial(continuation_adam, lr=max(rate, ADAPTER_RATE) if module.lora else rate)
         if isinstance(module, Unlearning):
-            module.unlearning_objective = Descent()
+            module.unlearning_objective = Objective(forget=Descent())
         return module
 
     @override

@@ -1,0 +1,1 @@
+"""What holds the weights to where they started, one anchor a file."""

@@ -1,0 +1,1 @@
+"""What is minimised on the forget set, one term a file."""

@@ -1,0 +1,23 @@
+"""Forget by knowing nothing: towards the uniform distribution."""
+
+from __future__ import annotations
+
+from typing_extensions import override
+
+from lightning_untrac.functional.retention import divergence_from_uniform
+from lightning_untrac.objectives.terms import ForgetTerm, Seen, Term
+
+
+class KLToUniform(ForgetTerm):
+    """Mean divergence KL(model || uniform) over the places of the target tokens, in nats: ``ln V - H(model)``.
+
+    It is 0 where the model knows nothing and at most ``ln V``, so that nothing collapses. It asks which *predictions*
+    a dataset's contexts lead to, and not whether they are right: the targets only say at which places.
+
+    Args:
+        weight: what it is multiplied by.
+    """
+
+    @override
+    def __call__(self, seen: Seen) -> Term:
+        return Term(*divergence_from_uniform(seen.forget.logits, seen.forget.targets))

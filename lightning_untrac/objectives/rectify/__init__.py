@@ -1,0 +1,1 @@
+"""What changes the gradient of the forget term before a step, one a file."""

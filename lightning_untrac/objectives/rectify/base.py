@@ -1,0 +1,35 @@
+"""What a rectifier is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+class Rectifier(ABC):
+    """Changes the forget term's gradient by that of the retain terms, once a step, before the optimizer sees it.
+
+    Both gradients are those of the whole effective batch, over micro-batches and ranks, each with its terms' weights.
+    """
+
+    def prepare(self) -> None:  # noqa: B027
+        """Called before the first step of every episode."""
+
+    @abstractmethod
+    def __call__(self, forget: Mapping[str, Tensor], retain: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The gradient of the step.
+
+        Args:
+            forget: parameter name to the forget term's gradient.
+            retain: alike, of the retain terms together.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it keeps from step to step."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Take :meth:`state_dict` back; tensors are on the CPU."""

@@ -1,0 +1,59 @@
+"""Forget only in directions that do no harm to what must stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from typing_extensions import override
+
+from lightning_untrac.functional.retention import remove_conflict
+from lightning_untrac.objectives.rectify.base import Rectifier
+
+
+class GRU(Rectifier):
+    """Gradient rectified unlearning: the forget term's gradient without what would raise the retained loss.
+
+    Wang et al. 2025, as in the authors' code (tmlr-group/GRU). m is a running average of the gradient r of the retain
+    terms, ``m = momentum r + (1 - momentum) m``; where ``<g, m>`` is below 0 the forget gradient g gives up its
+    component along m. That m begins as the first step's r, and that r is the gradient of whatever retain terms and
+    anchor there are, is our reading. It goes with any forget term and at least one retain term.
+
+    Memory: three more gradients on the device, m also in checkpoints. Weights must not be sharded, and ``precision:
+    16-mixed`` is refused: both gradients are needed apart, and unscaled.
+
+    Args:
+        momentum: weight of the newest retain gradient in m, above 0 and at most 1; the authors' code has .8.
+        descends: whether the retain terms' own gradient is also a part of the step.
+
+    Raises:
+        ValueError: for a momentum that is out of range.
+    """
+
+    def __init__(self, momentum: float = 0.8, descends: bool = True) -> None:
+        if not 0 < momentum <= 1:
+            raise ValueError(f"GRU(momentum={momentum}): give a number above 0 and at most 1, e.g. 0.8")
+        self.momentum, self.descends = momentum, descends
+        self._average: dict[str, Tensor] = {}
+
+    @override
+    def prepare(self) -> None:
+        self._average = {}
+
+    @override
+    def __call__(self, forget: Mapping[str, Tensor], retain: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        before = {name: self._average.get(name, r).to(r.device) for name, r in retain.items()}
+        self._average = {n: self.momentum * r + (1 - self.momentum) * before[n] for n, r in retain.items()}
+        rectified, _ = remove_conflict(forget, self._average)
+        if not self.descends:
+            return rectified
+        return {name: gradient + retain[name] for name, gradient in rectified.items()}
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"average": self._average}
+
+    @override
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._average = dict(state["average"])

@@ -1,0 +1,1 @@
+"""What is minimised on the data that are to stay, one term a file."""

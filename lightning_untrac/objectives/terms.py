@@ -1,0 +1,244 @@
+"""What a term of an objective is, and what it sees."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lightning_untrac.functional import IGNORE_INDEX, example_losses, token_loss_sum
+from lightning_untrac.objectives.checks import non_negative
+
+if TYPE_CHECKING:
+    from lightning_untrac.data.collator import LanguageBatch
+
+Unit = Literal["token", "sequence"]
+"""What a term is a mean over."""
+
+Stream = Literal["forget", "retain", "alternative"]
+"""Examples of a step: those that must go, those that must stay, and other answers to the forget set's prompts."""
+
+Need = Literal["reference_logits", "reference_log_probs", "reference_hidden_states", "hidden_states"]
+"""What a term asks for beside logits and targets; ``reference`` is the model before unlearning."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """Sum and count of one part of an objective over one micro-batch.
+
+    Attributes:
+        total: a differentiable scalar, the sum over tokens or sequences.
+        count: over how many, a whole number (on the host or as an int64 scalar).
+
+    Example:
+        >>> Term(torch.tensor(6.0), 3).mean.item()
+        2.0
+    """
+
+    total: Tensor
+    count: Tensor | int
+
+    @property
+    def mean(self) -> Tensor:
+        """Total over count; 0 (with a zero gradient) where there is nothing to count."""
+        count = self.count.clamp(min=1) if isinstance(self.count, Tensor) else max(1, self.count)
+        return self.total / count
+
+
+@dataclass
+class Outputs:
+    """What one forward pass over one stream gave.
+
+    Attributes:
+        batch: what went in.
+        logits: ``[batch, length, vocabulary]``, with a gradient.
+        targets: ``[batch, length]`` int64, aligned with ``logits``; -100 where there is none. Only supervised tokens
+            are targets: prompts and padding never count.
+        hidden_states: one tensor ``[batch, length, width]`` for the embeddings and for each layer, where asked for.
+        reference_logits: of the model before unlearning, alike, without gradient; where asked for.
+        reference_hidden_states: alike.
+        reference_log_probs: ``[batch]`` float64, the sum of the targets' log-probabilities under the model before
+            unlearning; where asked for.
+    """
+
+    batch: LanguageBatch
+    logits: Tensor
+    targets: Tensor
+    hidden_states: tuple[Tensor, ...] | None = None
+    reference_logits: Tensor | None = None
+    reference_hidden_states: tuple[Tensor, ...] | None = None
+    reference_log_probs: Tensor | None = None
+
+    @cached_property
+    def loss(self) -> Term:
+        """Sum and number of the target tokens' losses, nats."""
+        return Term(*token_loss_sum(self.logits, self.targets))
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """Sum of the targets' log-probabilities of each sequence, ``[batch]`` float64, nats, differentiable."""
+        return -example_losses(self.logits, self.targets)[0]
+
+    @property
+    def is_sequence(self) -> Tensor:
+        """Which rows have a target, ``[batch]`` bool; filler has none."""
+        return (self.targets != IGNORE_INDEX).any(dim=1)
+
+    @cached_property
+    def measured_loss(self) -> Tensor:
+        """Mean loss per target token, nats, without gradient: what guards judge, whatever the objective is."""
+        if "loss" in self.__dict__:
+            return self.loss.mean.detach()
+        with torch.no_grad():
+            return Term(*token_loss_sum(self.logits, self.targets)).mean
+
+    def mean_loss(self) -> Tensor:
+        """Mean loss per target token of this micro-batch, nats, a differentiable scalar."""
+        return self.loss.mean
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether any token is a target; a rank's share of a step may be filler."""
+        return bool(self.batch.get("has_targets", True))
+
+    def nothing(self) -> Term:
+        """A term of 0 that still takes part in the backward pass, for a share without targets."""
+        return Term(self.loss.total * 0, 0)
+
+
+@dataclass
+class Seen:
+    """What an objective sees in a step: the outputs of one forward pass a stream, and no model.
+
+    Attributes:
+        forget: of the examples that must go; of a phase that only trains, its batch.
+        retain: of the examples that must stay, where a term asks for them.
+        alternative: of other answers to the forget set's prompts, where a term asks for them.
+        weights: the trainable parameters by name, for anchors.
+        start: their values before unlearning (this rank's part), for anchors.
+    """
+
+    forget: Outputs
+    retain: Outputs | None = None
+    alternative: Outputs | None = None
+    weights: Mapping[str, Tensor] | None = None
+    start: Mapping[str, Tensor] | None = None
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the model's embedding matrix."""
+        return self.forget.logits.shape[-1]
+
+    def of(self, stream: Stream) -> Outputs:
+        """The outputs of a stream.
+
+        Raises:
+            ValueError: if the step has none.
+        """
+        found = getattr(self, stream)
+        if found is None:
+            raise ValueError(f"the step has no {stream} examples; name the stream in the term's `streams`")
+        return found
+
+    def __getitem__(self, key: str) -> NoReturn:
+        raise TypeError(
+            f"objective(seen) gets what the model gave and no batch to run it on, but seen[{key!r}] was asked for; "
+            "use seen.forget.mean_loss(), seen.forget.logits and seen.forget.targets, or seen.forget.batch for what "
+            "went in"
+        )
+
+
+class Unlearns(Protocol):
+    """What a term may ask of the module in :meth:`ObjectiveTerm.prepare`, once an episode."""
+
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters that may move, tied ones once, by their name in the model."""
+        ...
+
+    def loss_gradient(self, batch: LanguageBatch) -> dict[str, Tensor]:
+        """Gradient of the mean loss per token by the trainable parameters, without dropout."""
+        ...
+
+    def retained_examples(self, count: int) -> Iterator[LanguageBatch]:
+        """Examples that the current episode is to keep, one a batch, on the module's device."""
+        ...
+
+
+class ObjectiveTerm(ABC):
+    """One part of an objective: a thin shell over a pure function.
+
+    A term sees outputs and never a model, so it can't run one: the module makes one forward pass a stream, whatever the
+    terms are. A mean over tokens or sequences comes out the same however the effective batch is cut.
+
+    Args:
+        weight: what its mean is multiplied by.
+
+    Attributes:
+        streams: what it reads; the first one's tokens or sequences are what it is a mean over.
+        unit: what it is a mean over.
+        needs: what it asks for beside logits and targets.
+        needs_retained_examples: whether :meth:`prepare` reads examples that are to stay.
+        underflows_in_float16: whether small numbers of it are lost in float16, which is then refused.
+
+    Raises:
+        ValueError: for a weight that is below 0 or not finite.
+    """
+
+    streams: ClassVar[tuple[Stream, ...]] = ("forget",)
+    unit: ClassVar[Unit] = "token"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    needs_retained_examples: ClassVar[bool] = False
+    underflows_in_float16: ClassVar[bool] = False
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = non_negative(type(self).__name__, "weight", weight)
+
+    @abstractmethod
+    def __call__(self, seen: Seen) -> Term:
+        """Sum and count over one micro-batch; every stream that it reads has targets."""
+
+    def prepare(self, module: Unlearns) -> None:  # noqa: B027
+        """Called before the first step of every episode, on every rank, with the pre-unlearning weights in place."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`prepare` has found, for checkpoints: a run that is resumed inside an episode never calls it."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Take :meth:`state_dict` back; tensors are on the CPU."""
+
+
+class ForgetTerm(ObjectiveTerm):
+    """A term on the forget set.
+
+    Example:
+        >>> class ClampedAscent(ForgetTerm):
+        ...     def __init__(self, cap: float, weight: float = 1.0) -> None:
+        ...         super().__init__(weight)
+        ...         self.cap = cap
+        ...     def __call__(self, seen):
+        ...         loss = seen.forget.loss
+        ...         return Term(-loss.total.clamp(max=self.cap * loss.count), loss.count)
+    """
+
+
+class RetainTerm(ObjectiveTerm):
+    """A term on the data that must stay."""
+
+    streams: ClassVar[tuple[Stream, ...]] = ("retain",)
+
+
+class Anchor(ObjectiveTerm):
+    """A term on the weights alone, once a step; :meth:`__call__` gives its value with a count of 1.
+
+    Attributes:
+        needs_whole_weights: whether it can't work on sharded weights (FSDP), which is then said before the first step.
+    """
+
+    streams: ClassVar[tuple[Stream, ...]] = ()
+    needs_whole_weights: ClassVar[bool] = True
