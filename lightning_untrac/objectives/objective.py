@@ -61,16 +61,21 @@ class Objective:
         'GradientAscent + 5 RetainKL'
     """
 
-    forget: ForgetTerm = field(default_factory=GradientAscent)
+    # None and not an object: what is written into configurations has to be the same in every process.
+    forget: ForgetTerm = None  # type: ignore[assignment]
     retain: list[RetainTerm] = field(default_factory=list)
     anchor: Anchor | None = None
     rectify: Rectifier | None = None
+
+    def __post_init__(self) -> None:
+        """Fill in the default."""
+        self.forget = self.forget or GradientAscent()
 
     @classmethod
     def of(cls, given: Objective | ForgetTerm | Callable[[Seen], Term | Tensor] | None) -> Objective:
         """An objective of what a user gave: one, a forget term alone, a function of what is seen, or nothing."""
         if given is None or isinstance(given, ForgetTerm):
-            return cls(forget=given or GradientAscent())
+            return cls(forget=given) if given is not None else cls()
         if isinstance(given, Objective):
             return given
         if isinstance(given, type) or not callable(given):
