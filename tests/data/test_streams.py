@@ -1,14 +1,15 @@
-"""The second stream of batches: what is in it, that it depends on the seed alone, and that cutting changes nothing."""
+"""The streams of a step: what is in them, that they depend on the seed alone, and that cutting changes nothing."""
 
 import json
 from itertools import chain
 
+import numpy as np
 import pytest
-from lightning_untrac.data.retaining import PairedBatchSampler, PairedCollator, PairedExamples, RetainedOrder
 
 from lightning_untrac.data import CorpusDataModule, DatasetConfig, EpisodePlan
 from lightning_untrac.data.checks import episode_problems
-from lightning_untrac.data.loading import EpisodeDataLoader
+from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader
+from lightning_untrac.data.streams import RetainedOrder, StreamBatchSampler, StreamCollator, StreamExamples
 from lightning_untrac.errors import ConfigurationError
 
 SIZES = {"a": 12, "b": 7, "c": 5, "x": 6}
@@ -37,15 +38,12 @@ def paired(data, dataset, kind="each_corpus", accumulation=1, rank=0, num_replic
     """The loader of an episode as the DataModule makes it."""
     data.plan = EpisodePlan(kind, (seed,), **plan)
     (episode,) = (e for e in data.episodes() if e.dataset == dataset)
-    from lightning_untrac.data.loading import Concatenation
-
-    examples = PairedExamples(
-        Concatenation([data.training_examples(name) for name in episode.trains_on]), data._retained(episode)
-    )
+    forget = Concatenation([data.training_examples(name) for name in episode.trains_on])
+    examples = StreamExamples({"forget": forget, "retain": data._retained(episode)})
     sampler = data.sampler(episode, accumulation, rank, num_replicas)
-    batches = PairedBatchSampler(sampler, examples, data.retained_order(episode), data.retained_per_example)
+    batches = StreamBatchSampler(sampler, examples, data.retained_order(episode), data.retained_per_example)
     return EpisodeDataLoader(
-        examples, batch_sampler=batches, collate_fn=PairedCollator(data.loader_options()["collate_fn"])
+        examples, batch_sampler=batches, collate_fn=StreamCollator(data.loader_options()["collate_fn"])
     )
 
 
@@ -60,7 +58,7 @@ def by_step(loader, accumulation=1):
     batches = list(loader)
     steps = [batches[i : i + accumulation] for i in range(0, len(batches), accumulation)]
     return [
-        (list(chain(*(texts(b) for b in step))), list(chain(*(texts(b["retained"]) for b in step)))) for step in steps
+        (list(chain(*(texts(b) for b in step))), list(chain(*(texts(b["retain"]) for b in step)))) for step in steps
     ]
 
 
@@ -105,7 +103,7 @@ def test_the_unlearned_stream_is_the_one_without_retained_data(make):
     data = make(batch_size=5)
     loader = paired(data, "a", seed=3)
     (episode,) = (e for e in data.episodes() if e.dataset == "a")
-    assert [indices.unlearned for indices in loader.batch_sampler] == list(data.sampler(episode))
+    assert [share.indices["forget"] for share in loader.batch_sampler] == list(data.sampler(episode))
 
 
 def test_the_order_depends_on_the_seed_and_on_no_other_episode(make):
@@ -134,17 +132,32 @@ def test_every_micro_batch_knows_the_targets_of_its_whole_step(make, ranks):
     loaders = [list(paired(make(batch_size=2), "a", "each_corpus", cut, r, ranks, passes=2)) for r in range(ranks)]
     for start in range(0, len(loaders[0]), cut):
         parts = [batch for loader in loaders for batch in loader[start : start + cut]]
-        for kind in (lambda batch: batch, lambda batch: batch["retained"]):
+        for kind in (lambda batch: batch, lambda batch: batch["retain"]):
             counted = sum(int((kind(batch)["labels"][:, 1:] != -100).sum()) for batch in parts)
-            assert {kind(batch)["step_targets"] for batch in parts} == {counted}
+            assert {kind(batch)["step_tokens"] for batch in parts} == {counted}
+            rows = sum(int((kind(batch)["labels"][:, 1:] != -100).any(dim=1).sum()) for batch in parts)
+            assert {kind(batch)["step_sequences"] for batch in parts} == {rows}
             seen.add(counted)
     assert len(seen) > 2  # unequal lengths, or this would be no test
+
+
+def test_target_counts_are_those_of_the_labels(make):
+    for options in ({}, {"block_size": 7}):
+        data = make(**options)
+        for name in ("a", "b", "x"):
+            examples = data.training_examples(name)
+            counted = [int((examples[i]["labels"][1:] != -100).sum()) for i in range(len(examples))]
+            assert examples.target_counts().tolist() == counted
+    whole = Concatenation([data.training_examples("a"), data.training_examples("b")], [np.array([2, 0]), None])
+    expected = [data.training_examples("a").target_counts()[i] for i in (2, 0)]
+    assert whole.target_counts().tolist() == [*expected, *data.training_examples("b").target_counts(), 0]
+    assert whole.target_counts()[-1] == 0  # filler
 
 
 @pytest.mark.parametrize("stop", range(6))
 def test_a_resumed_loader_goes_on_in_both_streams(make, stop):
     data = make(batch_size=2, retained_per_example=2)
-    whole = [(texts(b), texts(b["retained"])) for b in paired(data, "a", accumulation=2)]
+    whole = [(texts(b), texts(b["retain"])) for b in paired(data, "a", accumulation=2)]
     assert len(whole) == 6
     loader = paired(data, "a", accumulation=2)
     iterator = iter(loader)
@@ -152,7 +165,7 @@ def test_a_resumed_loader_goes_on_in_both_streams(make, stop):
         next(iterator)
     resumed = paired(data, "a", accumulation=2)
     resumed.load_state_dict(loader.state_dict())
-    assert [(texts(b), texts(b["retained"])) for b in resumed] == whole[stop:]
+    assert [(texts(b), texts(b["retain"])) for b in resumed] == whole[stop:]
 
 
 def test_a_worker_changes_nothing(make):
@@ -160,7 +173,7 @@ def test_a_worker_changes_nothing(make):
         data = make(batch_size=4, num_workers=workers)
         data.plan = EpisodePlan("each_corpus")
         data.trainer = FittedTrainer()
-        return [(texts(b), texts(b["retained"])) for b in data.train_dataloader()]
+        return [(texts(b), texts(b["retain"])) for b in data.train_dataloader()]
 
     assert batches(1) == batches(0)
 
@@ -169,7 +182,7 @@ class FittedTrainer:
     """As much of a Trainer as the DataModule asks."""
 
     class lightning_module:  # noqa: N801
-        needs_retain = retains_each_step = True
+        needs_retain, streams = True, frozenset({"forget", "retain"})
 
     class strategy:  # noqa: N801
         class root_device:  # noqa: N801
