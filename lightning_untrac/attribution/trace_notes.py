@@ -65,6 +65,7 @@ def how_it_was_made(step: str, objective: Any, strength: str) -> list[str]:
         strength: where the influences were read, e.g. ``read_at_kl 0.01``; empty for the last step.
     """
     found = []
+    objective = Objective.of(objective)
     if str(objective) != str(Objective()):
         found.append(f"{step}: the objective was {objective} and not plain gradient ascent")
     if strength:
