@@ -221,8 +221,12 @@ def _no_class(key: str, message: str) -> str:
         name = named[1].rpartition(".")[2]
         if name in objectives.NOW_WRITTEN:
             return f"{key}: {name} is a setting now: {objectives.NOW_WRITTEN[name]}"
-        known = f"there are {', '.join(objectives.__all__)}, and " if "unlearning_objective" in key else ""
+        known = f"there are {', '.join(_terms_for(key))}, and " if "unlearning_objective" in key else ""
         return f"{key}: there is no class {named[1]!r}; {known}your own by its class path (module.Class)"
+    if missing := re.search(r"module '(lightning_untrac[^']*)' has no attribute '(\w+)'", message):
+        name = ".".join(missing.groups())
+        if now := _moved_to(name):
+            return f"{key}: {name} is {now} now"
     if module := re.search(r"No module named '([^']+)'", message):
         if now := _moved_to(module[1]):
             return f"{key}: {module[1]} is {now} now"
@@ -231,6 +235,16 @@ def _no_class(key: str, message: str) -> str:
             "command with PYTHONPATH=."
         )
     return ""
+
+
+def _terms_for(key: str) -> list[str]:
+    """Names of the terms that may stand at a key of an objective; a forget term may stand for the whole of it."""
+    from lightning_untrac import objectives
+
+    kinds = {"retain": objectives.RetainTerm, "anchor": objectives.Anchor, "rectify": objectives.Rectifier}
+    base = next((kind for part, kind in kinds.items() if f".{part}" in key), objectives.ForgetTerm)
+    classes = [getattr(objectives, name) for name in objectives.__all__]
+    return [one.__name__ for one in classes if isinstance(one, type) and issubclass(one, base) and one is not base]
 
 
 def _moved_to(module: str) -> str:

@@ -109,7 +109,7 @@ def main(argv: Sequence[str]) -> None:
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
     objective: Any = phase.module.unlearning_objective
-    method = f"unlearn:{type(objective).__name__}"
+    method = f"unlearn:{objective}"
     if done and not is_measured(phase.folder.path, method, options.forget, options.seed):
         phase.folder.forget_done(step)
         warnings.warn(f"what {step} measured is gone: it is unlearned again", DamageWarning, stacklevel=2)
@@ -117,12 +117,11 @@ def main(argv: Sequence[str]) -> None:
     if done:
         say(f"unlearn: finished already; the model is in {result}")
         return
-    objective = phase.module.unlearning_objective
     kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
     phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     phase.data.plan = asked.plan
     phase.start()
-    tell_measures(phase, options.measures, {method: f"Unlearning by {type(objective).__name__}"})
+    tell_measures(phase, options.measures, {method: f"Unlearning by {objective}"})
     readings = InfluenceLogger(None, method="unlearn")
     recorder = MeasureRecorder(phase.folder.path, options.measures, method=method, result=str(result))
     trainer = phase.build_trainer(

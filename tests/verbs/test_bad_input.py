@@ -242,7 +242,7 @@ def test_the_dataset_to_forget_must_exist(untrac, config, tmp_path):
 
 def test_a_class_that_does_not_exist_is_named_with_those_that_do(untrac, config, tmp_path):
     trace = ("trace", "--config", config(), "--output", tmp_path / "out", "--method", "untrac")
-    refused(untrac(*trace, "--model.unlearning_objective", "Nope"), "there is no class 'Nope'", "AscentWithKL")
+    refused(untrac(*trace, "--model.unlearning_objective", "Nope"), "there is no class 'Nope'", "ClampedAscent")
     refused(
         untrac(*trace, "--model.unlearning_objective", "my_own.Nope"), "there is no module 'my_own'", "PYTHONPATH=."
     )
