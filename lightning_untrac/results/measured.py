@@ -140,6 +140,21 @@ def main_measure(run: UnlearningRun) -> str:
     return next((measure for measure in run.measures if measure_text(measure).forgetting), run.measures[0])
 
 
+def by_change(run: UnlearningRun, at_most: int) -> list[str]:
+    """Datasets of a run, the forget set first; where there are more than a picture shows, those that moved most.
+
+    Args:
+        run: what was unlearned.
+        at_most: how many the picture shows.
+    """
+    names = run.datasets
+    if len(names) <= at_most:
+        return names
+    ends = {name: run.curves.get((main_measure(run), name)) for name in names}
+    moved = {name: abs(readings[-1].value - readings[0].value) if readings else 0.0 for name, readings in ends.items()}
+    return sorted(names, key=lambda name: (name != run.forget_set, -moved[name] if moved[name] == moved[name] else 0.0))
+
+
 def survivors(changes: ExampleChanges, forgetting: int, count: int) -> npt.NDArray[np.int64]:
     """Which examples changed least in the direction of forgetting; of equal ones the earlier.
 

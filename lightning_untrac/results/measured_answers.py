@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from lightning_untrac.naming import counted
 from lightning_untrac.results.measured import Measured, UnlearningRun, main_measure
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
@@ -61,12 +62,14 @@ def _forgotten(run: UnlearningRun, measure: str) -> Sentence:
     text, readings = measure_text(measure), run.curves[measure, run.forget_set]
     before, after = readings[0].value, readings[-1].value
     seed = "" if run.seed is None else f", seed {run.seed}"
-    start: Sentence = (f"{method_title(run.method)} on ", Name(run.forget_set), f" ({run.last_step} steps{seed}): ")
+    unfinished = "" if run.changes else ", not finished"
+    steps = counted(run.last_step, "step")
+    start: Sentence = (f"{method_title(run.method)} on ", Name(run.forget_set), f" ({steps}{seed}{unfinished}): ")
     if run.status != "ok":
         flag = FLAG_TITLES.get(run.status, run.status)
         return (*start, f"the model is {flag}, so that its numbers say how a broken model is broken.")
     if len(readings) == 1:
-        return (*start, "not finished; the tables hold what was measured so far.")
+        return (*start, "the tables hold what was measured before the first step.")
     moved = "stayed as it was" if after == before else "rose" if after > before else "fell"
     values = f"from {format_number(before, signed=False)} to {format_number(after, signed=False)}"
     unit = f" {unit_title(text.unit)}" if text.unit else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lightning_untrac.results.figures import add_heading, file_name, part_title, plain_text, save_figure
-from lightning_untrac.results.measured import ExampleChanges, Floats, Reading, UnlearningRun
+from lightning_untrac.results.measured import ExampleChanges, Floats, Reading, UnlearningRun, by_change
 from lightning_untrac.results.measures import MeasureText, measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.panels import add_legend, panel_grid
@@ -43,7 +43,8 @@ def save_measured_plots(folder: Path, run: UnlearningRun) -> dict[str, Path]:
     if any(len(readings) > 1 for readings in run.curves.values()):
         paths["steps"] = save_figure(plot_steps(run), plots / f"steps_{key}.png")
     for measure in run.measures:
-        changes = {name: run.changes[measure, name] for name in run.datasets if (measure, name) in run.changes}
+        names = by_change(run, SHOWN_DATASETS)
+        changes = {name: run.changes[measure, name] for name in names if (measure, name) in run.changes}
         if changes:
             name = f"examples_{key}_{file_name(measure)}.png"
             paths[f"examples/{measure}"] = save_figure(plot_examples(run, measure, changes), plots / name)
@@ -67,7 +68,7 @@ def plot_steps(run: UnlearningRun) -> Figure:
     """
     from matplotlib.ticker import MaxNLocator
 
-    others = [name for name in run.datasets if name != run.forget_set]
+    others = [name for name in by_change(run, len(PALETTE)) if name != run.forget_set]
     colours = dict.fromkeys(others, GREY) | dict(zip(others, _OTHERS, strict=False))
     if run.forget_set is not None:
         colours = {run.forget_set: _FORGOTTEN, **colours}

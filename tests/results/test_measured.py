@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from lightning_untrac.results import report_warnings, write_report
-from lightning_untrac.results.measured import find_measured, survivors
+from lightning_untrac.results.measured import by_change, find_measured, survivors
 from lightning_untrac.results.measured_answers import measured_answers
 from lightning_untrac.results.measured_plots import plot_examples, plot_steps
 from lightning_untrac.results.measured_sections import models_section, survivors_section
@@ -202,6 +202,7 @@ def test_a_run_that_was_cut_short_shows_what_there_is(tmp_path: Path) -> None:
     measured = find_measured(tmp_path, RUN)
     assert measured is not None
     assert measured.runs[0].changes == {}
+    assert answers_of(tmp_path)[0].startswith("The How on `forum` (4 steps, seed 0, not finished): ")
     write_report(tmp_path)
     assert "survivors" not in text_of(tmp_path).lower()
 
@@ -239,3 +240,27 @@ def make_page() -> Callable[[Path], str]:
         return page
 
     return read
+
+
+def test_of_many_datasets_pictures_show_those_that_moved_most(tmp_path: Path) -> None:
+    many = {("loss", f"set-{k}"): [k / 10, k / 10 + 0.1] for k in range(20)}
+    write(tmp_path, {("loss", "forum"): [0.1, 0.2], **many})
+    measured = find_measured(tmp_path, RUN)
+    assert measured is not None
+    names = by_change(measured.runs[0], 6)
+    assert names[:3] == ["forum", "set-19", "set-18"]
+    assert len(names) == 21
+    legend = [text.get_text().strip() for text in plot_steps(measured.runs[0]).legends[0].get_texts()]
+    assert legend[:2] == ["forum", "set-19"]
+    assert legend[-1] == "13 other datasets"
+
+
+def test_a_folder_with_influences_too_has_both_on_its_page(folder: Path, make_rows: Callable[..., Any]) -> None:
+    from lightning_untrac.tables import InfluenceStore
+
+    InfluenceStore(folder).append(make_rows())
+    write_report(folder)
+    said = text_of(folder)
+    assert "Influence of each corpus" in said
+    assert "What was forgotten, and what it cost" in said
+    assert said.index("comes most from") < said.index("The How on")

@@ -112,6 +112,24 @@ def test_an_unknown_measure_is_refused_with_everything_else_that_is_wrong(untrac
     assert read_summary(tmp_path / "out") is None
 
 
+def test_an_encoder_decoder_is_measured_on_its_targets(
+    untrac, config, pair_files, cache_folder, model_folders, tmp_path
+):
+    columns = {"prompt": "prompt", "target": "target"}
+    corpora = [{"name": "birds", "path": str(pair_files["birds"]), **columns}]
+    asked = config(
+        model={"name_or_path": model_folders("t5")},
+        data={"corpora": corpora, "cache_folder": cache_folder},
+        measures=["memorisation_accuracy"],
+    )
+    ran = untrac("evaluate", "--config", asked, "--output", tmp_path / "out")
+    assert ran.code == 0, ran.text
+    rows = read_measurements(tmp_path / "out").to_pylist()
+    assert {row["measure"] for row in rows} == {"memorisation_accuracy"}
+    targets = [json.loads(line)["target"] for line in pair_files["birds"].read_text().splitlines()]
+    assert [row["weight"] for row in rows] == [len(target) + 1 for target in targets]  # bytes and EOS
+
+
 def test_packed_corpora_say_that_their_rows_are_blocks(untrac, config, settings, tmp_path, model_folders):
     data = {**settings["data"], "block_size": 16}
     evaluate = ("evaluate", "--config", config(data=data), "--output", tmp_path / "out")
