@@ -261,7 +261,7 @@ def compare(
         rows += _rows(pairs, ceiling_name(reference), reference, num_resamples, seed, remark, truth.num_seeds)
     for row in rows:
         if row["test_set"] in blurred:
-            unclear = f"{reference} cannot tell the corpora apart on {row['test_set']}"
+            unclear = f"{method_title(reference)} cannot tell the corpora apart"
             row["note"] = "; ".join(filter(None, [row["note"], unclear]))
     if not rows:
         raise ResultsError(f"{reference!r} has one corpus only; a comparison needs at least two. Trace more corpora.")
