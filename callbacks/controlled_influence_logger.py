@@ -18,7 +18,7 @@ from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
 HIGH_RISE = 0.1
-"""Nats per token. On the models of docs/methods.md the control changed the loss by -0.05 to 0.03."""
+"""Nats per token. On the models of benchmarks/RESULTS.md the control changed the loss by -0.05 to 0.03."""
 
 
 class ControlledInfluenceLogger(InfluenceLogger):

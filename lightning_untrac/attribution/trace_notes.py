@@ -11,8 +11,8 @@ from lightning_untrac.tables import InfluenceRow
 from lightning_untrac.tables.schema import UNITS
 
 FAR = 0.5
-"""Nats per token. On the models of docs/methods.md UnTrac's agreement with retraining fell where unlearning had raised
-a corpus' own loss by more than about 0.2, and was gone at 3 and more."""
+"""Nats per token. On the models of benchmarks/RESULTS.md UnTrac's agreement with retraining fell where unlearning had
+raised a corpus' own loss by more than about 0.2, and was gone at 3 and more."""
 
 
 def worse_than_guessing(step: str, rows: Sequence[InfluenceRow], vocabulary_size: int) -> list[str]:

@@ -26,8 +26,9 @@ MOST_PASSES = 1_000_000
 
 DEFAULT_BATCH_SIZE = 8
 DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 64, "each_test_set": 256, "continuation": 64}
-"""256, a whole test set, is the UnTrac paper's for UnTrac-Inv. Its batches of 1 for UnTrac (sec. 5) break models that
-were trained on small corpora (docs/methods.md), so they are the default of ``--setting paper`` alone; 8 elsewhere."""
+"""256, a whole test set, is the UnTrac paper's for UnTrac-Inv. Its batches of 1 for UnTrac (sec. 5) break models
+that were trained on small corpora (benchmarks/RESULTS.md), so they are the default of ``--setting paper`` alone; 8
+elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class TraceOptions:
     Attributes:
         output: folder for the tables and plots; its ``model/`` is traced unless ``model.name_or_path`` is given.
         method: ``continuation`` goes on training without each corpus and with all of them, and agreed best with
-            retraining (docs/methods.md); ``untrac`` unlearns each corpus and reads every test set; ``untrac_inv``
+            retraining (benchmarks/RESULTS.md); ``untrac`` unlearns each corpus and reads every test set; ``untrac_inv``
             unlearns each test set and reads every corpus; rivals score the corpora at the trained weights. Several,
             separated by commas, run one after another.
         seeds: seeds of the data order; every episode is run once a seed, and tables show their mean.
@@ -55,7 +55,7 @@ class TraceOptions:
         passes: passes over the unlearned dataset; by default the paper's 5 for untrac_inv. Where neither is given,
             continuation takes 20 steps, and untrac goes on until the dataset's own loss has risen by 0.02.
         setting: ``paper`` is the UnTrac paper's: untrac takes one pass in batches of 1, untrac_inv five of a whole test
-            set. It breaks models that were trained on small corpora (docs/methods.md).
+            set. It breaks models that were trained on small corpora (benchmarks/RESULTS.md).
         readings: how many readings an episode has, evenly spread, or a list of optimizer steps.
         collapse_cap: loss in nats per token at which an episode counts as collapsed and ends; by default twice that
             of a uniform guess; ``.inf`` to never end one.

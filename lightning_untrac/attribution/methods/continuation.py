@@ -16,7 +16,7 @@ from lightning_untrac.modules import LanguageModule, Unlearning
 from lightning_untrac.objectives import Descent, Objective
 
 REFERENCE_RATE, REFERENCE_WIDTH = 1e-3, 64
-"""The learning rate that was found good, and the width of the models on which it was (docs/methods.md)."""
+"""The learning rate that was found good, and the width of the models on which it was (benchmarks/RESULTS.md)."""
 
 
 ADAPTER_RATE = 1e-4
@@ -39,7 +39,7 @@ def rate_of_width(hidden_size: int) -> float:
     """The learning rate for a model of some width: inversely proportional, from 1e-3 at 64.
 
     So Adam's rate for matrices is scaled in maximal update parametrisation (Yang et al. 2022, table 3). That it serves
-    here is our reading; it was measured at the widths in docs/methods.md and nowhere else.
+    here is our reading; it was measured at the widths in benchmarks/RESULTS.md and nowhere else.
 
     Example:
         >>> rate_of_width(64), round(rate_of_width(768), 6)

@@ -17,8 +17,8 @@ class UnTrac(Attribution):
     mean is comparable.
 
     The default is ours: batches of 64, read where the corpus' own loss has risen by :attr:`own_rise` nats per token. A
-    pass in batches of 1 breaks models that were trained on small corpora (docs/methods.md). ``--setting paper`` is the
-    paper's.
+    pass in batches of 1 breaks models that were trained on small corpora (benchmarks/RESULTS.md). ``--setting paper``
+    is the paper's.
     """
 
     method: ClassVar[str] = "untrac"
