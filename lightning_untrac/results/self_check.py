@@ -14,7 +14,8 @@ from lightning_untrac.results.methods import method_text, method_title
 
 SOUND: Final = 0.85
 """Mean self-correlation below which influences are not to be trusted. On four models of benchmarks/RESULTS.md UnTrac's
-mean Pearson with retraining was within .05 of its best wherever this was above, and fell to .1 where it was far below."""
+mean Pearson with retraining was within .05 of its best wherever this was above, and fell to .1 where it was far
+below."""
 
 
 def self_sets(corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
