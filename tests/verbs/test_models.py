@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from lightning_untrac.tables import InfluenceStore, read_measurements, read_summary
+from lightning_untrac.tables import InfluenceStore, equal_tables, read_measurements, read_summary
 
 LORA = "{r: 2, target_modules: [q_proj, v_proj]}"
 
@@ -65,6 +65,35 @@ def test_examples_add_up_to_the_summary(tmp_path, losses, model_folders):
         assert row["value"] == pytest.approx(expected[row["statistic"]], rel=1e-14)
         if row["ci_low"] is not None:
             assert row["ci_low"] <= row["value"] <= row["ci_high"]
+
+
+FAILING_LOGGER = """
+from lightning.pytorch.loggers import CSVLogger
+
+class FullDisk(CSVLogger):
+    def log_metrics(self, metrics, step=None):
+        if metrics.get("episode_step") == 8:
+            raise RuntimeError("no space left on device")
+"""
+
+
+def test_an_unlearning_that_was_cut_short_goes_on_to_the_same_tables(untrac, config, tmp_path, monkeypatch):
+    def unlearn(folder, *flags):
+        fixed = ("--forget", "birds", "--steps", "12", "--readings", "3", "--checkpoint_every", "3")
+        return untrac("unlearn", "--config", asked, "--output", tmp_path / folder, *fixed, *flags)
+
+    (tmp_path / "my_loggers.py").write_text(FAILING_LOGGER)
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = config()
+    logger = f'{{"class_path": "my_loggers.FullDisk", "init_args": {{"save_dir": "{tmp_path}"}}}}'
+    with pytest.raises(RuntimeError, match="no space left"):
+        unlearn("cut", "--trainer.logger", logger)
+    assert {row["step"] for row in read_measurements(tmp_path / "cut").to_pylist()} == {0}
+    assert {row["step"] for row in read_summary(tmp_path / "cut").to_pylist()} == {0, 4}
+    assert unlearn("cut").code == 0
+    assert unlearn("whole").code == 0
+    for read in (read_summary, read_measurements):
+        assert equal_tables(read(tmp_path / "cut"), read(tmp_path / "whole"), ignore=["model"])
 
 
 OWN_MEASURE = """
