@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
 from lightning_untrac import CollapseGuard, Unlearning
 
@@ -68,3 +69,46 @@ def test_a_reading_above_the_cap_is_marked(trace: Any, make_data: Any, cap: floa
     for row in rows:
         assert row.loss_after is not None
         assert (row.status == "collapsed") == (row.loss_after > limit)
+
+
+class Spoils(Callback):
+    """Makes one gradient NaN, in the second step of the second episode, and nothing else."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self.steps = 0
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self.steps += 1
+        if trainer.current_epoch == 1 and self.steps == 2:
+            next(pl_module.parameters()).grad.fill_(math.nan)
+
+
+def test_a_gradient_that_is_not_finite_ends_its_episode_at_that_step(trace: Any, make_data: Any) -> None:
+    _, rows, _ = trace(data=make_data(batch_size=4), callbacks=(Spoils(), CollapseGuard()), steps=4, readings=4)
+    final = {r.corpus: (r.step, r.status) for r in rows if r.final}
+    assert final["ships"] == (2, "nonfinite")
+    assert {final["birds"], final["bread"]} == {(4, "ok")}
+
+
+def test_what_is_judged_is_the_measured_loss_and_not_the_objective(trace: Any, make_data: Any) -> None:
+    def far_away(seen: Any) -> Any:  # an objective may start anywhere: NPO's is 13.86
+        return -seen.forget.mean_loss() + 1000
+
+    _, rows, _ = trace(
+        data=make_data(batch_size=4), callbacks=(CollapseGuard(),), module_options={"unlearning_objective": far_away}
+    )
+    # An untrained model stands at a uniform guess, so some of its losses end above one.
+    assert {row.status for row in rows} <= {"ok", "broken"}
+
+
+def test_the_model_before_unlearning_is_never_flagged(trace: Any, make_data: Any, model_folders: Any) -> None:
+    """The cap lies below the trained model's own loss: steps are judged from the second on, readings always."""
+    started = []
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            started.append((batch_idx, pl_module.episode_status))
+
+    trace(data=make_data(batch_size=4), callbacks=(CollapseGuard(1.5), Look()), steps=3)
+    assert {status for index, status in started if index == 0} == {"ok"}
+    assert {status for index, status in started if index == 1} == {"collapsed"}
