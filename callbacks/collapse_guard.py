@@ -49,7 +49,7 @@ class CollapseGuard(Callback):
         if trainer.precision_plugin.precision == "16-mixed":
             return  # its scaler leaves such a step out by itself and tries a smaller scale
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        # The Euclidean norm takes a tenth of the maximum's time (half a percent of a step of 2.3M weights on a CPU). Its
+        # The Euclidean norm takes a tenth of the maximum's time: half a percent of a step of 2.3M weights on a CPU. Its
         # squares leave float32 above some 1e19 an element.
         norms = torch._foreach_norm([local_shard(gradient) for gradient in gradients])
         self._gradient = torch.stack([norm.float() for norm in norms]).max() if norms else None
