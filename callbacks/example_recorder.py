@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from typing_extensions import override
 
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.tables import InfluenceStore
-from lightning_untrac.tables.examples import ExamplesKey, ExamplesPiece, merge_examples
+from lightning_untrac.tables.merging import PIECE_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,8 +26,8 @@ class ExampleRecorder(Callback):
     """Record the loss of every example of every corpus before and after each test set is unlearned.
 
     Loss sums are kept as they are measured, 8 bytes an example and reading, and the last reading of each episode is
-    written to ``examples.parquet`` with token counts and a content hash an example. On several ranks each fills in what
-    it measured, and rank 0 writes.
+    written with token counts and a content hash an example: to a file in ``episodes/``, from which ``examples.parquet``
+    is made. On several ranks each fills in what it measured, and rank 0 writes.
 
     Args:
         folder: the results folder.
@@ -65,32 +64,34 @@ class ExampleRecorder(Callback):
             return
         final = trainer.is_last_batch or getattr(pl_module, "episode_ended", False)
         if final and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
-            status = getattr(pl_module, "episode_status", "ok")
-            pieces = [self._piece(trainer.datamodule, name, status) for name in self._reading.arrays["num_tokens"]]  # type: ignore[attr-defined]
-            merge_examples(self.store, pieces)
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            episode = data.current_episode
+            tables = self._tables(data, getattr(pl_module, "episode_status", "ok"))
+            self.store.write_examples(self.method, episode.dataset, episode.seed, tables)
 
-    def _piece(self, data: Any, name: str, status: str) -> ExamplesPiece:
-        """The rows of a corpus, as a table of the asked size when it is written."""
+    def _tables(self, data: Any, status: str) -> Iterator[pa.Table]:
+        """The rows of the corpora, some at a time."""
+        import pyarrow as pa
+
         episode = data.current_episode
-        key = ExamplesKey(self.method, name, episode.dataset, episode.seed)
-        losses_after, counts = (self._reading.arrays[column][name] for column in COLUMNS)
-        losses_before, measured = self._before.arrays["loss_sums"][name], np.flatnonzero(counts)
-
-        def read(start: int, stop: int, columns: Sequence[str]) -> pa.Table:
-            import pyarrow as pa
-
-            chosen = measured[start:stop]
-            before, after, num_tokens = losses_before[chosen], losses_after[chosen], counts[chosen]
-            make: dict[str, Callable[[], Any]] = {
-                **{column: partial(pa.repeat, value, len(chosen)) for column, value in key._asdict().items()},
-                "example": lambda: pa.array(chosen, pa.int64()),
-                "content_hash": lambda: data.tokenized_corpora[name].content_hashes(chosen),
-                "loss_before": lambda: pa.array(before, pa.float64()),
-                "loss_after": lambda: pa.array(after, pa.float64()),
-                "num_tokens": lambda: pa.array(num_tokens.astype(np.int64), pa.int64()),
-                "influence": lambda: pa.array((after - before) / num_tokens, pa.float64()),
-                "status": lambda: pa.array(np.where(np.isfinite(after), status, "nonfinite"), pa.string()),
-            }
-            return pa.table({column: make[column]() for column in columns})
-
-        return ExamplesPiece(key, len(measured), read)
+        losses_before, after_and_counts = self._before.arrays["loss_sums"], self._reading.arrays
+        for corpus in sorted(after_and_counts["num_tokens"]):
+            losses_after, counts = (after_and_counts[column][corpus] for column in COLUMNS)
+            measured = np.flatnonzero(counts)
+            for start in range(0, len(measured), PIECE_ROWS):
+                chosen = measured[start : start + PIECE_ROWS]
+                before, after, num_tokens = losses_before[corpus][chosen], losses_after[chosen], counts[chosen]
+                columns = {
+                    "method": pa.repeat(self.method, len(chosen)),
+                    "corpus": pa.repeat(corpus, len(chosen)),
+                    "test_set": pa.repeat(episode.dataset, len(chosen)),
+                    "seed": pa.repeat(episode.seed, len(chosen)),
+                    "example": pa.array(chosen, pa.int64()),
+                    "content_hash": data.tokenized_corpora[corpus].content_hashes(chosen),
+                    "loss_before": pa.array(before, pa.float64()),
+                    "loss_after": pa.array(after, pa.float64()),
+                    "num_tokens": pa.array(num_tokens.astype(np.int64), pa.int64()),
+                    "influence": pa.array((after - before) / num_tokens, pa.float64()),
+                    "status": pa.array(np.where(np.isfinite(after), status, "nonfinite"), pa.string()),
+                }
+                yield pa.table(columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from lightning_untrac.data.episodes import Episode
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import READOUTS, Readout, read_out, uniform_guess_loss
 from lightning_untrac.metrics import DatasetLosses
-from lightning_untrac.tables import InfluenceRow, InfluenceStore
+from lightning_untrac.tables import InfluenceRow, InfluenceStore, ResultsError
 
 EPISODE_STEP = "episode_step"
 """The x axis of the curves: optimizer steps since the pre-unlearning weights."""
@@ -28,14 +29,15 @@ class InfluenceLogger(Callback):
     """Measure every evaluated dataset at the pre-unlearning weights and at every reading; log and store the influences.
 
     The losses before are read in the same fit on the same frozen examples, in Lightning's sanity check, which this
-    callback asks to be a full one (``Trainer.num_sanity_val_steps``). Rows are written after every reading, so that a
-    killed run loses no finished reading; they are part of the Lightning checkpoint too.
+    callback asks to be a full one (``Trainer.num_sanity_val_steps``). A finished episode is a file in ``episodes/``;
+    ``influence.parquet`` is made from these files at the end of the fit. The rows of an episode that still runs are in
+    the logs, in the Lightning checkpoint, and in ``episodes/unfinished/``, which only a resumed fit reads.
 
     Loggers get ``influence/<test set>/<corpus>`` and ``loss/<test set>/<corpus>`` against ``episode_step``; where one
     fit has several seeds, ``/seed-<n>`` is added.
 
     Args:
-        folder: where ``influence.parquet`` is; None keeps the rows in memory only (:attr:`rows`).
+        folder: where ``influence.parquet`` and ``episodes/`` are; None keeps the rows in memory only (:attr:`rows`).
         method: name in the tables.
         readout: how an influence is read from two losses; all of them can be had from the stored losses later.
         baseline: losses at the trained weights, for retraining, where the fit starts from other weights; read by the
@@ -87,6 +89,9 @@ class InfluenceLogger(Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._episode_start = time.perf_counter()
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if self._writes(trainer):  # nothing of an earlier attempt that was killed
+            episode = data.current_episode
+            self.store.begin_episode(self.method, episode.dataset, episode.seed)  # type: ignore[union-attr]
         if self.baseline is None:
             return
         # Every curve begins at the losses before.
@@ -120,6 +125,29 @@ class InfluenceLogger(Callback):
                 f"the episode of {episode.dataset!r} (seed {episode.seed}) ended without a final reading; resume from "
                 "a checkpoint of an earlier step or of the episode before"
             )
+
+    def _store(self, trainer: L.Trainer, newest: Sequence[InfluenceRow]) -> None:
+        """Write the file of an episode, which says that it is finished after its last reading."""
+        if not newest or not self._writes(trainer):
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        episode, key = (data.current_episode.dataset, data.current_episode.seed), data.active_plan.episode_key
+        rows = [row for row in self.rows if (getattr(row, key), row.seed) == episode]
+        assert self.store is not None
+        self.store.write_episode(self.method, *episode, rows, finished=newest[0].final)
+
+    def _writes(self, trainer: L.Trainer) -> bool:
+        return self.store is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
+
+    @override
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._writes(trainer):
+            self.store.compact()  # type: ignore[union-attr]
+
+    @override
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        with contextlib.suppress(OSError, ResultsError):  # the exception says more
+            self.on_fit_end(trainer, pl_module)
 
     def needs_control(self, test_sets: Sequence[str]) -> bool:
         """Whether the influences need an episode with all corpora that is still to be run."""
@@ -179,12 +207,11 @@ class InfluenceLogger(Callback):
                 )
             )
         self.rows += rows
+        self._store(trainer, rows)
         values = {
             n: (r.influence, float(after.token_loss[i])) for i, (n, r) in enumerate(zip(names, rows, strict=True))
         }
         self._log(trainer, step, values)
-        if self.store is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
-            self.store.append(rows)
 
     def _status(self, of_episode: Any, before: float, after: float, guess: float | None) -> Any:
         """Status of a row: that of its episode, or what its own losses say."""

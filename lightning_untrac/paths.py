@@ -10,7 +10,7 @@ from typing import Any
 LONGEST_NAME, LONGEST_PATH = 255, 4096
 """Bytes, on the file systems of Linux and macOS."""
 
-FOLDERS = (".untrac", "logs", "plots", "checkpoints", "model", "initial_model", "models", "shards")
+FOLDERS = (".untrac", "logs", "plots", "checkpoints", "model", "initial_model", "models", "shards", "episodes")
 FILES = (
     *("influence.parquet", "examples.parquet", "comparison.parquet", "measurements.parquet", "summary.parquet"),
     *("run.json", "notes.json", "pretrain.json", "config.yaml", "report.html"),

@@ -28,7 +28,6 @@ from lightning_untrac.fanout.shards import Key
 from lightning_untrac.faults import first_line
 from lightning_untrac.redaction import hidden
 from lightning_untrac.tables import InfluenceRow, InfluenceStore, atomic_write_bytes
-from lightning_untrac.tables.examples import merge_examples, table_pieces
 
 if TYPE_CHECKING:
     from lightning_untrac.fanout.episode_work import EpisodeWork
@@ -171,6 +170,7 @@ class _Episodes:
             finally:
                 for task in self.pending:
                     ray.cancel(task, force=True)
+                self.store.compact()
         self._raise_if_any_failed()
         return self.rows
 
@@ -234,12 +234,8 @@ class _Episodes:
         self.rows += result.rows
         self.work.run.notes += result.notes
         self.work.peak_memory_mb = max(self.work.peak_memory_mb, result.peak_memory_mb)
-        if self.work.phase.fast_dev_run:
-            return
-        if result.examples is not None:
-            # Before the influences, whose final rows say that the episode is finished.
-            merge_examples(self.store, table_pieces(result.examples))
-        self.store.append(result.rows)
+        if not self.work.phase.fast_dev_run:
+            self.store.unpack(result.files)
 
     def _raise_if_any_failed(self) -> None:
         if not self.faults:

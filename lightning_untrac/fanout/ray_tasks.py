@@ -8,7 +8,7 @@ import tempfile
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
@@ -21,9 +21,6 @@ from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import step_arguments, verb_module
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 FOUND = ("data_content", "model_files")
 """Parts of a step's identity that a machine reads from its own disk."""
@@ -71,13 +68,13 @@ class EpisodeResult:
 
     Attributes:
         rows: readings of the episode.
-        examples: scores of single examples, where asked for.
+        files: what it wrote, see ``InfluenceStore.packed``.
         peak_memory_mb: of the worker, in MiB.
         notes: sentences about the episode.
     """
 
     rows: list[InfluenceRow]
-    examples: pa.Table | None
+    files: list[tuple[str, bytes]]
     peak_memory_mb: float
     notes: list[str] = field(default_factory=list)
 
@@ -138,8 +135,7 @@ def _run(task: EpisodeTask) -> EpisodeResult:
             phase.parsed.options.wandb, Path(task.output), phase.step, f"{name} {task.dataset}", phase.config
         )
         rows = run_trainer(lambda: run.run(after_fit=finish_loggers))
-        examples = InfluenceStore(run.folder).examples() if run.per_example else None
-        return EpisodeResult(rows, examples, peak_mb(), run.notes)
+        return EpisodeResult(rows, list(InfluenceStore(run.folder).packed()), peak_mb(), run.notes)
 
 
 def _differences(task: EpisodeTask, phase: Phase) -> list[str]:

@@ -16,8 +16,7 @@ from lightning_untrac.paths import path_problem
 from lightning_untrac.runs.differences import different_keys
 from lightning_untrac.runs.run_folder import STATE, RunFolder
 from lightning_untrac.runs.saved_models import files_digest
-from lightning_untrac.tables import InfluenceRow, InfluenceStore, ResultsError
-from lightning_untrac.tables.examples import ExamplesPiece, file_pieces, merge_examples
+from lightning_untrac.tables import InfluenceStore, ResultsError
 
 PLACES = (CARD, f"*-of-*/{CARD}", f"*/*-of-*/{CARD}", f"{SHARDS}/*/*-of-*/{CARD}")
 """Where shards are in a folder that may be a shard, a step's shards, all shards, or an output folder."""
@@ -84,16 +83,6 @@ class Part:
         """Whether it was finished with these very settings."""
         done = self.folder.done(self.card["step"])
         return done is not None and not different_keys(done, self.claim)
-
-    def rows(self) -> list[InfluenceRow]:
-        """The readings of its episodes."""
-        mine = set(self.episodes)
-        rows = InfluenceStore(self.folder.path).rows()
-        return [
-            row
-            for row in rows
-            if row.method == self.card["method"] and (getattr(row, self.card["episode_key"]), row.seed) in mine
-        ]
 
     def command(self, shard: Shard) -> str:
         """The command that runs ``shard``, from the one that ran this."""
@@ -243,10 +232,8 @@ def join(parts: Parts, whole: RunFolder) -> None:
     config = load_yaml(first.folder.path / f"{parts.step}.yaml")
     whole.claim(parts.step, {**config, "shard": None, "output": str(whole.path)}, first.claim)
     whole.write_data_record(parts.step, first.folder.data_record(parts.step))
-    store = InfluenceStore(whole.path)
-    if first.has_examples:
-        merge_examples(store, [piece for part in parts.shards for piece in _examples(part)])
-    store.append(row for part in parts.shards for row in part.rows())
+    for part in parts.shards:
+        InfluenceStore(whole.path).unpack(InfluenceStore(part.folder.path).packed())
     runs = [part.folder.facts() for part in parts.shards]
     own = [cost for run in runs for cost in run.get("costs", []) if cost["step"] == parts.step]
     if own:
@@ -260,16 +247,6 @@ def join(parts: Parts, whole: RunFolder) -> None:
             whole.add_notes(note["level"], [note["text"]])
     whole.add_notes("warning", _other_versions(parts, [run.get("versions", {}) for run in runs]))
     whole.mark_done(parts.step, first.claim)
-
-
-def _examples(part: Part) -> list[ExamplesPiece]:
-    """The scores of single examples of a shard's own episodes."""
-    mine, column = set(part.episodes), part.card["episode_key"]
-    return [
-        piece
-        for piece in file_pieces(InfluenceStore(part.folder.path).examples_path)
-        if piece.key.method == part.card["method"] and (getattr(piece.key, column), piece.key.seed) in mine
-    ]
 
 
 def _other_versions(parts: Parts, versions: Sequence[dict[str, str]]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_untrac.runs.identity import method_of_step
 from lightning_untrac.runs.saved_models import digest_of
-from lightning_untrac.tables import InfluenceStore, write_table
+from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
 
 DERIVED = ("comparison.parquet", "report.html")
@@ -69,17 +69,7 @@ def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
 
 
 def _discard_rows(folder: Path, step: str) -> None:
-    import pyarrow.compute as pc
-
-    method = method_of_step(step)
-    store = InfluenceStore(folder)
-    with store.locked():
-        if store.path.exists():
-            table = store.table()
-            write_table(store.path, table.filter(pc.not_equal(table["method"], method)))
-        if store.examples_path.exists():
-            examples = store.examples()
-            write_table(store.examples_path, examples.filter(pc.not_equal(examples["method"], method)))
+    InfluenceStore(folder).discard(method_of_step(step))
     for name in (MEASUREMENTS, SUMMARY):
         drop_rows(folder, name, lambda model, forget_set: _made_by(folder, step, model, forget_set))
 

@@ -77,25 +77,19 @@ class RunFiles:
         Raises:
             DamagedFileError: if it is damaged, and there is no sound copy.
         """
-        copy = self.path / STATE / name
-        kept_twice = str(name) in KEPT_TWICE and copy.is_file()
-        path = self.path / name
-        if path.is_file():
-            try:
-                content = _read(path, otherwise)
-                if content or not kept_twice:
-                    return content
-                cause = "is empty"
-            except DamagedFileError as error:
-                if not kept_twice:
-                    raise
-                cause = f"is damaged ({error.cause})"
-        else:
-            cause = "is gone"
-        if not kept_twice:
-            return otherwise
-        content = _read(copy, otherwise)
-        if (content or cause != "is empty") and self._restore(path, content):
+        path, copy = self.path / name, self.path / STATE / name
+        if str(name) not in KEPT_TWICE or not copy.is_file():
+            return _read(path, otherwise) if path.is_file() else otherwise
+        content, cause = _look(path, otherwise)
+        if cause is None:
+            return content
+        with self.locked():
+            content, cause = _look(path, otherwise)  # another process may have written it in between
+            if cause is None:
+                return content
+            content = _read(copy, otherwise)
+            written = (content or cause != "is empty") and self._restore(path, content)
+        if written:
             warnings.warn(f"{path} {cause}; it was written again from the copy in {STATE}", DamageWarning, stacklevel=2)
         return content
 
@@ -117,9 +111,10 @@ class RunFiles:
 
     def _write(self, name: str | Path, content: Any) -> None:
         text = json.dumps(content, indent=1).encode()
-        if str(name) in KEPT_TWICE:
-            atomic_write_bytes(self.path / STATE / name, text)
-        atomic_write_bytes(self.path / name, text)
+        with self.locked():  # a file and its copy are of one writer
+            if str(name) in KEPT_TWICE:
+                atomic_write_bytes(self.path / STATE / name, text)
+            atomic_write_bytes(self.path / name, text)
 
     @rank_zero_only
     def write_yaml(self, name: str, content: dict[str, Any]) -> None:
@@ -138,8 +133,14 @@ class RunFiles:
         return sound_notes(self._or_nothing("notes.json", []))
 
     def _or_nothing(self, name: str, nothing: Any) -> Any:
-        try:
+        with contextlib.suppress(DamagedFileError):
             return self.read_json(name, nothing)
+        with self.locked():
+            return self._without_damage(name, nothing)
+
+    def _without_damage(self, name: str, nothing: Any) -> Any:
+        try:
+            return self.read_json(name, nothing)  # another process may have written it in between
         except DamagedFileError as error:
             if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
                 with contextlib.suppress(OSError):
@@ -148,7 +149,7 @@ class RunFiles:
                         f"{self.path / name} is damaged ({error.cause}) and has no sound copy; it was moved to "
                         f"{aside.name}, and what it held is missing from the report",
                         DamageWarning,
-                        stacklevel=3,
+                        stacklevel=4,
                     )
             return nothing
 
@@ -195,6 +196,17 @@ class RunFiles:
             notes = self.notes()
             notes += [note for text in map(hidden, texts) if (note := {"level": level, "text": text}) not in notes]
             self._write("notes.json", notes)
+
+
+def _look(path: Path, otherwise: Any) -> tuple[Any, str | None]:
+    """Content of a file, and why it does not count."""
+    if not path.is_file():
+        return otherwise, "is gone"
+    try:
+        content = _read(path, otherwise)
+    except DamagedFileError as error:
+        return otherwise, f"is damaged ({error.cause})"
+    return content, None if content else "is empty"
 
 
 def _read(path: Path, otherwise: Any) -> Any:

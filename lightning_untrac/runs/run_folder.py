@@ -47,19 +47,19 @@ class RunFolder(RunFiles):
     def mend_tables(self) -> None:
         """Check the tables of influences, mend damaged ones, and forget that the steps that fill them are finished.
 
-        Every rank calls this before it reads; the first one mends while the others wait for the lock. A table that is
-        gone altogether counts as the user's wish to compute it anew.
+        Every rank calls this before it reads; the first one mends while the others wait for the lock. Files of episodes
+        that are gone count as the user's wish to compute them anew.
         """
         if not self.state.is_dir():
             return
         store = InfluenceStore(self.path)
         with store.locked():
-            damages = recover(store)
-            if damages or not store.path.exists():
+            damages, lost = recover(store)
+            if store.path in lost:
                 for step in ("trace-*", "leave-out"):
                     for mark in self.state.glob(f"{step}.done.json"):
                         mark.unlink(missing_ok=True)
-            if not store.examples_path.exists():
+            if store.examples_path in lost:
                 for step, claim in self._claims().items():
                     if claim.get("examples"):
                         self.forget_done(step)
@@ -132,9 +132,6 @@ class RunFolder(RunFiles):
         with self.locked():
             if self.overwrite and self._is_other(step, identity):
                 discard(self.path, self.state, step, self._claims())
-                store = InfluenceStore(self.path)
-                for path in (store.path, store.examples_path):  # they hold what was just thrown away
-                    store.previous(path).unlink(missing_ok=True)
             self.claim_folder()
             self.write_yaml(f"{step}.yaml", config)
             self.write_json(_claim_name(step), flat(comparable(identity)))

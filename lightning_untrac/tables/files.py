@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +15,13 @@ from lightning_untrac.tables.schema import ResultsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-CHECKSUM_KEY: Final = b"untrac.sha256"
+COLUMNS: Final = b"untrac.columns"
+"""Metadata of a table: its columns once more, because no page's checksum covers the file's own description of them."""
+
+_BEFORE_COLUMNS: Final = b"untrac.sha256"
+"""What earlier tables carry instead."""
 
 _MADE_BY: Final = {"comparison.parquet": "untrac compare"}
 """Tables that one command makes anew from what else is there."""
@@ -69,86 +74,80 @@ def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     return Path(path)
 
 
-def table_checksum(table: pa.Table) -> str:
-    """SHA-256 of what a table says: names, types, values and nulls; not of how it lies in memory.
-
-    Chunks, slices and the garbage under nulls make no difference, nor does the version of pyarrow.
-
-    Args:
-        table: Any table.
-
-    Returns:
-        64 hex digits.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    digest = hashlib.sha256(f"{table.num_rows} rows".encode())
-    for field, column in zip(table.schema, table.columns, strict=True):
-        kind = "nested" if pa.types.is_nested(field.type) else field.type  # parquet renames the fields of lists
-        digest.update(f"\n{field.name!r} {kind}\n".encode())
-        digest.update(pc.is_null(column).cast(pa.uint8()).to_numpy().tobytes())
-        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            filled = pc.fill_null(column, "")
-            digest.update(pc.binary_length(filled).cast(pa.int64()).to_numpy().tobytes())
-            for start in range(0, table.num_rows, 65_536):  # not all strings at once: there may be millions
-                digest.update("".join(filled.slice(start, 65_536).to_pylist()).encode())
-        elif pa.types.is_boolean(field.type):
-            digest.update(pc.fill_null(column, False).cast(pa.uint8()).to_numpy().tobytes())
-        elif pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
-            digest.update(pc.fill_null(column, pa.scalar(0, field.type)).to_numpy().tobytes())
-        elif pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
-            digest.update(pc.fill_null(pc.list_value_length(column), 0).to_numpy().tobytes())
-            digest.update(pc.list_flatten(column).to_numpy().tobytes())
-        else:
-            digest.update(repr(column.to_pylist()).encode())
-    return digest.hexdigest()
-
-
-def write_table(path: str | os.PathLike[str], table: pa.Table, previous: Path | None = None) -> Path:
-    """Write a table as parquet, whole or not at all, with a checksum of its content in the schema's metadata.
+def write_table(path: str | os.PathLike[str], table: pa.Table) -> Path:
+    """Write a table as parquet, whole or not at all, with a checksum in every page.
 
     Args:
         path: Where the file is to appear.
         table: What to write.
-        previous: Where to keep the file that is replaced; None to keep none.
+
+    Returns:
+        The path.
+    """
+    return write_tables(path, table.schema, [table])
+
+
+def write_tables(
+    path: str | os.PathLike[str],
+    schema: pa.Schema,
+    tables: Iterable[pa.Table],
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> Path:
+    """:func:`write_table` for a table that comes in parts, of which one is in memory at a time.
+
+    Args:
+        path: Where the file is to appear.
+        schema: Of all parts.
+        tables: Its rows, in order.
+        metadata: What else the file is to say of itself.
 
     Returns:
         The path.
     """
     import pyarrow.parquet as pq
 
-    metadata = {**(table.schema.metadata or {}), CHECKSUM_KEY: table_checksum(table).encode()}
-    with atomic_path(path) as beside:
-        pq.write_table(table.replace_schema_metadata(metadata), beside)
-        if previous is not None and Path(path).exists():
-            keep_previous(Path(path), previous)
+    said = {**(schema.metadata or {}), COLUMNS: _described(schema), **(metadata or {})}
+    with (
+        atomic_path(path) as beside,
+        # Of all codecs: no single flipped bit makes another valid one of its number, which no checksum covers.
+        pq.ParquetWriter(beside, schema.with_metadata(said), compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for table in tables:
+            writer.write_table(table)
     return Path(path)
 
 
-def keep_previous(path: Path, previous: Path) -> None:
-    """Give a file that is about to be replaced a second name; a hard link costs nothing."""
-    try:
-        beside = previous.with_name(f"{previous.name}.{uuid.uuid4().hex[:12]}.tmp")
-        os.link(path, beside)
-        os.replace(beside, previous)
-        beside.unlink(missing_ok=True)  # where both were one file already, `replace` leaves the second name
-    except OSError:  # a file system without hard links
-        with atomic_path(previous) as beside:
-            shutil.copyfile(path, beside)
+def _described(schema: pa.Schema) -> bytes:
+    return json.dumps([[field.name, _kind(field.type), field.nullable] for field in schema]).encode()
 
 
-def read_table(path: str | os.PathLike[str]) -> pa.Table:
-    """Read a table that :func:`write_table` wrote, and check that it says what was written.
+def _kind(of: pa.DataType) -> str:
+    import pyarrow as pa
+
+    if pa.types.is_list(of):  # parquet renames the fields of lists
+        return f"list of {_kind(of.value_type)}"
+    return "nested" if pa.types.is_nested(of) else str(of)
+
+
+def _is_as_written(file: pq.ParquetFile) -> bool:
+    """Whether a file's description of itself says what :func:`write_tables` has written: no checksum covers it."""
+    about, columns = file.metadata, _described(file.schema_arrow)
+    rows = sum(about.row_group(number).num_rows for number in range(about.num_row_groups))
+    return bool(about.metadata.get(COLUMNS, columns) == columns and rows == about.num_rows)
+
+
+@contextlib.contextmanager
+def open_table(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
+    """Open a table that :func:`write_table` wrote, to read it inside of the block; each page's checksum is verified.
 
     Args:
         path: A parquet file.
 
-    Returns:
-        The table, without the checksum in its metadata.
+    Yields:
+        The opened file.
 
     Raises:
-        ResultsError: If the file is missing, cannot be read, or its checksum is missing or wrong.
+        ResultsError: If the file is missing or damaged, also where that is found inside of the block.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -160,20 +159,75 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     if path.name in _MADE_BY:
         advice = f"Put back a copy of it, or delete it and run `{_MADE_BY[path.name]}` again, which makes it anew."
     try:
-        with pa.OSFile(str(path)) as source:
-            table = pq.read_table(source)
+        with pa.OSFile(str(path)) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+            said = file.metadata.metadata or {}
+            if COLUMNS not in said and _BEFORE_COLUMNS not in said:
+                raise ResultsError(f"{path} was not written by untrac: it does not say which columns it has. {advice}")
+            if not _is_as_written(file):
+                raise ValueError("its description of itself is not the one that was written")
+            yield file
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ResultsError(
             f"{path} cannot be read as parquet; it is damaged or cut short ({error}). {advice}"
         ) from error
-    metadata = dict(table.schema.metadata or {})
-    expected = metadata.pop(CHECKSUM_KEY, None)
-    if expected is None:
-        raise ResultsError(f"{path} was not written by untrac: it carries no checksum. {advice}")
-    table = table.replace_schema_metadata(metadata or None)
-    if table_checksum(table) != expected.decode():
-        raise ResultsError(f"{path} is damaged: its content does not match its checksum. {advice}")
-    return table
+
+
+def read_table(path: str | os.PathLike[str]) -> pa.Table:
+    """Read a table that :func:`write_table` wrote, and check that it says what was written.
+
+    Args:
+        path: A parquet file.
+
+    Returns:
+        The table, without what :func:`write_table` has put into its metadata.
+
+    Raises:
+        ResultsError: If the file is missing, or cannot be read, or a checksum is wrong.
+    """
+    with open_table(path) as file:
+        table = file.read()
+    kept = {key: value for key, value in (table.schema.metadata or {}).items() if not key.startswith(b"untrac.")}
+    return table.replace_schema_metadata(kept or None)
+
+
+def check_table(path: str | os.PathLike[str]) -> None:
+    """Read a table once, one part at a time, without keeping it.
+
+    Args:
+        path: A parquet file.
+
+    Raises:
+        ResultsError: As :func:`read_table` does.
+    """
+    with open_table(path) as file:
+        for group in range(file.num_row_groups):
+            file.read_row_group(group)
+
+
+def conform(table: pa.Table, schema: pa.Schema, name: object) -> pa.Table:
+    """Give a table exactly the columns of a schema.
+
+    Args:
+        table: A table; columns that the schema lacks are dropped, and nullable ones that the table lacks are null.
+        schema: What is wanted.
+        name: What to call the table in a message.
+
+    Returns:
+        The table with the schema's columns, in its order.
+
+    Raises:
+        ResultsError: If a column is missing or has a type that cannot be converted.
+    """
+    import pyarrow as pa
+
+    missing = [f.name for f in schema if f.name not in table.column_names and not f.nullable]
+    if missing:
+        raise ResultsError(f"{name} lacks the columns {', '.join(missing)}; it was written by something else.")
+    columns = [table[f.name] if f.name in table.column_names else pa.nulls(table.num_rows, f.type) for f in schema]
+    try:
+        return pa.Table.from_arrays(columns, names=schema.names).cast(schema)
+    except (pa.ArrowException, ValueError) as error:
+        raise ResultsError(f"{name} does not have the columns of this version ({error}).") from error
 
 
 def equal_tables(a: pa.Table, b: pa.Table, ignore: Sequence[str] = ("seconds",)) -> bool:
@@ -187,9 +241,17 @@ def equal_tables(a: pa.Table, b: pa.Table, ignore: Sequence[str] = ("seconds",))
     Returns:
         Whether names, types, order of rows and values (NaN equals NaN) are the same.
     """
-    ignored = set(ignore)
-    left, right = (t.drop_columns([name for name in t.column_names if name in ignored]) for t in (a, b))
-    return table_checksum(left) == table_checksum(right)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def content(table: pa.Table) -> pa.Buffer:
+        # As parquet, because how a table lies in memory (chunks, slices, what is under nulls) leaves no trace there.
+        kept = {name: table[name] for name in table.column_names if name not in ignore}
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(kept).combine_chunks(), sink, store_schema=False)
+        return sink.getvalue()
+
+    return bool(content(a).equals(content(b)))
 
 
 def check_writable(folder: str | os.PathLike[str], min_free_mb: float = 50.0) -> Path:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lightning_untrac.errors import DamageWarning
-from lightning_untrac.tables.files import read_table, write_table
+from lightning_untrac.tables.files import conform, read_table, write_table
 from lightning_untrac.tables.locking import locked
 from lightning_untrac.tables.recovery import set_aside
 from lightning_untrac.tables.schema import ResultsError, schema_of
-from lightning_untrac.tables.store import conform
 
 if TYPE_CHECKING:
     import pyarrow as pa

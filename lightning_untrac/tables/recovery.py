@@ -1,74 +1,74 @@
-"""A damaged table makes way for the state before its last change; nothing is thrown away."""
+"""A damaged file makes way: the table is made again, or its episode is run again. Nothing is thrown away."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lightning_untrac.tables import schema as schemas
-from lightning_untrac.tables.examples import check_examples
-from lightning_untrac.tables.files import atomic_path, read_table
+from lightning_untrac.tables.files import check_table
 from lightning_untrac.tables.schema import ResultsError
-from lightning_untrac.tables.store import InfluenceStore, conform
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from lightning_untrac.tables.store import InfluenceStore
 
 
 @dataclass
 class Damage:
-    """A table that could not be read, and what became of it.
+    """A file of a run that could not be read, and what becomes of it.
 
     Attributes:
-        path: Where the table belongs.
+        path: Where it belongs.
         aside: Where the damaged file is now.
-        rows: Rows of the state that took its place; None where there was none.
         cause: What was wrong.
+        mended: What is done about it.
     """
 
     path: Path
     aside: Path
-    rows: int | None
     cause: str
+    mended: str
 
     def __str__(self) -> str:
-        instead = (
-            "there is no earlier state, so that all it held is computed anew"
-            if self.rows is None
-            else f"its state before the last change ({self.rows} rows) took its place, and what is missing is "
-            "computed anew"
-        )
-        return (
-            f"{self.path} was damaged ({self.cause}); it is kept as {self.aside.name}; {instead} by the command that "
-            "wrote it"
-        )
+        return f"{self.path} was damaged ({self.cause}); it is kept as {self.aside.name}; {self.mended}"
 
 
-def recover(store: InfluenceStore) -> list[Damage]:
-    """Check both tables of a run against their checksums, and mend those that are damaged.
-
-    Call it while holding ``store.locked()``: several ranks begin at the same time, and the first one mends.
+def recover(store: InfluenceStore) -> tuple[list[Damage], set[Path]]:
+    """Check a run's files of episodes and its tables, set damaged ones aside, and bring the tables up to date.
 
     Args:
         store: Of the run.
 
     Returns:
-        What was damaged; nothing where all is well.
+        What was damaged, and the tables that may lack rows that they held.
     """
-    found = []
-    for path, schema, check in (
-        (store.path, schemas.influence_schema(), read_table),
-        (store.examples_path, schemas.examples_schema(), check_examples),
-    ):
-        if path.is_file() and os.access(path, os.R_OK):
-            try:
-                check(path)
-            except ResultsError as error:
-                found.append(_mend(path, store.previous(path), schema, error))
-    return found
+    found, lost = list[Damage](), set[Path]()
+    for files in store.kinds:
+        with store.locked():  # several ranks begin at the same time, and the first one mends
+            recorded, there, sources = files.recorded(), files.digests(), files.sources()
+            # What was read soundly when the table was made, and is still the same, need not be read again.
+            known = {files.folder / name for name in there if there[name] == (recorded or {}).get(name)}
+            damages = [_look(path, "what it held is computed anew by the command that wrote it") for path in sources
+                       if path not in known]  # fmt: skip
+            if any(damages):
+                files.table_path.unlink(missing_ok=True)
+            elif files.table_path not in sources:
+                damages.append(_look(files.table_path, "it was made again from the files of episodes"))
+            files.compact()
+            unknown = recorded is None and files.table_path not in sources
+            if any(damages) or unknown or (recorded or {}).keys() - there.keys() or not files.table_path.exists():
+                lost.add(files.table_path)
+            found += [damage for damage in damages if damage is not None]
+    return found, lost
+
+
+def _look(path: Path, mended: str) -> Damage | None:
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        return None
+    try:
+        check_table(path)
+    except ResultsError as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        return Damage(path, set_aside(path), cause, mended)
+    return None
 
 
 def set_aside(path: Path) -> Path:
@@ -86,18 +86,3 @@ def set_aside(path: Path) -> Path:
         aside = path.with_name(f"{path.name}.damaged-{number}")
     os.replace(path, aside)
     return aside
-
-
-def _mend(path: Path, previous: Path, schema: pa.Schema, error: ResultsError) -> Damage:
-    cause = str(error.__cause__ or "its content does not match its checksum").splitlines()[0]
-    rows = None
-    if previous.is_file():
-        try:
-            rows = conform(read_table(previous), schema, previous).num_rows
-        except ResultsError:
-            previous.unlink()
-    aside = set_aside(path)
-    if rows is not None:
-        with atomic_path(path) as beside:
-            shutil.copyfile(previous, beside)
-    return Damage(path, aside, rows, cause)

@@ -1,96 +1,30 @@
-"""The influences of a run on disk: rows are merged by key, kept sorted, and never half written."""
+"""The influences of a run on disk: a file for each finished episode, and the tables that are compacted from them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightning_untrac.tables import schema as schemas
-from lightning_untrac.tables.examples import recorded_episodes
-from lightning_untrac.tables.files import (
-    atomic_path,
-    atomic_write_bytes,
-    check_writable,
-    equal_tables,
-    read_table,
-    table_checksum,
-    write_table,
-)
+from lightning_untrac.tables.episodes import EpisodeFiles
+from lightning_untrac.tables.files import conform, read_table
 from lightning_untrac.tables.locking import locked
 from lightning_untrac.tables.schema import EXAMPLES_KEYS, INFLUENCE_KEYS, InfluenceRow, ResultsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = [
-    "InfluenceStore",
-    "atomic_path",
-    "atomic_write_bytes",
-    "check_writable",
-    "conform",
-    "equal_tables",
-    "merge_tables",
-    "read_table",
-    "table_checksum",
-    "write_table",
-]
-
-
-def merge_tables(old: pa.Table, new: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """Append rows to a table of the same columns; rows with the same key replace earlier ones.
-
-    Args:
-        old: What was there.
-        new: What is added; of two rows with one key the later counts.
-        keys: The columns that make the key.
-
-    Returns:
-        The rows of both, sorted by key: the order in which they came leaves no trace.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    both = pa.concat_tables([old, new]).combine_chunks()
-    numbered = both.select(list(keys)).append_column("_row", pa.array(range(both.num_rows), pa.int64()))
-    latest = numbered.group_by(list(keys), use_threads=False).aggregate([("_row", "max")])
-    order = pc.sort_indices(latest, sort_keys=[(key, "ascending") for key in keys])
-    return both.take(latest["_row_max"].take(order)).combine_chunks()
-
-
-def conform(table: pa.Table, schema: pa.Schema, name: object) -> pa.Table:
-    """Give a table exactly the columns of a schema.
-
-    Args:
-        table: A table; columns that the schema lacks are dropped, and nullable ones that the table lacks are null.
-        schema: What is wanted.
-        name: What to call the table in a message.
-
-    Returns:
-        The table with the schema's columns, in its order.
-
-    Raises:
-        ResultsError: If a column is missing or has a type that cannot be converted.
-    """
-    import pyarrow as pa
-
-    missing = [f.name for f in schema if f.name not in table.column_names and not f.nullable]
-    if missing:
-        raise ResultsError(f"{name} lacks the columns {', '.join(missing)}; it was written by something else.")
-    columns = [table[f.name] if f.name in table.column_names else pa.nulls(table.num_rows, f.type) for f in schema]
-    try:
-        return pa.Table.from_arrays(columns, names=schema.names).cast(schema)
-    except (pa.ArrowException, ValueError) as error:
-        raise ResultsError(f"{name} does not have the columns of this version ({error}).") from error
-
 
 class InfluenceStore:
     """The influences of a run: ``influence.parquet`` and ``examples.parquet`` in a folder.
 
     Both are always whole, sorted by key and free of repeats: two runs that computed the same things in another order
-    write equal tables (all but ``seconds``).
+    write equal tables (all but ``seconds``). They are made from ``episodes/``, see :class:`EpisodeFiles`; what is read
+    here is up to date also where the tables are not yet.
 
     Args:
         folder: The run's folder; made when the first rows come.
@@ -102,48 +36,125 @@ class InfluenceStore:
         self.path = self.folder / "influence.parquet"
         self.examples_path = self.folder / "examples.parquet"
 
-    @staticmethod
-    def previous(path: Path) -> Path:
-        """Where the state of a table before its last change is kept: what a damaged one is mended with."""
-        return path.with_name(f".{path.name}.previous")
+    @cached_property
+    def influence_files(self) -> EpisodeFiles:
+        """Of all readings of each episode."""
+        return EpisodeFiles(self.folder, "influence", schemas.influence_schema(), INFLUENCE_KEYS)
+
+    @cached_property
+    def examples_files(self) -> EpisodeFiles:
+        """Of the scores of single examples of each episode."""
+        return EpisodeFiles(self.folder, "examples", schemas.examples_schema(), EXAMPLES_KEYS)
+
+    @cached_property
+    def _unfinished(self) -> EpisodeFiles:
+        """Of the readings of episodes that still run."""
+        return EpisodeFiles(self.folder, "unfinished", schemas.influence_schema(), INFLUENCE_KEYS)
+
+    @property
+    def kinds(self) -> tuple[EpisodeFiles, EpisodeFiles]:
+        """Both. Examples are first: where they are written after each other, influences say that both are there."""
+        return self.examples_files, self.influence_files
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Keep other processes from changing the tables."""
         return locked(self.folder)
 
-    def _read(self, path: Path, schema: pa.Schema) -> pa.Table:
-        if not path.exists():
-            return schema.empty_table()
-        return conform(read_table(path), schema, path)
+    # -- reading ---------------------------------------------------------------------------------------------------
 
     def table(self) -> pa.Table:
-        """All readings, with the columns of ``INFLUENCE_SCHEMA``; no rows if nothing was written yet."""
-        return self._read(self.path, schemas.influence_schema())
+        """All readings of finished episodes, with the columns of ``INFLUENCE_SCHEMA``."""
+        return self.influence_files.table()
 
     def examples(self) -> pa.Table:
         """All scores of single examples, with the columns of ``EXAMPLES_SCHEMA``."""
-        return self._read(self.examples_path, schemas.examples_schema())
+        return self.examples_files.table()
 
     def rows(self) -> list[InfluenceRow]:
-        """All readings, sorted by key."""
+        """All readings of finished episodes, sorted by key."""
         return [InfluenceRow(**row) for row in self.table().to_pylist()]
 
-    def append(self, rows: Iterable[InfluenceRow]) -> None:
-        """Add readings; those with a key (method, corpus, test_set, seed, step) that is there replace it.
+    def finished_episodes(
+        self, method: str, key: Literal["corpus", "test_set"] = "corpus", examples: bool = False
+    ) -> set[tuple[str, int]]:
+        """The episodes that are finished, so that a run that goes on can skip them.
 
         Args:
-            rows: Readings in any order.
+            method: As in the ``method`` column.
+            key: What an episode of this method runs over: the corpus (UnTrac, leave-out) or the test set (UnTrac-Inv).
+            examples: Whether an episode must also have scores of single examples to be finished.
+
+        Returns:
+            Pairs of dataset and seed.
+        """
+        kinds = self.kinds if examples else (self.influence_files,)
+        return set.intersection(*(kind.finished(method, key) for kind in kinds))
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write_episode(
+        self, method: str, dataset: str, seed: int, rows: Iterable[InfluenceRow], finished: bool = True
+    ) -> None:
+        """Write the readings of an episode, which is finished with that.
+
+        A fit that is resumed from a Lightning checkpoint knows nothing of readings after it. They are added here from
+        what was written before the episode was finished.
+
+        Args:
+            method: As in the ``method`` column.
+            dataset: What the episode ran over.
+            seed: Of its data order.
+            rows: All readings of the episode.
+            finished: Whether the last one is among them. Before that, no table holds the rows.
+        """
+        import pyarrow as pa
+
+        kept = self._unfinished.path(method, dataset, seed)
+        with contextlib.suppress(ResultsError):  # mostly there is none
+            rows = [*(InfluenceRow(**row) for row in read_table(kept).to_pylist()), *rows]
+        by_key = {row.key: row for row in rows}
+        files = self.influence_files if finished else self._unfinished
+        table = pa.Table.from_pylist([by_key[key].as_dict() for key in sorted(by_key)], schema=files.schema)
+        files.write(method, dataset, seed, [table])
+        if finished:
+            kept.unlink(missing_ok=True)
+
+    def begin_episode(self, method: str, dataset: str, seed: int) -> None:
+        """Forget what an earlier attempt at an episode has written before it was killed."""
+        self._unfinished.path(method, dataset, seed).unlink(missing_ok=True)
+
+    def write_examples(self, method: str, dataset: str, seed: int, tables: Iterable[pa.Table]) -> None:
+        """Write the scores of single examples of an episode, before its readings.
+
+        Args:
+            method: As in the ``method`` column.
+            dataset: What the episode ran over.
+            seed: Of its data order.
+            tables: Rows in parts, sorted by (corpus, test set, example).
+        """
+        schema = schemas.examples_schema()
+        parts = (conform(table, schema, "the table of examples") for table in tables)
+        self.examples_files.write(method, dataset, seed, parts)
+
+    def compact(self) -> None:
+        """Bring ``influence.parquet`` and ``examples.parquet`` up to date with the files of episodes."""
+        for kind in self.kinds:
+            kind.compact()
+
+    def append(self, rows: Iterable[InfluenceRow]) -> None:
+        """Add readings that are no file of an episode; those with a key that was added before replace it.
+
+        Args:
+            rows: Readings in any order; the key is (method, corpus, test_set, seed, step).
         """
         import pyarrow as pa
 
         new = pa.Table.from_pylist([row.as_dict() for row in rows], schema=schemas.influence_schema())
         if new.num_rows:
-            with locked(self.folder):
-                merged = merge_tables(self.table(), new, INFLUENCE_KEYS)
-                write_table(self.path, merged, self.previous(self.path))
+            self.influence_files.add(new)
 
     def append_examples(self, rows: pa.Table | Iterable[Mapping[str, Any]]) -> None:
-        """Add scores of single examples; the key is (method, corpus, test_set, seed, example).
+        """Add scores of single examples as :meth:`append` does; the key is (method, corpus, test_set, seed, example).
 
         Args:
             rows: A table or dicts with the columns of ``EXAMPLES_SCHEMA``.
@@ -157,12 +168,10 @@ class InfluenceStore:
             else pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
         )
         if new.num_rows:
-            with locked(self.folder):
-                merged = merge_tables(self.examples(), new, EXAMPLES_KEYS)
-                write_table(self.examples_path, merged, self.previous(self.examples_path))
+            self.examples_files.add(new)
 
     def drop_episode(self, method: str, key: Literal["corpus", "test_set"], dataset: str, seed: int) -> None:
-        """Remove the readings of an episode whose numbers turned out to be wrong.
+        """Remove an episode whose numbers turned out to be wrong.
 
         Args:
             method: As in the ``method`` column.
@@ -170,37 +179,26 @@ class InfluenceStore:
             dataset: Which one it ran over.
             seed: Of its data order.
         """
-        import pyarrow.compute as pc
+        for kind in self.kinds:
+            kind.drop(method, key, dataset, seed)
 
-        with locked(self.folder):
-            table = self.table()
-            mine = pc.and_(pc.equal(table["method"], method), pc.equal(table[key], dataset))
-            kept = table.filter(pc.invert(pc.and_(mine, pc.equal(table["seed"], seed))))
-            if kept.num_rows < table.num_rows:
-                write_table(self.path, kept)
-                self.previous(self.path).unlink(missing_ok=True)
+    def discard(self, method: str) -> None:
+        """Remove everything of a method."""
+        for kind in self.kinds:
+            kind.discard(method)
 
-    def finished_episodes(
-        self, method: str, key: Literal["corpus", "test_set"] = "corpus", examples: bool = False
-    ) -> set[tuple[str, int]]:
-        """The episodes that have final readings, so that a run that goes on can skip them.
+    # -- from one folder to another --------------------------------------------------------------------------------
 
-        Args:
-            method: As in the ``method`` column.
-            key: What an episode of this method runs over: the corpus (UnTrac, leave-out) or the test set (UnTrac-Inv).
-            examples: Whether an episode must also have scores of single examples to be finished.
+    def packed(self) -> Iterator[tuple[str, bytes]]:
+        """All files of episodes, as path in the folder and content; one is in memory at a time."""
+        for kind in self.kinds:
+            kind.adopt()
+            for path in kind.sources():
+                yield str(path.relative_to(self.folder)), path.read_bytes()
 
-        Returns:
-            Pairs of dataset and seed.
-        """
-        import pyarrow.compute as pc
-
-        def pairs(table: pa.Table) -> set[tuple[str, int]]:
-            distinct = table.group_by([key, "seed"], use_threads=False).aggregate([])
-            return set(zip(distinct[key].to_pylist(), distinct["seed"].to_pylist(), strict=True))
-
-        table = self.table()
-        finished = pairs(table.filter(pc.and_(pc.equal(table["method"], method), table["final"])))
-        if examples:
-            finished &= recorded_episodes(self.examples_path, method, key)
-        return finished
+    def unpack(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Write what :meth:`packed` of another folder has given, and bring the tables up to date."""
+        for name, content in files:
+            _, kind, rest = name.split("/", 2)
+            (self.examples_files if kind == "examples" else self.influence_files).put(rest, content)
+        self.compact()

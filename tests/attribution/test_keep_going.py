@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 
 import lightning.pytorch as L
 import pytest
@@ -119,6 +120,7 @@ def test_examples_belong_to_a_finished_episode(episodes, tmp_path):
     run.run()
     store = InfluenceStore(tmp_path / "out")
     whole = store.table(), store.examples()
+    shutil.rmtree(tmp_path / "out" / "episodes" / "examples")
     store.examples_path.unlink()
     assert len(store.finished_episodes("untrac_inv", "test_set")) == 2
     assert store.finished_episodes("untrac_inv", "test_set", examples=True) == set()

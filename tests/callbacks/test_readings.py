@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 
 from lightning_untrac import ReadingSchedule
@@ -61,11 +63,35 @@ def test_without_validation_data_there_is_no_influence(trace: Any) -> None:
         trace(limit_val_batches=0)
 
 
-def test_rows_are_stored_after_every_reading(trace: Any, make_data: Any, tmp_path: Any) -> None:
-    _, rows, _ = trace(data=make_data(batch_size=4), folder=tmp_path, readings=3)
-    stored = InfluenceStore(tmp_path).rows()
-    key = lambda row: row.key  # noqa: E731
-    assert sorted(stored, key=key) == sorted(rows, key=key)
+def test_each_finished_episode_is_a_file_and_the_fit_ends_with_their_table(
+    trace: Any, make_data: Any, tmp_path: Any
+) -> None:
+    data = make_data(batch_size=4)
+    there: list[tuple[int, int]] = []
+
+    class Looks(Callback):
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            if not trainer.sanity_checking:
+                files = list((tmp_path / "episodes" / "influence" / "untrac").glob("*.parquet"))
+                there.append((len(files), len(InfluenceStore(tmp_path).rows())))
+
+    _, rows, _ = trace(data=data, folder=tmp_path, readings=3, callbacks=(Looks(),))
+    # Three readings of two test sets an episode; the last one writes the file.
+    assert there == [(0, 0), (0, 0), (1, 6), (1, 6), (1, 6), (2, 12), (2, 12), (2, 12), (3, 18)]
+    assert not list((tmp_path / "episodes" / "unfinished").glob("*/*"))
+    assert pq.read_table(tmp_path / "influence.parquet").num_rows == len(rows) == 18
+    assert InfluenceStore(tmp_path).rows() == sorted(rows, key=lambda row: row.key)
+
+
+def test_what_is_finished_is_in_the_table_after_an_error(trace: Any, make_data: Any, tmp_path: Any) -> None:
+    class Fails(Callback):
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+            if trainer.current_epoch == 1:
+                raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        trace(data=make_data(batch_size=4), folder=tmp_path, callbacks=(Fails(),))
+    assert set(pq.read_table(tmp_path / "influence.parquet")["corpus"].to_pylist()) == {"birds"}
 
 
 @pytest.mark.parametrize("readout", ["example", "relative"])

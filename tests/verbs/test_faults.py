@@ -12,6 +12,8 @@ import socket
 import time
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from processes import start, start_ranks
 
@@ -141,7 +143,8 @@ def cut_short(path):
 
 def flip(path):
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x10
+    middle = slice(len(content) // 2, len(content) // 2 + 64)
+    content[middle] = bytes(byte ^ 0x10 for byte in content[middle])
     path.write_bytes(content)
 
 
@@ -162,13 +165,34 @@ def test_a_damaged_table(scene, finished, tmp_path, name, harm):
     assert "damaged" not in again.text
 
 
-def test_a_table_and_its_previous_state_are_damaged(scene, finished, tmp_path):
+@pytest.mark.parametrize("kind", ["influence", "examples"])
+def test_a_damaged_episode_is_run_again(scene, finished, tmp_path, kind):
     path, folder, whole, _ = scene
-    flip(folder / "influence.parquet")
-    cut_short(folder / ".influence.parquet.previous")
+    flip(next((folder / "episodes" / kind / "untrac_inv").glob("ask-birds-seed-*.parquet")))
     command = start("run", path, "--output", folder, log=tmp_path / "log")
     assert command.wait() == 0, command.text
-    assert "there is no earlier state" in command.text
+    assert "ask-birds-seed-0.parquet was damaged" in command.text
+    assert "ask-birds, episode" in command.text
+    assert "ask-ships, episode" not in command.text
+    assert same(results(folder), whole)
+
+
+def test_a_folder_of_the_version_before(scene, finished, tmp_path):
+    """It had the tables alone."""
+    path, folder, whole, _ = scene
+    shutil.rmtree(folder / "episodes")
+    for name in ("influence", "examples"):
+        table = pq.read_table(folder / f"{name}.parquet")
+        if name == "influence":  # and was killed in an episode
+            its = pc.and_(pc.equal(table["method"], "untrac"), pc.equal(table["corpus"], "bread"))
+            table = table.filter(pc.invert(pc.and_(its, table["final"])))
+        pq.write_table(table.replace_schema_metadata({"untrac.sha256": "0" * 64}), folder / f"{name}.parquet")
+    for mark in (folder / ".untrac").glob("trace-*.done.json"):
+        mark.unlink()
+    command = start("run", path, "--output", folder, log=tmp_path / "log")
+    assert command.wait() == 0, command.text
+    assert "bread, episode 1 of 1" in command.text
+    assert command.text.count(", episode") == command.text.count("bread, episode")
     assert same(results(folder), whole)
 
 

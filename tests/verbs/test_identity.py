@@ -38,8 +38,8 @@ def test_callbacks_in_a_folder_with_results(untrac, config, tmp_path):
 def test_a_claim_without_a_reading_is_nobodys(untrac, config, tmp_path):
     output = tmp_path / "out"
     assert untrac("trace", "--method", "untrac", "--config", config(), *TRACE, output).code == 0
+    shutil.rmtree(output / "episodes")
     (output / "influence.parquet").unlink()
-    (output / ".influence.parquet.previous").unlink(missing_ok=True)
     ran = untrac("trace", "--method", "untrac", "--config", config(), "--steps", "3", "--output", output)
     assert ran.code == 0, ran.text
 
@@ -80,6 +80,7 @@ def test_examples_that_are_gone_are_computed_anew(untrac, config, tmp_path):
     trace = ("trace", "--config", config(), "--method", "untrac_inv", "--examples", *TRACE, tmp_path / "out")
     assert untrac(*trace).code == 0
     before = InfluenceStore(tmp_path / "out").examples()
+    shutil.rmtree(tmp_path / "out" / "episodes" / "examples")
     (tmp_path / "out" / "examples.parquet").unlink()
     ran = untrac(*trace)
     assert ran.code == 0, ran.text

@@ -92,6 +92,7 @@ def test_leave_out_in_shards(untrac, config, finished_run, run_copy, tmp_path):
     whole = ["--output", tmp_path / "whole", "--trained_model", str(finished_run / "model"), "--steps", "4"]
     ran = untrac(*leave_out, *whole)
     assert ran.code == 0, ran.text
+    shutil.rmtree(run_copy / "episodes")
     (run_copy / "influence.parquet").unlink()
     for name in ("1/2", "2/2"):
         ran = untrac(*leave_out, "--shard", name, "--overwrite")
@@ -134,6 +135,7 @@ def test_merge_names_everything_that_is_wrong(untrac, shard, tmp_path):
     shard("1/4", "3/4", command=("trace", "--method", "untrac", "--steps", "2"))
     folder = tmp_path / "out" / "shards" / "trace-untrac"
     (folder / "3-of-4" / ".untrac" / "trace-untrac.done.json").unlink()
+    shutil.rmtree(folder / "3-of-4" / "episodes")
     (folder / "3-of-4" / "influence.parquet").unlink()
     ran = untrac("merge", "--output", tmp_path / "out")
     assert ran.code == 2
