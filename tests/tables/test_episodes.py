@@ -1,8 +1,8 @@
 """Files of finished episodes, and the table that is compacted from them."""
 
 import dataclasses
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.dataset
@@ -157,21 +157,28 @@ def test_copied_episodes_are_those_of_the_other_folders(tmp_path, rows):
         assert whole.rows() == sorted(expected, key=lambda row: row.key)
 
 
-def _write_and_discard(folder, number, rows):
-    store = InfluenceStore(folder)
-    for turn in range(6):
-        write(folder, [dataclasses.replace(row, method=f"gone-{number}") for row in rows[:4]])
-        store.append([dataclasses.replace(rows[turn], seed=number)])
-        store.discard(f"gone-{number}")
-        store.compact()
+WRITES_AND_DISCARDS = """
+import sys
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
-
-def test_processes_that_write_discard_and_compact_at_the_same_time(tmp_path, rows):
-    with ProcessPoolExecutor(3, multiprocessing.get_context("fork")) as pool:
-        for done in [pool.submit(_write_and_discard, tmp_path, number, rows[:6]) for number in range(3)]:
-            done.result()
-    store = InfluenceStore(tmp_path)
+store, number = InfluenceStore(sys.argv[1]), int(sys.argv[2])
+for turn in range(6):
+    rows = [
+        InfluenceRow(method=method, corpus="news", test_set="bias", seed=number, step=turn, final=True, influence=0.5)
+        for method in (f"gone-{number}", "stays")
+    ]
+    store.write_episode(f"gone-{number}", "news", number, rows[:1])
+    store.append(rows[1:])
+    store.discard(f"gone-{number}")
     store.compact()
-    expected = {dataclasses.replace(row, seed=number).key for row in rows[:6] for number in range(3)}
+"""
+
+
+def test_processes_that_write_discard_and_compact_at_the_same_time(tmp_path):
+    command = [sys.executable, "-c", WRITES_AND_DISCARDS, str(tmp_path)]
+    processes = [subprocess.Popen([*command, str(number)]) for number in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    store = InfluenceStore(tmp_path)
+    expected = {("stays", "news", "bias", number, turn) for number in range(3) for turn in range(6)}
     assert {row.key for row in store.rows()} == expected
     assert equal_tables(read_table(store.path), store.table(), ignore=())

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lightning_untrac.runs.run_files import DamagedFileError, RunFiles
+from lightning_untrac.runs.discard import discard
+from lightning_untrac.runs.run_files import DamagedFileError, DamageWarning, RunFiles
+from lightning_untrac.tables import InfluenceRow, InfluenceStore
 from lightning_untrac.tables.locking import locked
 
 
@@ -22,6 +24,56 @@ def test_several_writers_lose_nothing(tmp_path):
     files = RunFiles(tmp_path)
     assert {note["text"] for note in files.notes()} == {f"note {number}" for number in range(24)}
     assert {cost["step"] for cost in files.facts()["costs"]} == {f"step {number}" for number in range(24)}
+
+
+def test_a_reader_that_mends_does_not_undo_what_a_writer_wrote(tmp_path):
+    files = RunFiles(tmp_path)
+    files.update_run(title="old")
+    (tmp_path / "run.json").write_text("{")
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path):
+            reader = pool.submit(lambda: RunFiles(tmp_path).facts())
+            with pytest.raises(TimeoutError):  # it has seen the damage, and waits
+                reader.result(0.3)
+            with pytest.warns(DamageWarning, match=r"written again from the copy"):
+                files.update_run(title="new")
+        assert reader.result()["title"] == "new"
+    assert files.facts()["title"] == "new"
+
+
+def test_a_sound_file_is_not_moved_away(tmp_path):
+    """Two find the same damage; one moves the file and writes a new one before the other comes to it."""
+    (tmp_path / "run.json").write_text("{")
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path):
+            reader = pool.submit(lambda: RunFiles(tmp_path).facts())
+            with pytest.raises(TimeoutError):
+                reader.result(0.3)
+            with pytest.warns(DamageWarning, match=r"moved to run.json.damaged"):
+                RunFiles(tmp_path).update_run(title="new")
+        assert reader.result()["title"] == "new"
+    assert sorted(path.name for path in tmp_path.glob("run.json*")) == ["run.json", "run.json.damaged"]
+
+
+def test_what_is_discarded_takes_nothing_of_others_with_it(tmp_path):
+    def row(method, number):
+        return InfluenceRow(
+            method=method, corpus="news", test_set="bias", seed=number, step=1, final=True, influence=0.5
+        )
+
+    def work(number):
+        store = InfluenceStore(tmp_path)
+        for turn in range(3):
+            store.append([row("stays", 10 * number + turn)])
+            store.write_episode(f"gone_{number}", "news", turn, [row(f"gone_{number}", turn)])
+            discard(tmp_path, tmp_path / ".untrac", f"trace-gone_{number}", {})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    rows = InfluenceStore(tmp_path).rows()
+    assert {(found.method, found.seed) for found in rows} == {
+        ("stays", 10 * number + turn) for number in range(4) for turn in range(3)
+    }
 
 
 def test_a_lock_inside_itself(tmp_path):
