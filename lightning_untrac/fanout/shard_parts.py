@@ -17,6 +17,7 @@ from lightning_untrac.runs.differences import different_keys
 from lightning_untrac.runs.run_folder import STATE, RunFolder
 from lightning_untrac.runs.saved_models import files_digest
 from lightning_untrac.tables import InfluenceStore, ResultsError
+from lightning_untrac.tables.files import check_table
 
 PLACES = (CARD, f"*-of-*/{CARD}", f"*/*-of-*/{CARD}", f"{SHARDS}/*/*-of-*/{CARD}")
 """Where shards are in a folder that may be a shard, a step's shards, all shards, or an output folder."""
@@ -68,8 +69,14 @@ class Part:
         return self.shard.part(self.all_episodes)
 
     def unfinished(self) -> list[Key]:
-        """Its episodes without a final reading."""
+        """Its episodes that are not finished.
+
+        Raises:
+            ResultsError: if what it holds of others is damaged.
+        """
         store, card = InfluenceStore(self.folder.path), self.card
+        for path in [path for kind in store.kinds for path in kind.sources()]:
+            check_table(path)
         finished = store.finished_episodes(card["method"], card["episode_key"], examples=self.has_examples)
         return [episode for episode in self.episodes if episode not in finished]
 

@@ -145,6 +145,21 @@ def test_merge_names_everything_that_is_wrong(untrac, shard, tmp_path):
     assert not (tmp_path / "out" / "influence.parquet").exists()
 
 
+def test_a_damaged_shard_is_not_joined(untrac, shard, tmp_path):
+    command = ("trace", "--method", "untrac", "--steps", "2")
+    shard("1/2", "2/2", command=command)
+    path = tmp_path / "out" / "shards" / "trace-untrac" / "2-of-2" / "episodes/influence/untrac/ships-seed-0.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    ran = untrac("merge", "--output", tmp_path / "out")
+    assert ran.code == 2
+    assert "shard 2/2" in ran.text
+    assert "ships-seed-0.parquet cannot be read" in ran.text
+    assert not (tmp_path / "out" / "influence.parquet").exists()
+    with pytest.warns(UserWarning, match=r"ships-seed-0.parquet was damaged"):
+        shard("2/2", command=command)
+    assert untrac("merge", "--output", tmp_path / "out").code == 0
+
+
 def test_shards_of_other_settings_are_not_joined(untrac, shard, tmp_path):
     shard("1/2", command=("trace", "--method", "untrac", "--steps", "2"))
     shard("2/2", command=("trace", "--method", "untrac", "--steps", "3", "--seeds", "[0,1]"))
