@@ -149,7 +149,8 @@ class StepTraining(L.LightningModule):
         batch = seen.of(part.stream).batch
         if "step_tokens" not in batch:
             raise ConfigurationError([NO_TOTALS])
-        of_step = batch["step_tokens"] if part.unit == "token" else batch["step_sequences"]
+        tokens, sequences = batch["step_tokens"], batch["step_sequences"]
+        of_step = {"token": tokens, "sequence": sequences, "later_token": tokens - sequences}[part.unit]
         return part.term.total * (part.weight * pieces / max(1, of_step))
 
     def _log_parts(self, total: Tensor, parts: list[Part]) -> None:

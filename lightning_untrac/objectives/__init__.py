@@ -3,19 +3,34 @@
 from typing import Any
 
 from lightning_untrac.objectives.anchor.fisher_anchor import FisherAnchor
+from lightning_untrac.objectives.anchor.l2_anchor import L2Anchor
+from lightning_untrac.objectives.forget.ce_u import CEU
 from lightning_untrac.objectives.forget.clamped_ascent import ClampedAscent
 from lightning_untrac.objectives.forget.descent import Descent
 from lightning_untrac.objectives.forget.gradient_ascent import GradientAscent
 from lightning_untrac.objectives.forget.kl_to_uniform import KLToUniform
+from lightning_untrac.objectives.forget.maximum_entropy import MaximumEntropy
+from lightning_untrac.objectives.forget.npo import NPO
+from lightning_untrac.objectives.forget.satimp import SatImp
+from lightning_untrac.objectives.forget.simnpo import SimNPO
+from lightning_untrac.objectives.forget.token_npo import TokenNPO
+from lightning_untrac.objectives.forget.undial import UNDIAL
+from lightning_untrac.objectives.forget.weighted_ascent import WGA
+from lightning_untrac.objectives.forget.weighted_token_npo import WeightedTokenNPO
 from lightning_untrac.objectives.objective import Objective, Part
 from lightning_untrac.objectives.rectify.base import Rectifier
 from lightning_untrac.objectives.rectify.gru import GRU
+from lightning_untrac.objectives.retain.retain_jsd import RetainJSD
 from lightning_untrac.objectives.retain.retain_kl import RetainKL
 from lightning_untrac.objectives.retain.retain_loss import RetainLoss
 from lightning_untrac.objectives.terms import Anchor, ForgetTerm, Outputs, RetainTerm, Seen, Term
 
 __all__ = [
+    "CEU",
     "GRU",
+    "NPO",
+    "UNDIAL",
+    "WGA",
     "Anchor",
     "ClampedAscent",
     "Descent",
@@ -23,15 +38,22 @@ __all__ = [
     "ForgetTerm",
     "GradientAscent",
     "KLToUniform",
+    "L2Anchor",
+    "MaximumEntropy",
     "Objective",
     "Outputs",
     "Part",
     "Rectifier",
+    "RetainJSD",
     "RetainKL",
     "RetainLoss",
     "RetainTerm",
+    "SatImp",
     "Seen",
+    "SimNPO",
     "Term",
+    "TokenNPO",
+    "WeightedTokenNPO",
 ]
 
 NOW_WRITTEN = {

@@ -17,8 +17,8 @@ from lightning_untrac.objectives.checks import non_negative
 if TYPE_CHECKING:
     from lightning_untrac.data.collator import LanguageBatch
 
-Unit = Literal["token", "sequence"]
-"""What a term is a mean over."""
+Unit = Literal["token", "sequence", "later_token"]
+"""What a term is a mean over: target tokens, sequences with one, or target tokens but the first of each sequence."""
 
 Stream = Literal["forget", "retain", "alternative"]
 """Examples of a step: those that must go, those that must stay, and other answers to the forget set's prompts."""
@@ -42,6 +42,15 @@ class Term:
 
     total: Tensor
     count: Tensor | int
+
+    @classmethod
+    def of(cls, values: Tensor) -> Term:
+        """The sum of values, one a token or sequence, and how many there are.
+
+        Args:
+            values: any shape, differentiable.
+        """
+        return cls(values.sum(), values.numel())
 
     @property
     def mean(self) -> Tensor:
@@ -85,9 +94,30 @@ class Outputs:
         return -example_losses(self.logits, self.targets)[0]
 
     @property
+    def places(self) -> Tensor:
+        """Where a token is a target, ``[batch, length]`` bool."""
+        return self.targets != IGNORE_INDEX
+
+    @cached_property
+    def target_logits(self) -> Tensor:
+        """The logits at the places of targets, ``[places, vocabulary]``, differentiable."""
+        return self.logits[self.places]
+
+    @property
+    def reference_target_logits(self) -> Tensor:
+        """The same of the model before unlearning."""
+        assert self.reference_logits is not None
+        return self.reference_logits[self.places]
+
+    @property
+    def target_ids(self) -> Tensor:
+        """The target tokens, ``[places]`` int64."""
+        return self.targets[self.places]
+
+    @property
     def is_sequence(self) -> Tensor:
         """Which rows have a target, ``[batch]`` bool; filler has none."""
-        return (self.targets != IGNORE_INDEX).any(dim=1)
+        return self.places.any(dim=1)
 
     @cached_property
     def measured_loss(self) -> Tensor:

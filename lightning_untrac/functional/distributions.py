@@ -1,0 +1,98 @@
+"""Losses on whole next-token distributions, at the places of target tokens only."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def log_probabilities(logits: Tensor) -> Tensor:
+    """Log-softmax over the last dimension in at least float32."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+
+
+def jensen_shannon(one: Tensor, other: Tensor) -> Tensor:
+    """Jensen-Shannon divergence of distributions, in nats: at most ``ln 2``, 0 where they are equal.
+
+    Args:
+        one: log-probabilities ``[places, vocabulary]``; ``-inf`` stands for a probability of 0.
+        other: alike.
+
+    Returns:
+        ``[places]``.
+
+    Example:
+        >>> a, b = torch.tensor([[1.0, 0.0]]).log(), torch.tensor([[0.0, 1.0]]).log()
+        >>> round(jensen_shannon(a, b).item(), 4), jensen_shannon(a, a).item()
+        (0.6931, 0.0)
+    """
+    middle = torch.logaddexp(one, other) - math.log(2)
+    halves = [torch.where(part.isneginf(), 0.0, part.exp() * (part - middle)) for part in (one, other)]
+    return (halves[0].sum(-1) + halves[1].sum(-1)) / 2
+
+
+def divergence_of_uniform(logits: Tensor) -> Tensor:
+    """``KL(uniform || model)`` in nats: ME, "maximising entropy" (Yuan et al. 2024, a closer look at unlearning).
+
+    Unlike ``KL(model || uniform)`` it also punishes every probability near 0, and has no upper bound.
+
+    Args:
+        logits: ``[places, vocabulary]``.
+
+    Returns:
+        ``[places]``.
+
+    Example:
+        >>> divergence_of_uniform(torch.zeros(1, 4)).item()
+        0.0
+    """
+    return (-math.log(logits.shape[-1]) - log_probabilities(logits)).mean(-1)
+
+
+def counterfactual_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """CE-U: cross entropy towards the model's own prediction without the target token (Yang 2025).
+
+    The aim is the softmax of the logits with the target's set to minus infinity, held fixed. The gradient pushes the
+    target down and the rest up in proportion, and fades as the target's probability does.
+
+    Args:
+        logits: ``[places, vocabulary]``.
+        targets: ``[places]`` int64.
+
+    Returns:
+        ``[places]``, nats.
+
+    Example:
+        >>> round(counterfactual_cross_entropy(torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0])).item(), 4)
+        2.2395
+    """
+    masked = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
+    aim = masked.scatter(1, targets.unsqueeze(1), -math.inf).softmax(-1)
+    return -(aim * log_probabilities(logits)).sum(-1)
+
+
+def self_distillation(logits: Tensor, reference_logits: Tensor, targets: Tensor, beta: float) -> Tensor:
+    """UNDIAL: cross entropy towards the model before unlearning with the target's logit lowered by beta.
+
+    Dong et al. 2024 (arXiv 2402.10052).
+
+    Args:
+        logits: ``[places, vocabulary]``.
+        reference_logits: alike, of the model before unlearning.
+        targets: ``[places]`` int64.
+        beta: at least 0.
+
+    Returns:
+        ``[places]``, nats.
+
+    Example:
+        >>> logits = torch.zeros(1, 2)
+        >>> round(self_distillation(logits, logits, torch.tensor([0]), beta=10.0).item(), 4)
+        0.6931
+    """
+    lowered = reference_logits.to(torch.promote_types(reference_logits.dtype, torch.float32))
+    lowered = lowered - beta * F.one_hot(targets, logits.shape[-1])
+    return -(lowered.softmax(-1) * log_probabilities(logits)).sum(-1)
