@@ -12,14 +12,19 @@ from lightning.pytorch.callbacks import Callback
 from lightning_untrac import EpisodePlan, Unlearning
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.objectives import (
+    CEU,
+    NPO,
     FisherAnchor,
     ForgetTerm,
     GradientAscent,
+    L2Anchor,
     Objective,
     Part,
+    RetainJSD,
     RetainKL,
     RetainLoss,
     RetainTerm,
+    SimNPO,
     Term,
 )
 
@@ -266,8 +271,14 @@ def entropy_of_both() -> Objective:
 @pytest.mark.parametrize(("size", "accumulation"), [(4, 2), (2, 4), (1, 8)])
 @pytest.mark.parametrize(
     "make",
-    [*(lambda m=m: m(2.0) for m in MAKERS.values()), entropy_of_both],
-    ids=[*MAKERS, "user's own"],
+    [
+        *(lambda m=m: m(2.0) for m in MAKERS.values()),
+        entropy_of_both,
+        lambda: Objective(forget=NPO(), retain=[RetainJSD(2.0)], anchor=L2Anchor(0.1)),  # sequences, tokens, weights
+        lambda: Objective(forget=CEU()),  # all tokens but the first of each sequence
+        lambda: Objective(forget=SimNPO(beta=1.0), retain=[RetainLoss(0.5)]),
+    ],
+    ids=[*MAKERS, "user's own", "npo", "ce-u", "simnpo"],
 )
 def test_the_same_effective_batch_gives_the_same_updates(make: Any, size: int, accumulation: int, steps: Any) -> None:
     options = {"count": None, "data": {"retained_per_example": 2}}  # one pass: 12, 9 and 10 examples in steps of 8
