@@ -39,7 +39,7 @@ class TwoGradients:
         for name, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None:
                 self._sums[name] = self._sums[name] + gradient if name in self._sums else gradient
-        (sum(others[1:], others[0]) * share).backward()  # type: ignore[no-untyped-call]
+        (sum(others[1:], others[0]) * share).backward()
 
     @torch.no_grad()
     def rectify(self) -> None:

@@ -161,9 +161,10 @@ class Unlearning(LanguageModule):
                 outputs.reference_hidden_states = reference[stream].hidden_states
             if "reference_log_probs" in needs:
                 outputs.reference_log_probs = self.reference.log_probs.of(stream, one)
-        if self.unlearning_objective.anchor is None:
-            return Seen(**seen)
-        return Seen(**seen, weights={**self.trainable_parameters()}, start=self.reference.start())
+        found = Seen(seen["forget"], seen.get("retain"), seen.get("alternative"))
+        if self.unlearning_objective.anchor is not None:
+            found.weights, found.start = {**self.trainable_parameters()}, self.reference.start()
+        return found
 
     @override
     def _before_backward(self, parts: list[Part], seen: Seen) -> None:

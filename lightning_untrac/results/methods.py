@@ -91,6 +91,5 @@ def read_texts(entries: object) -> None:
             continue
         own = {field.name: entry[field.name] for field in fields(MethodText) if field.name in entry}
         kinds = {field.name: type(field.default) for field in fields(MethodText)} | {"title": str}
-        describe_method(
-            str(method), MethodText(**{key: value for key, value in own.items() if type(value) is kinds[key]})
-        )
+        known: dict[str, Any] = {key: value for key, value in own.items() if type(value) is kinds[key]}
+        describe_method(str(method), MethodText(**known))
