@@ -7,9 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from lightning_untrac.data.transforms import TRANSFORMS
+from lightning_untrac.paths import path_problem
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names become columns, file names and W&B keys, so they keep to letters, digits, dot, dash and underscore."""
@@ -95,6 +97,11 @@ class DatasetConfig:
             found.append(f"{label}: num_examples is {self.num_examples}; give at least 1, or leave it out for all")
         if not self.path:
             found.append(f"{label}: path is empty; give a file, a folder, a hub id or builtin:NAME")
+        of_hub = [name for name in ("split", "subset", "revision") if getattr(self, name, None) not in (None, "train")]
+        if of_hub and self.path and not path_problem(self.path) and Path(self.path).expanduser().is_file():
+            found.append(
+                f"{label}: {' and '.join(of_hub)} belong to a hub dataset, and {self.path} is a file; leave out"
+            )
         if self.sample_seed < 0:
             found.append(f"{label}: sample_seed is {self.sample_seed}; give 0 or more")
         if self.share is not None and not 0 < self.share < math.inf:

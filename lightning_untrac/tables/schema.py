@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -114,7 +114,7 @@ class InfluenceRow:
 
     def as_dict(self) -> dict[str, Any]:
         """The row as plain values, one a column."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 _REQUIRED: Final = frozenset(f.name for f in fields(InfluenceRow)) - {

@@ -63,3 +63,12 @@ def test_all_problems_come_at_once():
 def test_columns():
     assert DatasetConfig("a").columns == ("text",)
     assert DatasetConfig("a", prompt="p", target="t").columns == ("p", "t")
+
+
+@pytest.mark.parametrize("given", [{"split": "test"}, {"subset": "en"}])
+def test_what_only_hub_datasets_have_is_refused_of_a_file(given, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    (problem,) = DatasetConfig(str(path), "a", **given).problems("corpora[0]")
+    assert "belong to a hub dataset, and" in problem
+    assert DatasetConfig("org/name", "a", **given).problems("corpora[0]") == []
