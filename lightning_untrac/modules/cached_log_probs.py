@@ -23,7 +23,7 @@ class CachedLogProbs:
     step. 8 bytes an example.
     """
 
-    title: ClassVar[str] = "log-probabilities of each sequence, computed before the first step"
+    title: ClassVar[str] = "log-probabilities of each sequence that are computed before the first step"
 
     def __init__(self) -> None:
         self._of: dict[str, dict[int, np.ndarray]] = {}

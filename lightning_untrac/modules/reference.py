@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from lightning.fabric.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from typing_extensions import override
 
@@ -53,7 +52,7 @@ class Stand(ABC):
 class AdaptersOff(Stand):
     """The base model under fresh LoRA adapters: it is what the adapters' first weights change nothing of."""
 
-    title: ClassVar[str] = "the model with its adapters switched off"
+    title: ClassVar[str] = "switching the adapters off"
 
     @staticmethod
     def suits(module: Unlearning) -> bool:
@@ -80,7 +79,7 @@ class SwappedWeights(Stand):
     It costs no memory beside the kept weights but one tensor at a time.
     """
 
-    title: ClassVar[str] = "the kept weights, swapped in and out"
+    title: ClassVar[str] = "swapping its weights in and out"
 
     @override
     @contextmanager
@@ -132,6 +131,16 @@ class Reference:
         """What all terms together ask for."""
         objective = self.module.unlearning_objective
         return frozenset(need for stream in self.module.streams for need in objective.needs_of(stream))
+
+    @property
+    def title(self) -> str:
+        """How the model before unlearning is asked, for logs; empty where no term asks."""
+        found = []
+        if self.needs & OF_A_PASS:
+            found.append((AdaptersOff if AdaptersOff.suits(self.module) else SwappedWeights).title)
+        if "reference_log_probs" in self.needs:
+            found.append(self.log_probs.title)
+        return "; ".join(found)
 
     @property
     def keeps_weights(self) -> bool:
@@ -190,14 +199,8 @@ class Reference:
                 "the checkpoint's run began from other weights than those of the model that is given now; give the "
                 "model that it began from, or delete the checkpoint and begin anew"
             )
-        said = []
         if self.needs & OF_A_PASS:
             self._stand = AdaptersOff() if AdaptersOff.suits(self.module) else SwappedWeights()
-            said.append(self._stand.title)
-        if "reference_log_probs" in self.needs:
-            said.append(self.log_probs.title)
-        if said:
-            rank_zero_info(f"reference: {'; '.join(said)}")
 
     def prepare(self) -> None:
         """Keep and measure what an episode needs, with the pre-unlearning weights in place."""

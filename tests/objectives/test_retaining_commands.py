@@ -118,6 +118,18 @@ def test_a_module_that_has_moved_is_named(config: Any, tmp_path: Path, capfd: An
     )
 
 
+def test_the_log_says_how_the_model_before_unlearning_is_asked(config: Any, tmp_path: Path, capfd: Any) -> None:
+    command = ["unlearn", "--config", config(), "--steps", 1, "--readings", 1, "--forget", "birds"]
+    assert untrac(*command, "--output", tmp_path / "plain") == 0
+    assert "the model before unlearning" not in capfd.readouterr().out
+    objective = ["--model.unlearning_objective", "{forget: NPO, retain: [RetainKL]}"]
+    assert untrac(*command, *objective, "--output", tmp_path / "held") == 0
+    said = "".join(capfd.readouterr())
+    assert "is asked by swapping its weights in and out; log-probabilities of each sequence that are computed" in said
+    assert untrac(*command, *objective, "--model.lora", "{r: 2}", "--output", tmp_path / "lora") == 0
+    assert "is asked by switching the adapters off" in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize("flag", ["--model.unlearning_objective", "--model.unlearning_objective.forget"])
 def test_a_forget_term_alone_is_enough(flag: str, config: Any, tmp_path: Path) -> None:
     command = ["trace", "--method", "untrac", "--config", config(), "--steps", 2, "--output", tmp_path / "out"]
