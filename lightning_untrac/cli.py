@@ -5,7 +5,6 @@ Nothing heavy is imported before the verb is known, so that ``untrac --help`` an
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -16,19 +15,11 @@ from lightning_untrac.errors import UntracError
 from lightning_untrac.faults import advice, first_line
 from lightning_untrac.first_import import first_import
 from lightning_untrac.redaction import hidden
+from lightning_untrac.registry import did_you_mean
+from lightning_untrac.verb import module_of, own_verbs, summary, verbs
 
-VERBS = {
-    "run": "run a recipe: its steps in order, finished steps skipped",
-    "pretrain": "train a model on the mixture of the corpora",
-    "trace": "find out which corpora a behaviour comes from, by unlearning",
-    "plan": "say what each method would take, before anything runs",
-    "leave-out": "retrain without each corpus: the ground truth",
-    "unlearn": "forget one dataset for good and keep the result",
-    "evaluate": "measure the losses of a saved model, also against another model",
-    "merge": "join the shards of a verb that was shared out over jobs",
-    "compare": "correlate every method with the ground truth",
-    "report": "draw the plots and write report.html",
-}
+VERBS = own_verbs()
+"""Names of the verbs that ship."""
 
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
@@ -36,13 +27,14 @@ EXIT_INTERRUPTED = 130
 
 def usage() -> str:
     """What ``untrac --help`` prints."""
-    width = max(map(len, VERBS))
+    known = {name: summary(module) for name, module in sorted(verbs().items())}
+    width = max(map(len, known))
     lines = [
         "usage: untrac VERB [--config FILE] [--output FOLDER] [options]",
         "",
         "Which of my training corpora made the model do this, and can I take it out again?",
         "",
-        *(f"  {verb:<{width}}  {does}" for verb, does in VERBS.items()),
+        *(f"  {verb:<{width}}  {does}" for verb, does in known.items()),
         "",
         "untrac run quickstart     see it work: everything on built-in corpora, offline, in a few minutes",
         "untrac VERB --help        the options of a verb (every Trainer flag is --trainer.NAME)",
@@ -70,18 +62,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lightning-untrac {__version__}")
         return 0
     verb, *rest = arguments
-    if verb not in VERBS:
-        close = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+    module = module_of(verb)
+    if module is None:
+        hint = f"; {meant.rstrip()}" if (meant := did_you_mean(verb, verbs())) else ""
         print(f"untrac: there is no verb {verb!r}{hint}\n\n{usage()}", file=sys.stderr)
         return EXIT_MISUSE
     with termination.handled():
-        return _run(verb, rest)
+        return _run(verb, module, rest)
 
 
-def _run(verb: str, arguments: Sequence[str]) -> int:
+def _run(verb: str, module: str, arguments: Sequence[str]) -> int:
     try:
-        first_import(f"lightning_untrac.verbs.{verb.replace('-', '_')}").main(arguments)
+        first_import(module).main(arguments)
         termination.check()
     except UntracError as error:
         _complain(f"untrac {verb}: {error}")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, raise_if_any
 
 T = TypeVar("T")
 
 
-class Registry(Generic[T]):
+class Registry(Mapping[str, type[T]]):
     """Classes of one kind, by the name that a user types.
 
     The base class of the kind calls :meth:`add` in its ``__init_subclass__``. A new class is then one new file: in the
@@ -69,6 +69,16 @@ class Registry(Generic[T]):
         self._look()
         return sorted(self._classes)
 
+    def __getitem__(self, name: str) -> type[T]:
+        self._look()
+        return self._classes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
     def find(self, name: str) -> type[T]:
         """The class of a name or of a class path.
 
@@ -88,6 +98,29 @@ class Registry(Generic[T]):
         raise ConfigurationError(
             [f"{self.kind}: {name!r} is unknown; {hint}Use one of {known}, or the class path of your own"]
         )
+
+    def find_all(self, names: str | Iterable[str], key: str | None = None) -> list[type[T]]:
+        """The classes of several names or class paths, in order, each once.
+
+        Args:
+            names: in a list or separated by commas.
+            key: begins each sentence about what is wrong; what one of them is called where None.
+
+        Raises:
+            ConfigurationError: with everything that is wrong.
+        """
+        found: dict[type[T], None] = {}
+        problems: list[str] = []
+        for name in names.split(",") if isinstance(names, str) else names:
+            try:
+                if name.strip():
+                    found.setdefault(self.find(name.strip()))
+            except ConfigurationError as error:
+                problems += error.problems
+        if problems and key is not None:
+            problems = [f"{key}:{problem.removeprefix(f'{self.kind}:')}" for problem in problems]
+        raise_if_any(problems)
+        return list(found)
 
     def _look(self) -> None:
         if self._looked:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any, ClassVar, Final, Literal
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from typing_extensions import override
 
 from lightning_untrac import termination
-from lightning_untrac.attribution.costs import episode_work
-from lightning_untrac.attribution.describing import describe_class
+from lightning_untrac.attribution.costs import Asked, episode_work
 from lightning_untrac.attribution.failures import Failures
+from lightning_untrac.attribution.method import METHODS, Method
+from lightning_untrac.attribution.trace_strength import STRENGTH_STEPS, setting_problems, strength_problems
 from lightning_untrac.callbacks import (
     CollapseGuard,
     DurationEstimate,
@@ -40,50 +41,69 @@ UNLEARN_LESS: Final = "unlearn less (fewer steps, a lower learning rate, --read_
 """What helps methods that go too far."""
 
 
-class Attribution(ABC):
+class Attribution(Method):
     """A way to score corpora by episodes. A new one is a new file with a subclass.
 
     Attributes:
-        method: name in the tables.
-        title: its name for people; ``method`` where a subclass gives none.
-        summary: one sentence on what it does.
         steps_title: what the steps of its episodes are.
         starts_from: the model at whose losses its influences start.
-        signed: whether the sign of a single influence says something, see
-            :class:`~lightning_untrac.results.methods.MethodText`.
         kind: which episodes it has.
         episode_key: what an episode runs over: a ``corpus`` or a ``test_set``.
-        steady: whether one seed's steps tell what the order of batches does, see the same place.
+        steady: whether one seed's steps tell what the order of batches does, see
+            :class:`~lightning_untrac.results.methods.MethodText`.
         finding: what an influence is, to go before "by .3 nats per token".
         precedence: whether the answers are read from this method rather than from others; the same place says how.
         if_wrong: what to do where the method does not find what is known.
-        ascends: whether its steps go uphill, so that a collapse has to be watched for.
-        other_direction: method and kind of the one that unlearns what this one reads.
-        own_rise: where episodes are read unless the user says how long they are, see ``OwnRise``; None for their end.
-        paper_batch_size: examples of a step in the published setting (``--setting paper``); None where there is none.
+        default_steps: optimizer steps of an episode where neither steps nor passes are given; None for passes.
+        default_passes: passes of an episode where neither are given; None for those of its ``kind``.
+        default_batch_size: examples of a batch where none is given; None for that of its ``kind``.
+        has_control: whether each seed begins with an episode that the others are held against.
     """
 
-    method: ClassVar[str]
-    title: ClassVar[str]
-    summary: ClassVar[str]
     steps_title: ClassVar[str] = "unlearning steps"
     starts_from: ClassVar[str] = "the trained model"
-    signed: ClassVar[bool] = True
     steady: ClassVar[bool] = False
     finding: ClassVar[str] = ""
     precedence: ClassVar[int] = 0
     if_wrong: ClassVar[str] = ""
     kind: ClassVar[EpisodeKind]
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "corpus"
+    default_steps: ClassVar[int | None] = None
+    default_passes: ClassVar[float | None] = None
+    default_batch_size: ClassVar[int | None] = None
+    has_control: ClassVar[bool] = False
+    has_episodes: ClassVar[bool] = True
     ascends: ClassVar[bool] = True
-    other_direction: ClassVar[tuple[str, EpisodeKind] | None] = None
-    own_rise: ClassVar[float | None] = None
-    paper_batch_size: ClassVar[int | None] = None
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make known what a new method says of itself."""
-        super().__init_subclass__(**kwargs)
-        describe_class(cls)
+    @classmethod
+    @override
+    def plan(cls, seeds: Sequence[int], steps: int | None = None, passes: float | None = None) -> EpisodePlan:
+        if steps is None and passes is None:
+            steps, passes = cls.default_steps, cls.default_passes
+        return EpisodePlan(cls.kind, seeds, steps=steps, passes=passes, batch_size=cls.default_batch_size)
+
+    @classmethod
+    @override
+    def option_problems(cls, options: Any, config: Any) -> list[str]:
+        found = []
+        if options.examples and not cls.reads_examples:
+            can = ", ".join(name for name, method in METHODS.items() if method.reads_examples)
+            found.append(f"examples: only --method {can} reads single examples of the corpora")
+        return found + strength_problems(cls, options) + setting_problems(cls, options)
+
+    @classmethod
+    @override
+    def work(cls, asked: Asked) -> Work | None:
+        plan = cls.plan(asked.seeds, asked.steps)
+        plan.with_control = cls.has_control
+        readings = asked.readings
+        if cls.ends_by_strength(asked.steps):
+            plan.least_steps = STRENGTH_STEPS
+            readings = STRENGTH_READINGS if isinstance(readings, int) else readings
+        work = episode_work(asked.data, plan, readings, fits=len(asked.seeds))
+        if cls.ascends and asked.retains:
+            return replace(work, step_tokens=work.step_tokens * (1 + asked.data.retained_per_example))
+        return work
 
     def problems(self, module: LanguageModule) -> list[str]:
         """Why the method can't work with a module, before anything is run.
@@ -166,15 +186,8 @@ class EpisodeRun:
 
     def plan(self, seed: int, done: frozenset[tuple[str, int]] = frozenset()) -> EpisodePlan:
         """The episodes of one seed."""
-        return EpisodePlan(
-            self.attribution.kind,
-            (seed,),
-            steps=self.steps,
-            passes=self.passes,
-            least_steps=self.least_steps,
-            done=done,
-            chosen=self.chosen,
-        )
+        plan = self.attribution.plan((seed,), self.steps, self.passes)
+        return replace(plan, least_steps=self.least_steps, done=done, chosen=self.chosen)
 
     def run(self, after_fit: Callable[[L.Trainer], Any] = lambda trainer: None) -> list[InfluenceRow]:
         """Run what is not finished yet.
@@ -239,13 +252,14 @@ class EpisodeRun:
             attribution.method, key=attribution.episode_key, examples=self.per_example
         )
         mine = replace(self.plan(seeds[0], frozenset(finished)), seeds=seeds)
-        mine.with_control = attribution.kind == "continuation"
+        mine.with_control = attribution.has_control
         spread = STRENGTH_READINGS if self.read_at is not None and isinstance(self.readings, int) else self.readings
         shared = {"fits": len(seeds), "accumulation": accumulation, "replicas": replicas}
         works = {attribution.method: episode_work(self.data, mine, spread, **shared)}
-        if attribution.other_direction is not None:
-            method, kind = attribution.other_direction
-            works[method] = episode_work(self.data, EpisodePlan(kind, seeds), spread, **shared)
+        if attribution.opposite is not None:
+            works[attribution.opposite] = episode_work(
+                self.data, METHODS.find(attribution.opposite).plan(seeds), spread, **shared
+            )
         return works
 
     def _forget(self, dataset: str, seed: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,31 @@ from lightning_untrac.functional.costs import Work
 
 SAMPLED_LENGTHS = 20_000
 """Examples whose lengths stand for all of them: sorting millions for every episode would hold up a run."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What ``untrac plan`` was asked about.
+
+    Attributes:
+        data: the datasets, prepared.
+        seeds: as for ``trace``.
+        steps: optimizer steps of an episode; None for a method's own length.
+        readings: as for ``trace``.
+        max_examples: as for ``trace``.
+        retains: whether the objective reads retained data in each step.
+        training_steps: what the training of the model took; None where that is not known.
+        training_batch_size: examples of a step of that training; None where that is not known.
+    """
+
+    data: CorpusDataModule
+    seeds: Sequence[int] = (0,)
+    steps: int | None = None
+    readings: int | Sequence[int] = 8
+    max_examples: int | None = None
+    retains: bool = False
+    training_steps: int | None = None
+    training_batch_size: int | None = None
 
 
 def episode_work(

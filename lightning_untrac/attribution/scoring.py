@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import lightning.pytorch as L
 import numpy as np
+from typing_extensions import override
 
-from lightning_untrac.attribution.describing import describe_class
-from lightning_untrac.data import CorpusDataModule
+from lightning_untrac.attribution.costs import Asked, pass_work, times
+from lightning_untrac.attribution.method import Method
+from lightning_untrac.data import CorpusDataModule, EpisodePlan
+from lightning_untrac.functional.costs import Work
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.tables import InfluenceRow
+from lightning_untrac.verb import Column
 
 
 @dataclass
@@ -42,15 +46,10 @@ class ScoringRun:
     progress: Callable[[Sequence[Any], str], Iterator[Any]] = lambda items, title: iter(items)
 
 
-class Scoring(ABC):
+class Scoring(Method):
     """A way to score corpora in one go. A new one is a new file with a subclass.
 
     Attributes:
-        method: name in the tables.
-        title: its name for people; ``method`` where a subclass gives none.
-        summary: one sentence on what it does.
-        signed: whether the sign of a single score says something, see
-            :class:`~lightning_untrac.results.methods.MethodText`.
         unit: of its scores; larger always means that the corpus helps the model to produce the test set more.
         package: what has to be installed beside the core, or None.
         extra: the extra of this project that brings it.
@@ -62,10 +61,7 @@ class Scoring(ABC):
         needs_float32: whether its numbers are lost in half precision, also where that is mixed.
     """
 
-    method: ClassVar[str]
-    title: ClassVar[str]
-    summary: ClassVar[str]
-    signed: ClassVar[bool] = True
+    column: ClassVar[Column] = "rivals"
     unit: ClassVar[str]
     package: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
@@ -75,10 +71,56 @@ class Scoring(ABC):
     other_copies: ClassVar[float] = 0.0
     needs_float32: ClassVar[bool] = False
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make known what a new method says of itself."""
-        super().__init_subclass__(**kwargs)
-        describe_class(cls)
+    @classmethod
+    @override
+    def plan(cls, seeds: Sequence[int], steps: int | None = None, passes: float | None = None) -> EpisodePlan:
+        # The plan of UnTrac has the same needs: corpora, test sets and seeds.
+        return EpisodePlan("each_corpus", seeds)
+
+    @classmethod
+    @override
+    def option_problems(cls, options: Any, config: Any) -> list[str]:
+        of_episodes = ("steps", "passes", "examples", "shard", "ray", "read_at_own_rise", "read_at_kl")
+        return [
+            *cls().problems(),
+            *cls._precision_problems(config),
+            *(
+                f"{name}: {cls.method} has no episodes; leave it out, or trace with other methods by themselves"
+                for name in of_episodes
+                if getattr(options, name)
+            ),
+        ]
+
+    @classmethod
+    def _precision_problems(cls, config: Any) -> list[str]:
+        """Whether a method that needs float32 is to run in half precision."""
+        if not cls.needs_float32:
+            return []
+        why = f"{cls.method} needs float32, because in half precision the differences that it reads are lost"
+        found = []
+        if (dtype := config.model.init_args.get("dtype")) in ("bfloat16", "float16"):
+            found.append(f"model.dtype: {dtype}; {why}; give float32")
+        if "16" in str(precision := config.trainer.get("precision")):
+            found.append(f"trainer.precision: {precision}; {why}; leave it out")
+        return found
+
+    @classmethod
+    @override
+    def work(cls, asked: Asked) -> Work | None:
+        if not cls.gradient_passes:
+            return Work()
+        copies = cls.weight_copies(len(asked.data.corpus_names), len(asked.data.test_set_names))
+        return replace(times(pass_work(asked.data, asked.max_examples), cls.gradient_passes), weight_copies=copies)
+
+    @classmethod
+    @override
+    def lacking(cls) -> list[str]:
+        if cls.package is None or find_spec(cls.package) is not None:
+            return []
+        return [
+            f"method {cls.method}: needs the package {cls.package}: pip install 'lightning-untrac[{cls.extra}]' "
+            "-c constraints.txt"
+        ]
 
     def problems(self, training: Path | None = None) -> list[str]:
         """What is missing, before anything is loaded.
@@ -87,12 +129,7 @@ class Scoring(ABC):
             training: output folder of the training that made the model, for methods that need more of it than the
                 model; None where an earlier step is yet to train it.
         """
-        if self.package is None or find_spec(self.package) is not None:
-            return []
-        return [
-            f"method {self.method}: needs the package {self.package}: pip install 'lightning-untrac[{self.extra}]' "
-            "-c constraints.txt"
-        ]
+        return self.lacking()
 
     @classmethod
     def weight_copies(cls, num_corpora: int, num_test_sets: int) -> float:

@@ -7,35 +7,33 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
-import yaml
 
-
-def without(arguments: Sequence[str], key: str) -> list[str]:
-    r"""A command line without one option, in flags and in configurations alike.
+def without(arguments: Sequence[str | dict[str, Any]], key: str) -> list[str | dict[str, Any]]:
+    """A command line without one option, in flags and in configurations alike.
 
     Args:
-        arguments: with configurations as ``--config=TEXT``.
+        arguments: with the contents of configurations.
         key: dotted, as the parser names it.
 
     Returns:
         What is left; the same where the option is not found, for instance because it is a default.
 
     Example:
-        >>> without(["--steps", "x", "--config=\ndata: {batch_size: y, num_workers: 0}"], "steps")
-        ['--config=\ndata: {batch_size: y, num_workers: 0}']
-        >>> without(["--config=data: {batch_size: y, num_workers: 0}"], "data.batch_size")
-        ['--config=data:\n  num_workers: 0\n']
+        >>> without(["--steps", "x", {"data": {"batch_size": "y"}}], "steps")
+        [{'data': {'batch_size': 'y'}}]
+        >>> without([{"data": {"batch_size": "y", "num_workers": 0}}], "data.batch_size")
+        [{'data': {'num_workers': 0}}]
     """
     names = {key, key.replace(".init_args", "")}
-    found: list[str] = []
+    found: list[str | dict[str, Any]] = []
     dropping = False
     for argument in arguments:
-        if argument.startswith("--config="):
-            content = yaml.safe_load(argument.partition("=")[2])
-            taken = isinstance(content, dict) and _take(content, key.split("."))
-            argument = f"--config={yaml.safe_dump(content, sort_keys=False)}" if taken else argument
+        if not isinstance(argument, str):
+            argument = deepcopy(argument)
+            _take(argument, key.split("."))
             dropping = False
         elif argument.startswith("--"):
             name = argument.removeprefix("--").partition("=")[0].rstrip("+").replace(".init_args", "")

@@ -111,12 +111,15 @@ class KnownKeys:
             content.pop("model", None)  # of another class: its parser will say
         return [f"--{problem}" for problem in self.problems(content)]
 
-    def known_flags(self, flags: Sequence[str]) -> list[str]:
+    def known_flags(self, flags: Sequence[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
         """A command line without its unknown ``--key`` and their values."""
-        of_class = [flag for flag in flags if re.match(r"--model(=|$|\.class_path)", flag)][:1]
-        found, known = [], True
+        every = [flag for flag in flags if isinstance(flag, str)]
+        of_class = [flag for flag in every if re.match(r"--model(=|$|\.class_path)", flag)][:1]
+        found, known = list[str | dict[str, Any]](), True
         for flag in flags:
-            if flag.startswith("--"):
+            if not isinstance(flag, str):
+                known = True
+            elif flag.startswith("--"):
                 known = not self.flag_problems([flag, *of_class])
             if known:
                 found.append(flag)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
-from lightning_untrac.config.strict_yaml import config_content
+from lightning_untrac.config.strict_yaml import with_contents
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.verb import Arguments
 
 EXAMPLE = "method: [untrac, {untrac_inv: {steps: 5}}]"
 LENGTHS = ("steps", "passes")
@@ -90,26 +88,19 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def commands_apart(argv: Sequence[str]) -> list[list[str]]:
-    """A command line once a method, where its configuration file has a list of methods.
+def commands_apart(argv: Arguments) -> list[Arguments]:
+    """A command line once a method, where its configuration has a list of methods.
 
     Args:
         argv: of ``untrac trace``.
 
     Returns:
-        Command lines of one method each; the given one alone where no file has such a list.
+        Command lines of one method each; the given one alone where no configuration has such a list.
     """
-    arguments = list(argv)
-    for index, argument in enumerate(arguments):
-        flag, equals, value = argument.partition("=")
-        if flag != "--config" or not (equals or arguments[index + 1 :]):
+    arguments = with_contents(argv)
+    for index, content in enumerate(arguments):
+        if isinstance(content, str) or not isinstance(content.get("method"), list):
             continue
-        rest = arguments[index + 1 :] if equals else arguments[index + 2 :]
-        content = config_content(value if equals else arguments[index + 1])
-        if not isinstance(content.get("method"), list) or isinstance(content.get("steps"), list):
-            continue
-        return [
-            [*arguments[:index], f"--config=\n{yaml.safe_dump(one, sort_keys=False)}", *rest]
-            for one in methods_apart(content)
-        ]
+        if not isinstance(content.get("steps"), list):
+            return [[*arguments[:index], one, *arguments[index + 1 :]] for one in methods_apart(dict(content))]
     return [arguments]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere, without
 from lightning_untrac.config.keys import KnownKeys, plain_words
-from lightning_untrac.config.strict_yaml import config_content, load_strictly
+from lightning_untrac.config.strict_yaml import load_strictly, with_contents
 from lightning_untrac.config.values import empty_values, value_problems
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
@@ -25,6 +25,7 @@ from lightning_untrac.faults import first_line
 from lightning_untrac.hub import hub_names, look
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.redaction import restored
+from lightning_untrac.verb import Arguments
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Parsed:
     """What a verb was asked to do.
 
     Attributes:
+        verb: its name.
         options: the verb's own options.
         parser: makes objects from ``config``.
         config: everything, with defaults filled in; objects are still class paths.
@@ -39,6 +41,7 @@ class Parsed:
         made: the objects that reading the arguments made, and what they were made from, until someone takes them.
     """
 
+    verb: str
     options: Any
     parser: LightningArgumentParser
     config: Namespace
@@ -95,7 +98,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageModule] | None) -> Parsed:
+def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule] | None) -> Parsed:
     """Parse a verb's arguments.
 
     Args:
@@ -126,10 +129,10 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
         parser.add_class_arguments(CorpusDataModule, "data", fail_untyped=False, sub_configs=True, skip={"plan"})
         parser.add_lightning_class_args(Trainer, "trainer")
     keys = KnownKeys(verb, options, phase)
-    arguments, problems = _with_class_paths(list(argv), phase, keys)
+    arguments, problems = _with_class_paths(argv, phase, keys)
     arguments = _with_bare_ray(arguments, keys)
     arguments, more = _flag_values(arguments)
-    problems = list(dict.fromkeys(problems + more + keys.flag_problems(arguments)))
+    problems = list(dict.fromkeys(problems + more + keys.flag_problems(_flags(arguments))))
     if more:
         raise ConfigurationError(problems)
     config, problems = _past_wrong_values(parser, keys.known_flags(arguments), problems)
@@ -148,8 +151,11 @@ def parse(verb: str, options: type, argv: Sequence[str], phase: type[LanguageMod
     if isinstance(found.get("output"), str):
         found["output"] = config.output = str(Path(found["output"]).expanduser())
     made = [] if phase is None else [(_parts(config.clone()), objects)]
-    return Parsed(options(**found), parser, config, problems, made)
+    return Parsed(verb, options(**found), parser, config, problems, made)
 
+
+_Read = list[str | dict[str, Any]]
+"""A command line with the contents of its configurations."""
 
 _WRONG = (argparse.ArgumentError, AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError)
 """What the parser raises."""
@@ -162,12 +168,12 @@ def _sentence(error: BaseException) -> str:
 
 
 def _past_wrong_values(
-    parser: LightningArgumentParser, arguments: list[str], problems: list[str]
+    parser: LightningArgumentParser, arguments: _Read, problems: list[str]
 ) -> tuple[Namespace, list[str]]:
     """Parse, leaving out what the parser refuses, one by one, because it stops at the first."""
     while True:
         try:
-            return parser.parse_args(arguments), problems
+            return _parsed(parser, arguments), problems
         except _WRONG as error:
             said = _sentence(error)
             problems = [*problems, *apart_from_consequences([said], problems)]
@@ -179,13 +185,29 @@ def _past_wrong_values(
             arguments = rest
 
 
-def _flag_values(arguments: list[str]) -> tuple[list[str], list[str]]:
+def _parsed(parser: LightningArgumentParser, arguments: _Read) -> Namespace:
+    if len(arguments) == 1 and not isinstance(arguments[0], str):  # of a recipe: nothing to write down and read again
+        return parser.parse_object(deepcopy(arguments[0]))
+    # Beside flags the parser takes a configuration as text only.
+    return parser.parse_args(
+        [one if isinstance(one, str) else f"--config={yaml.safe_dump(one, sort_keys=False)}" for one in arguments]
+    )
+
+
+def _flags(arguments: _Read) -> list[str]:
+    return [argument for argument in arguments if isinstance(argument, str)]
+
+
+def _flag_values(arguments: _Read) -> tuple[_Read, list[str]]:
     """The arguments with the values of environment variables in place of ``${env:NAME}``, and what is wrong in them."""
-    found, problems, name = [], list[str](), ""
+    found, problems, name = _Read(), list[str](), ""
     for argument in arguments:
+        if not isinstance(argument, str):
+            found.append(argument)
+            continue
         flag, equals, value = argument.partition("=") if argument.startswith("--") else (name, "", argument)
         name = flag
-        if flag == "--config" or (argument.startswith("--") and not equals):
+        if argument.startswith("--") and not equals:
             found.append(argument)
             continue
         value, missing = restored(value, flag)
@@ -198,25 +220,23 @@ def _flag_values(arguments: list[str]) -> tuple[list[str], list[str]]:
     return found, problems
 
 
-def _with_class_paths(
-    argv: list[str], phase: type[LanguageModule] | None, keys: KnownKeys
-) -> tuple[list[str], list[str]]:
+def _with_class_paths(argv: Arguments, phase: type[LanguageModule] | None, keys: KnownKeys) -> tuple[_Read, list[str]]:
     """Let a config file say ``model: {name_or_path: ...}`` without naming the verb's own class.
 
     Returns:
         The arguments, with each config file's content in place of its path, and the files' unknown keys.
     """
-    found, problems = [], []
-    rest = list(argv)
+    found, problems = _Read(), []
+    rest = with_contents(argv)
     while rest:
         argument = rest.pop(0)
-        name, equals, value = argument.partition("=")
-        if name.removeprefix("--") in keys.switches and not equals and (not rest or rest[0].startswith("--")):
-            argument = f"{name}=true"
-        if name != "--config" or not (equals or rest):
-            found.append(argument)
+        if isinstance(argument, str):
+            name, equals, _ = argument.partition("=")
+            alone = not rest or not isinstance(rest[0], str) or rest[0].startswith("--")
+            switch = name.removeprefix("--") in keys.switches and not equals and alone
+            found.append(f"{name}=true" if switch else argument)
             continue
-        content, missing = restored(without_steps(config_content(value if equals else rest.pop(0))))
+        content, missing = restored(without_steps(deepcopy(dict(argument))))
         problems += [*missing, *keys.shape_problems(content)]
         if isinstance(content.get("ray"), bool):
             content["ray"] = {} if content["ray"] else None
@@ -228,11 +248,11 @@ def _with_class_paths(
         if phase is not None and isinstance(model, dict) and "class_path" not in model:
             settings = model.get("init_args", model)
             content["model"] = {"class_path": f"lightning_untrac.{phase.__name__}", "init_args": settings}
-        found.append(f"--config={yaml.safe_dump(content, sort_keys=False)}")
+        found.append(content)
     return found, problems
 
 
-def _with_bare_ray(arguments: list[str], keys: KnownKeys) -> list[str]:
+def _with_bare_ray(arguments: _Read, keys: KnownKeys) -> _Read:
     """Let ``--ray`` stand alone: Ray with its defaults, or with the settings that other arguments give.
 
     Example:
@@ -251,10 +271,8 @@ def _with_bare_ray(arguments: list[str], keys: KnownKeys) -> list[str]:
     # Only a value that means yes is the flag's own; the parser refuses anything else that stands after it.
     dropped |= {index + 1 for index in given if arguments[index] == "--ray" and arguments[index + 1 :][:1] == ["true"]}
     rest = [argument for index, argument in enumerate(arguments) if index not in dropped]
-    configs = [
-        yaml.safe_load(argument.partition("=")[2]) or {} for argument in rest if argument.startswith("--config=")
-    ]
-    if any(argument.startswith("--ray.") for argument in rest) or any(config.get("ray") for config in configs):
+    configs = [argument for argument in rest if not isinstance(argument, str)]
+    if any(flag.startswith("--ray.") for flag in _flags(rest)) or any(config.get("ray") for config in configs):
         return rest
     # In the flag's place, because a configuration that comes after it may say otherwise.
     return [*rest[: given[0]], "--ray={}", *rest[given[0] :]]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lightning_untrac.cli import VERBS
 from lightning_untrac.config.keys import EXAMPLES, unknown_key
-from lightning_untrac.config.method_lists import merge, methods_apart, with_settings
+from lightning_untrac.config.method_lists import merge, with_settings
 from lightning_untrac.config.strict_yaml import load_strictly, load_yaml
 from lightning_untrac.config.trainer_callbacks import for_retraining
 from lightning_untrac.config.training_seed import KEY, training_seed, with_training_seed
-from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
 from lightning_untrac.paths import path_problem
+from lightning_untrac.verb import is_stage, stage_verbs, traits, verb_of_step
 
-STEP_VERBS = [verb for verb in VERBS if verb not in ("run", "merge")]
-WITHOUT_MODEL = ("compare", "report")
 MODEL_BEFORE_TRAINING = ("config", "name_or_path", "lora")
 REPLACED_BY_TRAINING = (*MODEL_BEFORE_TRAINING, "optimizer", "lr_scheduler")
 """Settings of the model that a saved model brings along, or that were meant for training."""
@@ -45,6 +43,19 @@ class Stage:
     def name(self) -> str:
         """The verb, and the method where there is one."""
         return f"{self.verb} {self.config['method']}" if "method" in self.config else self.verb
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it fits or evaluates a model."""
+        return traits(self.verb).phase is not None
+
+    def arguments(self, output: str) -> list[str | Mapping[str, Any]]:
+        """What its verb is called with.
+
+        Args:
+            output: the run's folder.
+        """
+        return [{**self.config, "output": output}]
 
     @property
     def label(self) -> str:
@@ -103,27 +114,24 @@ def recipe_problems(recipe: dict[str, Any]) -> list[str]:
 
 
 def _step_problems(number: int, step: Any) -> list[str]:
-    if isinstance(step, str) and step in STEP_VERBS:
+    if isinstance(step, str) and step in stage_verbs():
         return [f"recipe: step {number} is the word {step!r}; write `- {step}:` with a colon"]
     if not isinstance(step, dict) or len(step) != 1:
         return [f"recipe: step {number} is no single `verb: options`"]
     verb, own = next(iter(step.items()))
-    if verb not in STEP_VERBS:
-        return [f"recipe: step {number} is {verb!r}; steps are {', '.join(STEP_VERBS)}"]
+    if not is_stage(verb):
+        return [f"recipe: step {number} is {verb!r}; steps are {', '.join(stage_verbs())}"]
     if own is not None and not isinstance(own, dict):
-        example = f"{{method: {own}}}" if verb == "trace" and isinstance(own, str) else "{option: value}"
+        named = isinstance(own, str) and traits(verb).has_option("method")
+        example = f"{{method: {own}}}" if named else "{option: value}"
         return [f"recipe: step {number} is `{verb}: {own}`; its options are a mapping: `- {verb}: {example}`"]
     found = [
         f"step {number} ({verb}): {group}: got {value!r}; expected a mapping of its options"
         for group, value in (own or {}).items()
         if group in SHARED and not isinstance(value, (dict, type(None)))
     ]
-    if verb == "trace":
-        try:
-            methods_apart(own or {})
-        except ConfigurationError as error:
-            found += [f"step {number} ({verb}): {problem}" for problem in error.problems]
-    return found
+    wrong = problems_of(lambda: traits(verb).apart(own or {}))
+    return found + [f"step {number} ({verb}): {problem}" for problem in wrong]
 
 
 def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[Stage]:
@@ -152,13 +160,13 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[Stage]:
             continue
         verb, own = next(iter(step.items()))
         own = {key: value for key, value in (own or {}).items() if value is not None or key not in SHARED}
-        config = _shared_settings(verb, shared, training)
-        each = methods_apart(merge(config, own)) if verb == "trace" else [merge(config, own)]
+        apart = traits(verb).apart
+        each = apart(merge(_shared_settings(verb, shared, training), own))
         each = [_with_flags(verb, one, overrides, training is not None) for one in each]
         # `--trace.method a,b` names several in a flag.
-        each = [part for one in each for part in (methods_apart(one) if verb == "trace" else [one])]
+        each = [part for one in each for part in apart(one)]
         each = [with_training_seed(verb, one, seed) for one in each]
-        if verb == "pretrain":
+        if traits(verb).trains:
             training = _settings_of_training(each[0])
         stages += [Stage(number, verb, one, alone=len(each) == 1) for one in each]
     return stages
@@ -166,11 +174,11 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[Stage]:
 
 def _shared_settings(verb: str, shared: dict[str, Any], training: dict[str, Any] | None) -> dict[str, Any]:
     config: dict[str, Any] = {}
-    if verb not in WITHOUT_MODEL:
+    if traits(verb).phase is not None:
         config = {key: shared[key] for key in SHARED if key in shared}
         if training is not None and "model" in config:
             config["model"] = {k: v for k, v in config["model"].items() if k not in REPLACED_BY_TRAINING}
-        if training is not None and verb == "leave-out":
+        if training is not None and traits(verb).retrains:
             config = merge(config, training)
     if "wandb" in shared:
         config["wandb"] = shared["wandb"]
@@ -189,7 +197,8 @@ def _settings_of_training(config: dict[str, Any]) -> dict[str, Any]:
 def _with_flags(
     verb: str, config: dict[str, Any], overrides: Sequence[tuple[str | None, dict[str, Any]]], trained: bool
 ) -> dict[str, Any]:
-    step_name = f"{verb}-{config.get('method', 'untrac')}" if verb == "trace" else verb
+    method = config.get("method", traits(verb).default("method"))
+    step_name = verb if method is None else f"{verb}-{method}"
     for scope, override in overrides:
         applies = scope in (verb, step_name) or (scope is None and _reaches(override, verb))
         if trained and scope is None and isinstance(override.get("model"), dict):
@@ -202,9 +211,9 @@ def _with_flags(
 def _reaches(override: dict[str, Any], verb: str) -> bool:
     key = next(iter(override))
     if key in SHARED or key == "overwrite":
-        return verb not in WITHOUT_MODEL
+        return traits(verb).phase is not None
     if key == "seeds":
-        return verb in ("trace", "leave-out")
+        return traits(verb).has_option("seeds")
     return key == "wandb"
 
 
@@ -230,12 +239,12 @@ def parse_flags(flags: Sequence[str]) -> list[tuple[str | None, dict[str, Any]]]
         if not equals:
             value = "true" if not rest or rest[0].startswith("--") else rest.pop(0)
         head, *path = key.split(".")
-        scope = head if (head in STEP_VERBS or head.startswith("trace-")) and path else None
+        scope = head if path and is_stage(verb_of_step(head)) else None
         keys = path if scope else [head, *path]
         if scope is None and head not in (*SHARED, "seeds", "overwrite", "wandb"):
             problems.append(
                 f"--{key}: no step takes it; use --model.*, --data.*, --trainer.*, --seeds, --wandb.*, --overwrite, "
-                f"or --STEP.OPTION with STEP one of {', '.join(STEP_VERBS)}, trace-untrac, trace-untrac_inv"
+                f"or --STEP.OPTION with STEP one of {', '.join(stage_verbs())}, trace-untrac, trace-untrac_inv"
             )
             continue
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.paths import path_problem
+from lightning_untrac.verb import Arguments
 
 DEEPEST = 100
 """Nesting beyond this is no configuration; the parser would end in a ``RecursionError``."""
@@ -110,9 +112,22 @@ def _cause(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def config_content(value: str) -> dict[str, Any]:
-    """Of a file, or of text with several lines: a recipe hands its steps over without writing them anywhere."""
-    return _mapping(value, "config") if "\n" in value else load_yaml(value)
+def with_contents(argv: Arguments) -> list[str | Mapping[str, Any]]:
+    """A command line with each configuration file's content in place of ``--config FILE``.
+
+    Raises:
+        ConfigurationError: if a file is missing, no yaml, or no mapping.
+    """
+    found, rest = list[str | Mapping[str, Any]](), list(argv)
+    while rest:
+        argument = rest.pop(0)
+        if isinstance(argument, str) and argument.startswith("--config="):
+            argument = load_yaml(argument.removeprefix("--config="))
+        elif argument == "--config" and rest:
+            following = rest.pop(0)
+            argument = load_yaml(following) if isinstance(following, str) else following
+        found.append(argument)
+    return found
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:

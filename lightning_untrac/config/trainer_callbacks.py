@@ -11,7 +11,8 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-from lightning_untrac.config.trainer_flags import FLAGS, Column, Row, row
+from lightning_untrac.config.trainer_flags import FLAGS, Row, row
+from lightning_untrac.verb import Column
 
 CHECKPOINTS = (
     "an episode can't be gone on from in its middle, and what is finished is in the table; give it to pretrain alone "

@@ -13,12 +13,11 @@ from typing import Any, Literal, get_args
 
 from lightning.pytorch import Trainer
 
+from lightning_untrac.verb import Column
+
 Outcome = Literal["used", "noted", "refused", "no effect"]
 """``used`` as Lightning means it; ``noted``: used, and the tables' notes say so; ``refused`` before anything is run;
 ``no effect``: never reaches the Trainer."""
-
-Column = Literal["pretrain", "trace", "rivals", "leave-out", "unlearn", "evaluate"]
-"""The verbs with a Trainer; ``rivals`` are the methods of ``trace`` that score at the trained weights."""
 
 COLUMNS: tuple[Column, ...] = get_args(Column)
 
@@ -174,13 +173,13 @@ def flag_problems(given: Mapping[str, Any], column: Column) -> list[str]:
         found.append(f"trainer.gradient_clip_val: {effective['gradient_clip_val']}; give a positive number")
     if effective.get("limit_train_batches") == 0:
         found.append("trainer.limit_train_batches: 0 batches train nothing; leave it out, or give at least 1")
-    if column == "pretrain":
+    if trains(column) and not in_episodes(column):
         found += _length_problems(effective)
     return found
 
 
 def _length_problems(given: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the flags that say how long ``pretrain`` trains."""
+    """What is wrong with the flags that say how long training is."""
     found = []
     if given.get("max_steps") == 0 or given.get("max_epochs") == 0:
         found.append("trainer.max_steps / max_epochs: 0 steps train nothing; give at least 1")
@@ -209,6 +208,16 @@ def flag_notes(given: Mapping[str, Any], column: Column) -> list[str]:
         for flag, value in given.items()
         if flag in FLAGS and FLAGS[flag].outcomes[column] == "noted" and says_something(flag, value)
     ]
+
+
+def trains(column: Column) -> bool:
+    """Whether a verb takes optimizer steps."""
+    return FLAGS["accumulate_grad_batches"].outcomes[column] == "used"
+
+
+def in_episodes(column: Column) -> bool:
+    """Whether an epoch of a verb is an episode, so that the number of epochs is none of the user's."""
+    return trains(column) and FLAGS["max_epochs"].outcomes[column] == "refused"
 
 
 def without_effect(column: Column) -> set[str]:

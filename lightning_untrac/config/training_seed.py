@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.verb import traits
 
 KEY = "training_seed"
 """Name of the flag, and of the key in a recipe."""
@@ -30,14 +31,13 @@ def with_training_seed(verb: str, config: dict[str, Any], seed: int | None) -> d
         return config
     config = dict(config)
     model = config.get("model")
-    if isinstance(model, dict) and (verb == "pretrain" or model.get("lora") is not None):
+    if isinstance(model, dict) and (traits(verb).trains or model.get("lora") is not None):
         settings = dict(model.get("init_args", model))
         settings.setdefault("init_seed", seed)
         config["model"] = {**model, "init_args": settings} if "init_args" in model else settings
-    if verb in ("pretrain", "unlearn"):
-        config.setdefault("seed", seed)
-    if verb in ("trace", "leave-out"):
-        config.setdefault("seeds", [seed])
+    for name, value in (("seed", seed), ("seeds", [seed])):
+        if traits(verb).phase is not None and traits(verb).has_option(name):
+            config.setdefault(name, value)
     return config
 
 

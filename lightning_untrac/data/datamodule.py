@@ -12,8 +12,6 @@ from lightning_untrac.data.checks import data_parallel_rank, episode_problems, s
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.episodes import (
-    DEFAULT_BATCH_SIZE,
-    DEFAULT_BATCH_SIZES,
     Episode,
     EpisodePlan,
     mixture_episode,
@@ -186,8 +184,8 @@ class CorpusDataModule(PreparedDataModule):
         names = episode.drawn_from or episode.trains_on
         return EpisodeBatchSampler(
             [len(self.training_examples(name)) for name in names],
-            batch_size=self.batch_size or DEFAULT_BATCH_SIZES.get(self.active_plan.kind, DEFAULT_BATCH_SIZE),
-            steps=self.active_plan.num_steps,
+            batch_size=self.batch_size or self.active_plan.default_batch_size,
+            steps=self.active_plan.steps,
             passes=self.active_plan.num_passes,
             least_steps=self.active_plan.least_steps,
             accumulation=accumulation,

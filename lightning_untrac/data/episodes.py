@@ -17,15 +17,14 @@ WITHOUT_ONE: tuple[EpisodeKind, ...] = ("leave_one_out", "continuation")
 UNLEARNING: tuple[EpisodeKind, ...] = ("each_corpus", "each_test_set", "one")
 """Kinds whose episodes each unlearn the dataset that they are named after, so that the others may be retained."""
 
-DEFAULT_PASSES: dict[str, float] = {"each_test_set": 5.0}
-DEFAULT_STEPS: dict[str, int] = {"continuation": 20}
-"""Optimizer steps of an episode where neither steps nor passes are given; one pass (or more, above) elsewhere."""
+DEFAULT_PASSES: dict[EpisodeKind, float] = {"each_test_set": 5.0}
+"""Passes of an episode where a plan gives neither steps nor passes; one elsewhere. A method may have its own."""
 
 MOST_PASSES = 1_000_000
 """More are a mistake, and their batches can't be counted."""
 
 DEFAULT_BATCH_SIZE = 8
-DEFAULT_BATCH_SIZES: dict[str, int] = {"each_corpus": 64, "each_test_set": 256, "continuation": 64}
+DEFAULT_BATCH_SIZES: dict[EpisodeKind, int] = {"each_corpus": 64, "each_test_set": 256}
 """256, a whole test set, is the UnTrac paper's for UnTrac-Inv. Its batches of 1 for UnTrac (sec. 5) break models
 that were trained on small corpora (benchmarks/RESULTS.md), so they are the default of ``--setting paper`` alone; 8
 elsewhere."""
@@ -82,6 +81,7 @@ class EpisodePlan:
         done: episodes, as (dataset, seed), that are finished and not run again.
         chosen: run these episodes, as (dataset, seed), and no others; all of them where None.
         with_control: begin each seed with the control of ``continuation``, an episode that is in no table.
+        batch_size: examples of a batch where the DataModule is given none; None for that of the kind.
     """
 
     kind: EpisodeKind
@@ -93,11 +93,12 @@ class EpisodePlan:
     done: frozenset[tuple[str, int]] = frozenset()
     chosen: frozenset[tuple[str, int]] | None = None
     with_control: bool = False
+    batch_size: int | None = None
 
     @property
-    def num_steps(self) -> int | None:
-        """Optimizer steps of an episode; None for :attr:`num_passes`."""
-        return self.steps if self.steps is not None or self.passes is not None else DEFAULT_STEPS.get(self.kind)
+    def default_batch_size(self) -> int:
+        """Examples of a batch where the DataModule is given none."""
+        return self.batch_size or DEFAULT_BATCH_SIZES.get(self.kind, DEFAULT_BATCH_SIZE)
 
     @property
     def num_passes(self) -> float:

@@ -30,7 +30,6 @@ class EpisodeWork:
     """A verb's episodes, and how they are run.
 
     Attributes:
-        verb: ``trace`` or ``leave-out``.
         title: what messages call it, e.g. ``trace (untrac)``.
         phase: its model, data and Trainers.
         plan: all of its episodes.
@@ -42,7 +41,6 @@ class EpisodeWork:
         peak_memory_mb: of processes elsewhere that ran episodes, in MiB.
     """
 
-    verb: str
     title: str
     phase: Phase
     plan: EpisodePlan
@@ -140,7 +138,7 @@ def _run(work: EpisodeWork, shard: Shard | None) -> list[InfluenceRow]:
     if not work.unfinished():
         return []
     if work.options.ray is not None:
-        from lightning_untrac.fanout.ray_driver import run_on_ray
+        from lightning_untrac.fanout.ray_driver import run_on_ray  # ray is an extra
 
         return run_on_ray(work)
     if work.baseline is not None:

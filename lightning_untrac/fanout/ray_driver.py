@@ -186,7 +186,7 @@ class _Episodes:
         config |= {"ray": None, "shard": None, "overwrite": False}
         config["trainer"]["devices"] = 1
         return EpisodeTask(
-            work.verb,
+            work.phase.parsed.verb,
             config,
             dataset,
             seed,

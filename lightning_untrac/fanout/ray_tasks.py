@@ -19,8 +19,8 @@ from lightning_untrac.loggers import make_loggers
 from lightning_untrac.memory import peak_mb
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
-from lightning_untrac.runs.rehearsal import step_arguments, verb_module
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
+from lightning_untrac.verb import verb_module
 
 FOUND = ("data_content", "model_files")
 """Parts of a step's identity that a machine reads from its own disk."""
@@ -125,8 +125,7 @@ def _settle(task: EpisodeTask) -> None:
 def _run(task: EpisodeTask) -> EpisodeResult:
     module = verb_module(task.verb)
     with tempfile.TemporaryDirectory(prefix="untrac-episode-") as folder:
-        with step_arguments(task.config, folder) as arguments:
-            work = module.work(module.arguments(arguments))
+        work = module.work(module.arguments([{**task.config, "output": folder}]))
         phase, run = work.phase, work.run
         raise_if_any(dict.fromkeys([*phase.problems(work.plan), *_differences(task, phase)]))
         run.chosen, run.baseline, run.keep_going = frozenset({(task.dataset, task.seed)}), task.baseline, False

@@ -8,32 +8,17 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.attribution.scoring import Scoring, ScoringRun, score_rows
 from lightning_untrac.attribution.training_record import training_folder
 from lightning_untrac.config.parsing import Parsed
 from lightning_untrac.console import console
-from lightning_untrac.data import EpisodePlan
 from lightning_untrac.fanout.episode_work import publish_matrix
-from lightning_untrac.runs.checks import precision_problems
+from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.output import show_influences
-from lightning_untrac.runs.phase import Intent, Phase, run_trainer
+from lightning_untrac.runs.phase import Phase, run_trainer
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.tables import InfluenceStore
-
-
-def scoring_intent(parsed: Parsed) -> Intent:
-    """What ``trace`` is going to do with such a method, and what is wrong with its options."""
-    options = parsed.options
-    scoring: type[Scoring] = SCORINGS[options.method]
-    problems = [*scoring().problems(), *precision_problems(scoring, parsed.config)]
-    problems += [
-        f"{name}: {options.method} has no episodes; leave it out, or trace with other methods by themselves"
-        for name in ("steps", "passes", "examples", "shard", "ray", "read_at_own_rise", "read_at_kl")
-        if getattr(options, name)
-    ]
-    # The plan of UnTrac has the same needs: corpora, test sets and seeds.
-    return Intent(f"trace-{options.method}", EpisodePlan("each_corpus", options.seeds), problems)
 
 
 def missing_of_training(parsed: Parsed) -> list[str]:
@@ -43,7 +28,13 @@ def missing_of_training(parsed: Parsed) -> list[str]:
         parsed: the verb's arguments.
     """
     training = training_folder(parsed.config.model.init_args.get("name_or_path"), Path(parsed.options.output))
-    return SCORINGS[parsed.options.method]().problems(training)
+    return _scoring(parsed).problems(training)
+
+
+def _scoring(parsed: Parsed) -> Scoring:
+    method = METHODS.find(parsed.options.method)()
+    assert isinstance(method, Scoring)
+    return method
 
 
 def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) -> None:
@@ -51,7 +42,7 @@ def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) 
 
     Args:
         parsed: the verb's arguments.
-        asked: see :func:`scoring_intent`.
+        asked: what the verb is going to do.
         phase: its model, data and Trainers.
         fields: makes what is added to ``run.json``, once the data are known.
 
@@ -59,7 +50,7 @@ def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) 
         ConfigurationError: with all problems, before anything is computed.
     """
     options = parsed.options
-    scoring: Scoring = SCORINGS[options.method]()
+    scoring = _scoring(parsed)
     if phase.is_done:
         say(f"trace ({options.method}): finished already")
         show_influences(phase.folder, options.method)

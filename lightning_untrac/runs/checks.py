@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from lightning_untrac.attribution.preconditioned import NoCheckpointError
-from lightning_untrac.attribution.scoring import Scoring
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.config import config_problems
 from lightning_untrac.data.saved_tokenizers import encodes_alike
@@ -111,24 +110,6 @@ def episode_problems(options: Any) -> list[str]:
     cap = getattr(options, "collapse_cap", None)
     if cap is not None and not cap > 0:
         found.append(f"collapse_cap: {cap}; give a loss in nats per token, or .inf")
-    return found
-
-
-def precision_problems(scoring: type[Scoring], config: Any) -> list[str]:
-    """Whether a method that needs float32 is to run in half precision.
-
-    Args:
-        scoring: the method.
-        config: a verb's configuration.
-    """
-    if not scoring.needs_float32:
-        return []
-    why = f"{scoring.method} needs float32, because in half precision the differences that it reads are lost"
-    found = []
-    if (dtype := config.model.init_args.get("dtype")) in ("bfloat16", "float16"):
-        found.append(f"model.dtype: {dtype}; {why}; give float32")
-    if "16" in str(precision := config.trainer.get("precision")):
-        found.append(f"trainer.precision: {precision}; {why}; leave it out")
     return found
 
 

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lightning_untrac.runs.identity import method_of_step
 from lightning_untrac.runs.saved_models import digest_of
 from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
+from lightning_untrac.verb import method_of_step, traits, verb_of_step
 
 DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several steps' results; ``compare`` and ``report`` make them again."""
@@ -26,7 +26,7 @@ def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, An
         step: e.g. ``pretrain``.
         claims: step to what it was claimed with, of all steps in the folder.
     """
-    if step == "evaluate":
+    if traits(verb_of_step(step)).repeats:
         return  # its rows say which model they are of, and nothing is computed from them
     marks = [state / f"{step}{ending}" for ending in (".done.json", ".data.json", ".json")]
     for path in (*marks, folder / f"{step}.json"):
@@ -35,7 +35,7 @@ def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, An
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "checkpoints" / step, ignore_errors=True)
     _discard_rows(folder, step)
-    models = _models(folder, step)
+    models = traits(verb_of_step(step)).models(folder, step)
     rest = {name: claim for name, claim in claims.items() if name != step}
     for name in [name for name, claim in rest.items() if _begins_from(name, claim, models)]:
         rest.pop(name)
@@ -46,16 +46,6 @@ def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, An
     (state / f"{step}.claim.json").unlink(missing_ok=True)
 
 
-def _models(folder: Path, step: str) -> list[Path]:
-    """Models that a step saves."""
-    if step == "pretrain":
-        kept = folder / "models"
-        return [folder / "model", folder / "initial_model", *sorted(kept.glob("step-*/")), kept]
-    if step.startswith("unlearn-"):
-        return [folder / f"unlearned-{step.removeprefix('unlearn-')}"]
-    return []
-
-
 def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
     """By what the models hold, because the folder may have been moved, and by where they are."""
     digests = {digest_of(model) for model in models if model.is_dir()}
@@ -63,7 +53,7 @@ def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
         return True
     used = [claim.get(key) for key in ("model.init_args.name_or_path", "trained_model", "reference")]
     gone = {model.resolve() for model in models}
-    if step == "leave-out" and "trained_model" not in claim:  # then it is the folder's own model/
+    if traits(verb_of_step(step)).retrains and "trained_model" not in claim:  # then it is the folder's own model/
         used += [str(model) for model in models if model.name == "model"]
     return any(path is not None and Path(path).resolve() in gone for path in used)
 
@@ -76,8 +66,10 @@ def _discard_rows(folder: Path, step: str) -> None:
 
 def _made_by(folder: Path, step: str, model: str, forget_set: str | None) -> bool:
     """Whether rows of measurements are of a step's model, or of its way there."""
-    on_the_way = forget_set is not None and step == f"unlearn-{forget_set}"
-    return on_the_way or _is_one_of(model, _models(folder, step))
+    verb = verb_of_step(step)
+    models = traits(verb).models(folder, step)
+    on_the_way = bool(models) and forget_set is not None and step == f"{verb}-{forget_set}"
+    return on_the_way or _is_one_of(model, models)
 
 
 def _is_one_of(name: str, models: list[Path]) -> bool:

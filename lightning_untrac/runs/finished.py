@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+from lightning_untrac.runs.asked import Checked
 from lightning_untrac.runs.checks import data_problems
 from lightning_untrac.runs.data_files import configured, look, take, with_digests
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.surroundings import say
 
-if TYPE_CHECKING:
-    from lightning_untrac.runs.phase import Phase
 
-
-def is_finished(phase: Phase, folder: RunFolder, ignore: Collection[str] = (), *, quiet: bool = False) -> bool:
+def is_finished(phase: Checked, folder: RunFolder, ignore: Collection[str] = (), *, quiet: bool = False) -> bool:
     """Whether a step can be skipped.
 
     The data are not read for it: their files are held against what was written down about them. Only where one of them
@@ -44,7 +41,7 @@ def is_finished(phase: Phase, folder: RunFolder, ignore: Collection[str] = (), *
     return True
 
 
-def folder_problems(phase: Phase, ignore: Collection[str] = ()) -> list[str]:
+def folder_problems(phase: Checked, ignore: Collection[str] = ()) -> list[str]:
     """Why a step can't write into its folder, with the files of its data that have changed since results were made.
 
     Args:
@@ -55,7 +52,7 @@ def folder_problems(phase: Phase, ignore: Collection[str] = ()) -> list[str]:
     return phase.folder.problems(phase.step, phase.identity, {*ignore, *found.same}, found.changed)
 
 
-def note_data_content(phase: Phase) -> None:
+def note_data_content(phase: Checked) -> None:
     """Let the identity of a step say what its data hold, once they are read.
 
     Args:

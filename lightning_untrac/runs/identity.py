@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.config.trainer_callbacks import PASSIVE, lightning_name
-from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SIZES, EpisodeKind
+from lightning_untrac.data import EpisodePlan
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.saved_models import tokenizer_digest
 
@@ -71,18 +71,8 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix.rstrip("."): value}
 
 
-def method_of_step(step: str) -> str:
-    """What the tables call a step's method.
-
-    Example:
-        >>> method_of_step("trace-untrac_inv"), method_of_step("leave-out")
-        ('untrac_inv', 'leave_out')
-    """
-    return "leave_out" if step == "leave-out" else step.removeprefix("trace-")
-
-
 def with_effective_batch(
-    config: dict[str, Any], kind: EpisodeKind, replicas: int, module: LanguageModule
+    config: dict[str, Any], plan: EpisodePlan, replicas: int, module: LanguageModule
 ) -> dict[str, Any]:
     """The configuration with the effective batch size in place of its factors: how it is cut changes only rounding.
 
@@ -90,12 +80,12 @@ def with_effective_batch(
 
     Args:
         config: resolved.
-        kind: of the episodes, on which the default batch size depends.
+        plan: its episodes, on which the default batch size depends.
         replicas: data-parallel ranks.
         module: whether it drops out is asked of its architecture.
     """
     identity = {**config, "data": dict(config["data"]), "trainer": dict(config["trainer"])}
-    batch_size = identity["data"].pop("batch_size", None) or DEFAULT_BATCH_SIZES.get(kind, DEFAULT_BATCH_SIZE)
+    batch_size = identity["data"].pop("batch_size", None) or plan.default_batch_size
     accumulation = identity["trainer"].pop("accumulate_grad_batches", None) or 1
     identity["effective_batch_size"] = batch_size * accumulation * replicas
     if module.tokenizer_name is not None and Path(module.tokenizer_name).is_dir():

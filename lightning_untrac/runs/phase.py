@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as L
@@ -17,7 +16,6 @@ from lightning_untrac.config.arithmetic import slow_arithmetic
 from lightning_untrac.config.parsing import Parsed
 from lightning_untrac.config.trainer_flags import flag_notes
 from lightning_untrac.data import EpisodePlan
-from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.data.preparation import data_rows
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
@@ -25,6 +23,7 @@ from lightning_untrac.modules import LanguageModule
 from lightning_untrac.naming import counted
 from lightning_untrac.redaction import redacted
 from lightning_untrac.results.methods import texts_of
+from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import (
     data_problems,
     model_problems,
@@ -34,26 +33,12 @@ from lightning_untrac.runs.checks import (
 )
 from lightning_untrac.runs.data_files import Record, configured, take, with_digests
 from lightning_untrac.runs.finished import folder_problems, is_finished, note_data_content
-from lightning_untrac.runs.identity import method_of_step, with_effective_batch
+from lightning_untrac.runs.identity import with_effective_batch
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.surroundings import quiet, say, temporary_output
-from lightning_untrac.runs.trainers import REFUSALS, column_of, length_problems, make_trainer, trainer_problems
+from lightning_untrac.runs.trainers import REFUSALS, length_problems, make_trainer, trainer_problems
 from lightning_untrac.tables import InfluenceStore
-
-
-@dataclass
-class Intent:
-    """What a verb is going to do, known from its options alone.
-
-    Attributes:
-        step: name of the step in the output folder.
-        plan: its episodes.
-        problems: what is wrong with its options.
-    """
-
-    step: str
-    plan: EpisodePlan
-    problems: list[str]
+from lightning_untrac.verb import method_of_step
 
 
 class Phase:
@@ -61,10 +46,10 @@ class Phase:
 
     Args:
         parsed: the verb's arguments.
-        step: name of the step in the output folder.
-        kind: of its episodes, on which the default batch size depends.
+        asked: what it is going to do.
 
     Attributes:
+        step: name of the step in the output folder.
         folder: the output folder.
         config: the resolved configuration.
         identity: the configuration and whatever else the results depend on, such as the digest of a model's weights.
@@ -73,10 +58,10 @@ class Phase:
         column: whose column of the table of Trainer flags counts.
     """
 
-    def __init__(self, parsed: Parsed, step: str, kind: EpisodeKind = "mixture") -> None:
+    def __init__(self, parsed: Parsed, asked: Intent) -> None:
         termination.begin()
         quiet()
-        self.parsed, self.step, self.column = parsed, step, column_of(step)
+        self.parsed, self.step, self.column = parsed, asked.step, asked.column
         self.config = parsed.resolved()
         self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
         output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
@@ -89,7 +74,9 @@ class Phase:
         self.module, self.data, self.trainer_arguments = parsed.build()
         self._trial: L.Trainer | Exception | None = None
         self.replicas = self._count_replicas()
-        self.identity = with_effective_batch(redacted(self.config, references=False), kind, self.replicas, self.module)
+        self.identity = with_effective_batch(
+            redacted(self.config, references=False), asked.plan, self.replicas, self.module
+        )
 
     def _count_replicas(self) -> int:
         try:
@@ -193,7 +180,7 @@ class Phase:
         Returns:
             Whether there is something to show.
         """
-        verb = self.step.partition("-")[0] if self.step.startswith("trace") else self.step
+        verb = self.parsed.verb
         if self.fast_dev_run:
             say(f"{verb}: fast_dev_run tried each part once and stored nothing")
             return False

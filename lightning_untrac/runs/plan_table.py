@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lightning_untrac.attribution import SCORINGS, LeaveOut
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.console import console
 from lightning_untrac.functional.costs import Speeds, Work, duration
 
@@ -35,9 +35,10 @@ class Estimate:
 def cheaper_direction(estimates: Sequence[Estimate]) -> str:
     """Which direction takes less time, as a sentence; empty where that is not known."""
     known = {estimate.method: estimate for estimate in estimates}
-    if not {"untrac", "untrac_inv"} <= known.keys():
+    pairs = [(one, known[other]) for one in estimates if (other := METHODS.find(one.method).opposite) in known]
+    if not pairs:
         return ""
-    first, second = sorted((known["untrac"], known["untrac_inv"]), key=lambda estimate: estimate.seconds)
+    first, second = sorted(pairs[0], key=lambda estimate: estimate.seconds)
     if second.at_most:  # and may take less than the first
         return ""
     times = f"{duration(first.seconds)} against {duration(second.seconds)}"
@@ -62,7 +63,7 @@ def show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, asked: Seq
         work = estimate.work
         counts = [str(number or "") for number in (work.episodes, work.steps, work.readings)]
         memory = f"{estimate.memory_mb:,.0f} MiB"
-        missing = SCORINGS[estimate.method]().problems() if estimate.method in SCORINGS else []
+        missing = METHODS.find(estimate.method).lacking()
         name = f"{estimate.method} *" if missing else estimate.method
         lacking += missing
         at_most = "<= " if estimate.at_most else ""
@@ -86,6 +87,6 @@ def show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, asked: Seq
     )
     if line := cheaper_direction(estimates):
         terminal.print(line, soft_wrap=True, highlight=False)
-    if {LeaveOut.method} & set(asked) - {e.method for e in estimates}:
-        no_record = f"{Path(folder)} has no pretrain.json, so how long training took is not known"
-        terminal.print(f"leave_out: {no_record}", soft_wrap=True, highlight=False)
+    no_record = f"{Path(folder)} has no pretrain.json, so how long training took is not known"
+    for method in sorted(set(asked) - {estimate.method for estimate in estimates}):
+        terminal.print(f"{method}: {no_record}", soft_wrap=True, highlight=False)

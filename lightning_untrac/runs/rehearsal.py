@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from lightning_untrac.config.all_at_once import apart_from_consequences
 from lightning_untrac.config.parsing import Parsed
@@ -22,20 +18,10 @@ from lightning_untrac.runs.identity import comparable, flat
 from lightning_untrac.runs.phase import Phase
 from lightning_untrac.runs.saved_models import saved_model
 from lightning_untrac.runs.trainers import steps_of, whole_length
+from lightning_untrac.verb import traits, verb_module
 
 LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path")
 """What a step knows only when the steps before it are finished."""
-
-
-@contextmanager
-def step_arguments(config: dict[str, Any], output: str) -> Iterator[list[str]]:
-    """A step's configuration as a command line. It may hold secrets, so that no file is written."""
-    yield [f"--config=\n{yaml.safe_dump(config, sort_keys=False)}", f"--output={output}"]
-
-
-def verb_module(verb: str) -> Any:
-    """The module of a verb."""
-    return import_module(f"lightning_untrac.verbs.{verb.replace('-', '_')}")
 
 
 @dataclass
@@ -68,11 +54,10 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
     for stage in stages:
         try:
             raise_if_any(_shard_problems(stage.verb, stage.config))
-            with step_arguments(stage.config, output) as arguments:
-                parsed = verb_module(stage.verb).arguments(arguments)
-            problems, phase, steps = _all_problems(stage.verb, parsed, trained, output)
+            parsed = verb_module(stage.verb).arguments(stage.arguments(output))
+            problems, phase, steps = _all_problems(parsed, trained, output)
             if phase is not None:
-                trained = Trained(phase.module, steps) if stage.verb == "pretrain" else trained
+                trained = Trained(phase.module, steps) if traits(stage.verb).trains else trained
                 problems = [*problems, *twice.problems(stage, phase)]
         except ConfigurationError as error:
             problems = error.problems
@@ -81,11 +66,10 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
     return list(found.values())
 
 
-def sound(verb: str, *commands: Parsed) -> None:
+def sound(*commands: Parsed) -> None:
     """Where something was wrong in a verb's arguments, look at all else, and say it in one message.
 
     Args:
-        verb: its name.
         commands: its arguments, once a method.
 
     Raises:
@@ -93,16 +77,14 @@ def sound(verb: str, *commands: Parsed) -> None:
             the verb's own checks find the rest.
     """
     if any(parsed.problems for parsed in commands):
-        each = [_all_problems(verb, parsed, None, parsed.options.output)[0] for parsed in commands]
+        each = [_all_problems(parsed, None, parsed.options.output)[0] for parsed in commands]
         raise_if_any(dict.fromkeys(problem for problems in each for problem in problems))
 
 
-def _all_problems(
-    verb: str, parsed: Parsed, trained: Trained | None, output: str
-) -> tuple[list[str], Phase | None, int | None]:
+def _all_problems(parsed: Parsed, trained: Trained | None, output: str) -> tuple[list[str], Phase | None, int | None]:
     """Of a step: those of its arguments, and those that are there without what was wrong in them."""
     try:
-        problems, phase, steps = _step_problems(verb, parsed, trained, output)
+        problems, phase, steps = _step_problems(parsed, trained, output)
     except ConfigurationError as error:
         problems, phase, steps = error.problems, None, None
     return [*parsed.problems, *apart_from_consequences(problems, parsed.problems)], phase, steps
@@ -116,7 +98,7 @@ class _Twice:
 
     def problems(self, stage: Stage, phase: Phase) -> list[str]:
         """That an earlier stage writes the same results with other settings."""
-        if stage.verb not in ("pretrain", "trace", "leave-out", "unlearn"):
+        if traits(stage.verb).repeats:
             return []
         settings = flat(comparable(phase.identity))
         first, before = self.first.setdefault(phase.step, (stage, settings))
@@ -142,31 +124,29 @@ def _shard_problems(verb: str, config: dict[str, Any]) -> list[str]:
     ]
 
 
-def _step_problems(
-    verb: str, parsed: Parsed, trained: Trained | None, output: str
-) -> tuple[list[str], Phase | None, int | None]:
-    if not hasattr(verb_module(verb), "intent"):
-        find = getattr(verb_module(verb), "option_problems", None)
+def _step_problems(parsed: Parsed, trained: Trained | None, output: str) -> tuple[list[str], Phase | None, int | None]:
+    module, verb = verb_module(parsed.verb), traits(parsed.verb)
+    if verb.phase is None:
+        find = getattr(module, "option_problems", None)
         return ([] if find is None else find(parsed.options)), None, None
-    asked = verb_module(verb).intent(parsed)
-    phase = Phase(parsed, asked.step, kind=asked.plan.kind)
-    # Leave-out retrains for as long as training took, which pretrain.json says later.
-    later = (*LATER, "steps", "passes") if verb == "leave-out" else LATER
-    if verb != "evaluate" and is_finished(phase, phase.folder, later, quiet=True):
+    asked = module.intent(parsed)
+    phase = Phase(parsed, asked)
+    # Retraining takes as long as training took, which pretrain.json says later.
+    later = (*LATER, "steps", "passes") if verb.retrains else LATER
+    if not verb.repeats and is_finished(phase, phase.folder, later, quiet=True):
         return [], phase, None  # it will be skipped; its data may be gone by now
     settings = parsed.config.model.init_args
     facts = None
     if settings.get("name_or_path") is None and settings.get("config") is None:
-        name = "initial_model" if verb == "leave-out" else "model"
-        if trained is None and (path := saved_model(Path(output), name)) is not None:
+        if trained is None and (path := saved_model(Path(output), verb.starts_from)) is not None:
             phase.module.name_or_path = path
         facts = None if trained is None else trained.module
     plan = asked.plan
-    if verb == "leave-out" and trained is not None and plan.steps is None and plan.passes is None:
+    if verb.retrains and trained is not None and plan.steps is None and plan.passes is None:
         plan = replace(plan, steps=trained.steps)  # of the same passes it takes fewer
     problems = asked.problems + phase.problems(plan, facts)
-    steps = whole_length(phase, steps_of(phase, plan)) if verb == "pretrain" and not problems else None
+    steps = whole_length(phase, steps_of(phase, plan)) if verb.trains and not problems else None
     if facts is None:  # what stands in for a model may name its tokenizer otherwise
         note_data_content(phase)
-    other_run = [] if verb == "evaluate" else folder_problems(phase, later)
+    other_run = [] if verb.repeats else folder_problems(phase, later)
     return other_run + problems, phase, steps

@@ -15,10 +15,11 @@ from lightning_untrac.paths import in_the_way, path_problem
 from lightning_untrac.runs.data_files import Record
 from lightning_untrac.runs.differences import different_keys, refusal
 from lightning_untrac.runs.discard import discard
-from lightning_untrac.runs.identity import comparable, flat, method_of_step
+from lightning_untrac.runs.identity import comparable, flat
 from lightning_untrac.runs.run_files import STATE, DamagedFileError, DamageWarning, RunFiles
 from lightning_untrac.tables import InfluenceStore, ResultsError, check_writable
 from lightning_untrac.tables.recovery import recover
+from lightning_untrac.verb import method_of_step, traits, verb_of_step
 
 __all__ = ["STATE", "DamageWarning", "DamagedFileError", "RunFolder", "existing_folder", "stages"]
 
@@ -56,8 +57,8 @@ class RunFolder(RunFiles):
         with store.locked():
             damages, lost = recover(store)
             if store.path in lost:
-                for step in ("trace-*", "leave-out"):
-                    for mark in self.state.glob(f"{step}.done.json"):
+                for mark in self.state.glob("*.done.json"):
+                    if traits(verb_of_step(mark.name.removesuffix(".done.json"))).fills:
                         mark.unlink(missing_ok=True)
             if store.examples_path in lost:
                 for step, claim in self._claims().items():
@@ -174,7 +175,7 @@ class RunFolder(RunFiles):
 
     def _has_rows(self, step: str) -> bool:
         """Whether a claim has come to anything: one without a reading is nobody's."""
-        if not step.startswith(("trace-", "leave-out")):
+        if not traits(verb_of_step(step)).fills:
             return True
         try:
             return method_of_step(step) in InfluenceStore(self.path).table()["method"].to_pylist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.accelerators import CPUAccelerator
@@ -11,22 +11,15 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar, Timer
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lightning_untrac.attribution import SCORINGS
 from lightning_untrac.config.trainer_callbacks import callback_problems, effective, has_any
-from lightning_untrac.config.trainer_flags import Column, flag_problems, without_effect
+from lightning_untrac.config.trainer_flags import flag_problems, in_episodes, trains, without_effect
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.lengths import episode_steps
 from lightning_untrac.faults import first_line
+from lightning_untrac.runs.asked import Checked
 from lightning_untrac.runs.checks import schedule_problems
 from lightning_untrac.runs.ending import EndOnSignal, EndWhenTold, prepared, with_our_own_requeueing
 from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
-
-if TYPE_CHECKING:
-    from lightning_untrac.runs.phase import Phase
-
-EPISODIC: tuple[Column, ...] = ("trace", "leave-out", "unlearn")
-"""Verbs in which an epoch is an episode."""
-
 
 REFUSALS = (
     *(AssertionError, AttributeError, ImportError, KeyError, RuntimeError, TypeError, ValueError),
@@ -38,21 +31,7 @@ LOGGED_POINTS = 20
 """Points of each curve of a training step that the loggers get at least, where there are so many steps."""
 
 
-def column_of(step: str) -> Column:
-    """Whose column of the table of flags counts for a step.
-
-    Example:
-        >>> [column_of(step) for step in ("pretrain", "trace-untrac", "trace-graddot", "unlearn-news", "plan")]
-        ['pretrain', 'trace', 'rivals', 'unlearn', 'trace']
-    """
-    if step in ("pretrain", "leave-out", "evaluate"):
-        return step  # type: ignore[return-value]
-    if step.startswith("unlearn-"):
-        return "unlearn"
-    return "rivals" if step.removeprefix("trace-") in SCORINGS else "trace"
-
-
-def trainer_problems(phase: Phase) -> list[str]:
+def trainer_problems(phase: Checked) -> list[str]:
     """What is wrong with the Trainer's flags, alone and together.
 
     Args:
@@ -74,14 +53,14 @@ def trainer_problems(phase: Phase) -> list[str]:
     return found
 
 
-def length_problems(phase: Phase, plan: EpisodePlan) -> list[str]:
+def length_problems(phase: Checked, plan: EpisodePlan) -> list[str]:
     """What is wrong with the number of steps, once the data are read: schedules that end early, and empty episodes.
 
     Args:
         phase: the verb's, with prepared data.
         plan: what it is going to do.
     """
-    if phase.column not in ("pretrain", *EPISODIC):
+    if not trains(phase.column):
         return []
     given = phase.trainer_arguments
     steps = steps_of(phase, plan)
@@ -100,7 +79,7 @@ def length_problems(phase: Phase, plan: EpisodePlan) -> list[str]:
     return schedule_problems(phase.module, lengths)
 
 
-def steps_of(phase: Phase, plan: EpisodePlan) -> list[int]:
+def steps_of(phase: Checked, plan: EpisodePlan) -> list[int]:
     """Optimizer steps of each episode of a plan, or of one pass over the mixture."""
     given = phase.trainer_arguments
     before, phase.data.plan = phase.data.plan, plan
@@ -115,7 +94,7 @@ def steps_of(phase: Phase, plan: EpisodePlan) -> list[int]:
         phase.data.plan = before
 
 
-def whole_length(phase: Phase, steps: Sequence[int]) -> int:
+def whole_length(phase: Checked, steps: Sequence[int]) -> int:
     """Optimizer steps of a whole training on the mixture.
 
     Args:
@@ -131,7 +110,7 @@ def whole_length(phase: Phase, steps: Sequence[int]) -> int:
 
 
 def make_trainer(
-    phase: Phase, callbacks: Sequence[Callback] = (), logger: Any = None, arguments: Mapping[str, Any] | None = None
+    phase: Checked, callbacks: Sequence[Callback] = (), logger: Any = None, arguments: Mapping[str, Any] | None = None
 ) -> L.Trainer:
     """A new Trainer from the user's flags.
 
@@ -149,7 +128,11 @@ def make_trainer(
         given.pop(name, None)
     if logger is False:
         given["logger"] = False
-    if phase.column == "pretrain" and phase.parsed.config.trainer.get("check_val_every_n_epoch", 1) is None:
+    if (
+        trains(phase.column)
+        and not in_episodes(phase.column)
+        and phase.parsed.config.trainer.get("check_val_every_n_epoch", 1) is None
+    ):
         given["check_val_every_n_epoch"] = None  # counts batches over all passes, in Lightning
     max_time = given.pop("max_time", None)
     if max_time is not None and not has_any(theirs, Timer):
@@ -164,7 +147,7 @@ def make_trainer(
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     if given.get("enable_checkpointing") is False:
         callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
-    ending = EndWhenTold(phase.column in EPISODIC)  # after the user's, any of which may have told
+    ending = EndWhenTold(in_episodes(phase.column))  # after the user's, any of which may have told
     trainer = L.Trainer(
         **{
             **given,

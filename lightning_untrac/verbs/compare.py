@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_untrac.attribution import METHODS, SCORINGS, LeaveOut
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.config.parsing import Parsed, parse
-from lightning_untrac.errors import raise_if_any
+from lightning_untrac.errors import problems_of, raise_if_any
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import compare, comparison_table, in_configured_order, result_console
 from lightning_untrac.runs.output import publish
 from lightning_untrac.runs.run_folder import RunFolder, existing_folder
 from lightning_untrac.tables import InfluenceStore, write_table
+from lightning_untrac.verb import Arguments, Traits
 
 
 @dataclass
@@ -42,7 +42,10 @@ class CompareOptions:
     wandb: WandbConfig | None = None
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+TRAITS = Traits(CompareOptions)
+
+
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     return parse("compare", CompareOptions, argv, None)
 
@@ -52,19 +55,22 @@ def option_problems(options: CompareOptions) -> list[str]:
     found = []
     if options.num_resamples < 0:
         found.append(f"num_resamples: {options.num_resamples}; give a number of at least 0")
-    known = [*METHODS, *SCORINGS, LeaveOut.method]
     store = InfluenceStore(options.output)
     for key, names in (("reference", [options.reference]), ("methods", options.methods or [])):
-        if strange := [name for name in names if name not in known]:
+        if strange := [name for name in names if name not in METHODS]:
             stored = store.table()["method"].unique().to_pylist() if store.path.exists() else []
-            found += [
-                f"{key}: {name!r} is unknown; there are {', '.join(known)}" for name in strange if name not in stored
-            ]
+            asked = [name for name in strange if name not in stored]
+            found += problems_of(lambda key=key, asked=asked: METHODS.find_all(asked, key))  # type: ignore[misc]
     return found
 
 
+def _name(method: str) -> str:
+    """What the tables call a method that may be given by its class path."""
+    return METHODS.find(method).method if "." in method else method
+
+
 @rank_zero_only  # in a recipe on several ranks all of them come by
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     options: CompareOptions = arguments(argv).options
     raise_if_any(option_problems(options))
@@ -73,8 +79,8 @@ def main(argv: Sequence[str]) -> None:
     with folder.costs("compare"):
         comparison = compare(
             in_configured_order(InfluenceStore(folder.path).table(), folder.facts().get("data", [])),
-            reference=options.reference,
-            methods=options.methods,
+            reference=_name(options.reference),
+            methods=None if options.methods is None else [_name(method) for method in options.methods],
             num_resamples=options.num_resamples,
             seed=options.seed,
             readout=options.readout,

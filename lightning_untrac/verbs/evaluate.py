@@ -1,11 +1,10 @@
-"""``untrac evaluate``: measure a saved model."""
+"""``untrac evaluate``: measure a saved model, also beside another model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -15,13 +14,15 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Evaluation, LanguageModule
+from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.measuring import show_summary, tell_measures
-from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
+from lightning_untrac.verb import Arguments, Traits
 
-STEP = "evaluate"
+STEP: Final = "evaluate"
 
 
 @dataclass
@@ -46,7 +47,10 @@ class EvaluateOptions:
     overwrite: bool = False
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+TRAITS = Traits(EvaluateOptions, Evaluation, repeats=True)
+
+
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     return parse(STEP, EvaluateOptions, argv, Evaluation)
 
@@ -57,20 +61,20 @@ def intent(parsed: Parsed) -> Intent:
     options: EvaluateOptions = parsed.options
     missing = "data: neither corpora nor test_sets are given; name at least one dataset to measure"
     problems = [] if data.get("corpora") or data.get("test_sets") else [missing]
-    return Intent(STEP, EpisodePlan("one"), problems + measure_problems(options.measures))
+    return Intent(STEP, EpisodePlan("one"), problems + measure_problems(options.measures), STEP)
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     parsed = arguments(argv)
-    sound(STEP, parsed)
+    sound(parsed)
     options: EvaluateOptions = parsed.options
     asked = intent(parsed)
     measured = use_saved_model(parsed.config, options.output, "model")
     for folder in (measured, Path(options.reference) if options.reference else None):
         if folder is not None and folder.is_dir():
             files_digest(folder)  # is held against its checksums
-    phase = Phase(parsed, STEP)
+    phase = Phase(parsed, asked)
     # Another model on the same folder adds rows; nothing here is ever a half-finished run.
     phase.folder.overwrite = True
     phase.data.per_example |= options.examples

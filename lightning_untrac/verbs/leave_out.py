@@ -1,11 +1,10 @@
-"""``untrac leave-out``: retrain without each corpus."""
+"""``untrac leave-out``: retrain without each corpus: the ground truth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from lightning_untrac.attribution import EpisodeRun, LeaveOut
 from lightning_untrac.config.parsing import Parsed, parse
@@ -17,14 +16,16 @@ from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule, Pretraining
+from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import episode_problems
-from lightning_untrac.runs.phase import Intent, Phase, run_trainer
+from lightning_untrac.runs.phase import Phase, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import files_digest, saved_model, use_saved_model
 from lightning_untrac.runs.training_took import training_took
+from lightning_untrac.verb import Arguments, Traits
 
-STEP = "leave-out"
+STEP: Final = "leave-out"
 
 
 @dataclass
@@ -66,7 +67,10 @@ class LeaveOutOptions:
     overwrite: bool = False
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+TRAITS = Traits(LeaveOutOptions, Pretraining, starts_from="initial_model", fills=True, method=LeaveOut.method)
+
+
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     return on_one_device(parse(STEP, LeaveOutOptions, argv, Pretraining))
 
@@ -74,18 +78,18 @@ def arguments(argv: Sequence[str]) -> Parsed:
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: LeaveOutOptions = parsed.options
-    plan = EpisodePlan(LeaveOut.kind, options.seeds, steps=options.steps, passes=options.passes)
+    plan = LeaveOut.plan(options.seeds, options.steps, options.passes)
     problems = episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
     counted, other = ("steps", "passes") if options.budget == "same_steps" else ("passes", "steps")
     if getattr(options, other) is not None:
         problems.append(f"{other}: not what budget {options.budget} counts; give {counted}, or another budget")
-    return Intent(STEP, plan, problems)
+    return Intent(STEP, plan, problems, STEP)
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     parsed = arguments(argv)
-    sound(STEP, parsed)
+    sound(parsed)
     carry_out(work(parsed))
 
 
@@ -94,7 +98,7 @@ def work(parsed: Parsed) -> EpisodeWork:
     options: LeaveOutOptions = parsed.options
     asked = intent(parsed)
     start = use_saved_model(parsed.config, options.output, "initial_model")
-    phase = Phase(parsed, STEP, kind=LeaveOut.kind)
+    phase = Phase(parsed, asked)
     trained = options.trained_model or saved_model(Path(options.output), "model")
     steps, passes, problems = _budget(options, RunFolder(options.output))
     if trained is None:
@@ -120,7 +124,6 @@ def work(parsed: Parsed) -> EpisodeWork:
         keep_going=options.keep_going,
     )
     return EpisodeWork(
-        STEP,
         STEP,
         phase,
         plan,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.output import show_influences
 from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.verb import Arguments, Traits
 
 
 @dataclass
@@ -35,12 +35,15 @@ class MergeOptions:
     overwrite: bool = False
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+TRAITS = Traits(MergeOptions, stage=False)
+
+
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     return parse("merge", MergeOptions, _with_lists(argv), None)
 
 
-def _with_lists(argv: Sequence[str]) -> list[str]:
+def _with_lists(argv: Arguments) -> Arguments:
     """``--shards A B`` as the one value that the parser takes.
 
     Example:
@@ -50,16 +53,16 @@ def _with_lists(argv: Sequence[str]) -> list[str]:
     rest, found = list(argv), []
     while rest:
         argument = rest.pop(0)
-        if argument == "--shards" and rest and not re.match(r"--|\[", rest[0]):
+        if argument == "--shards" and rest and not re.match(r"--|\[", str(rest[0])):
             folders = []
-            while rest and not rest[0].startswith("--"):
+            while rest and not str(rest[0]).startswith("--"):
                 folders.append(rest.pop(0))
             argument = f"--shards={json.dumps(folders)}"
         found.append(argument)
     return found
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     options: MergeOptions = arguments(argv).options
     whole = RunFolder(options.output, options.overwrite)

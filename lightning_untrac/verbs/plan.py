@@ -1,11 +1,11 @@
-"""``untrac plan``: what every method would take, before anything runs."""
+"""``untrac plan``: say what each method would take, before anything runs."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,24 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
-from lightning_untrac.attribution import METHODS, SCORINGS, LeaveOut
-from lightning_untrac.attribution.costs import episode_work, pass_work, times
-from lightning_untrac.attribution.trace_strength import STRENGTH_STEPS
-from lightning_untrac.callbacks.read_at_strength import STRENGTH_READINGS
+from lightning_untrac.attribution import METHODS, Method
+from lightning_untrac.attribution.costs import Asked
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.loading import Concatenation
-from lightning_untrac.functional.costs import Sizes, Speeds, Work, memory_of, seconds_of, straight_line
+from lightning_untrac.errors import problems_of
+from lightning_untrac.functional.costs import Sizes, Speeds, memory_of, seconds_of, straight_line
 from lightning_untrac.memory import peak_mb
 from lightning_untrac.modules import Unlearning
-from lightning_untrac.runs.phase import Intent, Phase
+from lightning_untrac.runs.asked import Intent
+from lightning_untrac.runs.phase import Phase
 from lightning_untrac.runs.plan_table import Estimate, show
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import use_saved_model
 from lightning_untrac.runs.training_took import training_took
 from lightning_untrac.tables import atomic_write_bytes
+from lightning_untrac.verb import Arguments, Traits
 
 STEP = "plan"
 WARM_UP, REPEATS = 1, 3
@@ -61,45 +62,52 @@ class PlanOptions:
     save: str | None = None
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+TRAITS = Traits(PlanOptions, Unlearning, repeats=True)
+
+
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     return parse(STEP, PlanOptions, argv, Unlearning)
 
 
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
-    known = [*METHODS, *SCORINGS, LeaveOut.method]
-    asked = _asked(parsed.options.methods)
-    unknown = [f"methods: {name!r} is unknown; there are {', '.join(known)}" for name in asked if name not in known]
-    return Intent(STEP, EpisodePlan("each_corpus", parsed.options.seeds), unknown)
+    unknown = problems_of(lambda: _asked(parsed.options.methods))
+    return Intent(STEP, EpisodePlan("each_corpus", parsed.options.seeds), unknown, "trace")
 
 
-def _asked(methods: str | None) -> list[str]:
-    every = [*METHODS, LeaveOut.method, *SCORINGS]
-    return every if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+def _asked(methods: str | None) -> list[type[Method]]:
+    """The methods that are meant."""
+    return list(METHODS.values()) if methods is None else METHODS.find_all(methods)
 
 
 @rank_zero_only
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     parsed = arguments(argv)
-    sound(STEP, parsed)
+    sound(parsed)
     options: PlanOptions = parsed.options
     asked = intent(parsed)
     use_saved_model(parsed.config, options.output, "model")
-    phase = Phase(parsed, STEP, kind="each_corpus")
+    phase = Phase(parsed, asked)
     phase.check(asked.plan, asked.problems)
     speeds, sizes = measure(phase)
-    took = training_took(RunFolder(options.output))
+    methods, of = _asked(options.methods), _of(phase, options)
     estimates = [
-        Estimate(method, seconds_of(work, speeds), memory_of(work, sizes), work, _ends_by_strength(method, options))
-        for method in _asked(options.methods)
-        if (work := work_of(method, phase, options, took["steps"] if took else None)) is not None
+        Estimate(
+            method.method,
+            seconds_of(work, speeds),
+            memory_of(work, sizes),
+            work,
+            method.ends_by_strength(options.steps),
+        )
+        for method in methods
+        if (work := method.work(of)) is not None
     ]
     devices = phase.build_trainer(logger=False).world_size
     if options.save is not None:
         atomic_write_bytes(options.save, json.dumps(_plain(estimates, devices), indent=1).encode())
-    show(estimates, speeds, devices, _asked(options.methods), options.output)
+    show(estimates, speeds, devices, [method.method for method in methods], options.output)
 
 
 def _plain(estimates: Sequence[Estimate], devices: int) -> dict[str, dict[str, float]]:
@@ -115,46 +123,18 @@ def _plain(estimates: Sequence[Estimate], devices: int) -> dict[str, dict[str, f
     }
 
 
-def work_of(method: str, phase: Phase, options: PlanOptions, training_steps: int | None) -> Work | None:
-    """The work of a method; None where it can't be known (retraining of a model that was not trained here).
-
-    Args:
-        method: its name.
-        phase: with prepared data.
-        options: the verb's.
-        training_steps: what ``pretrain`` took.
-    """
-    data = phase.data
-    if method in SCORINGS:
-        scoring = SCORINGS[method]
-        if not scoring.gradient_passes:
-            return Work()
-        copies = scoring.weight_copies(len(data.corpus_names), len(data.test_set_names))
-        return replace(times(pass_work(data, options.max_examples), scoring.gradient_passes), weight_copies=copies)
-    attribution = METHODS.get(method, LeaveOut)
-    if method == LeaveOut.method:
-        if training_steps is None:
-            return None
-        before, data.batch_size = data.batch_size, _training_batch_size(options.output) or data.batch_size
-        try:
-            return episode_work(data, EpisodePlan("leave_one_out", options.seeds, steps=training_steps), 1)
-        finally:
-            data.batch_size = before
-    plan = EpisodePlan(attribution.kind, options.seeds, steps=options.steps)
-    plan.with_control = attribution.kind == "continuation"
-    readings: int | list[int] = options.readings
-    if _ends_by_strength(method, options):
-        plan.least_steps = STRENGTH_STEPS
-        readings = STRENGTH_READINGS if isinstance(readings, int) else readings
-    work = episode_work(data, plan, readings, fits=len(options.seeds))
-    if attribution.ascends and "retain" in getattr(phase.module, "streams", ()):
-        return replace(work, step_tokens=work.step_tokens * (1 + data.retained_per_example))
-    return work
-
-
-def _ends_by_strength(method: str, options: PlanOptions) -> bool:
-    """Whether the episodes of a method mostly end before their last step."""
-    return options.steps is None and method in METHODS and METHODS[method].own_rise is not None
+def _of(phase: Phase, options: PlanOptions) -> Asked:
+    took = training_took(RunFolder(options.output))
+    return Asked(
+        phase.data,
+        options.seeds,
+        options.steps,
+        options.readings,
+        options.max_examples,
+        retains="retain" in getattr(phase.module, "streams", ()),
+        training_steps=took["steps"] if took else None,
+        training_batch_size=_training_batch_size(options.output),
+    )
 
 
 def _training_batch_size(output: str) -> int | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from lightning_untrac.callbacks import EpisodeProgress, SavePretrained, WeightsMustMove
 from lightning_untrac.callbacks.keep_models import KeepModels, kept_models
@@ -16,6 +16,7 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Pretraining
 from lightning_untrac.naming import counted
+from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checkpoints import (
     CHECKPOINT_COPIES,
     ResumeCheckpoints,
@@ -23,14 +24,15 @@ from lightning_untrac.runs.checkpoints import (
     last_checkpoint,
     step_of,
 )
-from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamagedFileError, DamageWarning, RunFolder
 from lightning_untrac.runs.saved_models import damage_of
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.training_took import TOOK, training_took
+from lightning_untrac.verb import Arguments, Traits
 
-STEP = "pretrain"
+STEP: Final = "pretrain"
 
 
 @dataclass
@@ -61,7 +63,15 @@ class PretrainOptions:
     overwrite: bool = False
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+def _models(folder: Path, step: str) -> list[Path]:
+    kept = folder / "models"
+    return [folder / "model", folder / "initial_model", *sorted(kept.glob("step-*/")), kept]
+
+
+TRAITS = Traits(PretrainOptions, Pretraining, trains=True, models=_models)
+
+
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     return parse(STEP, PretrainOptions, argv, Pretraining)
 
@@ -78,15 +88,16 @@ def intent(parsed: Parsed) -> Intent:
     if outside := [step for step in options.keep_models_at if not 0 <= step <= last]:
         until = "" if options.steps is None else f" to {options.steps}"
         problems.append(f"keep_models_at: {outside} are no steps of this training; give steps from 0{until}")
-    return Intent(STEP, EpisodePlan("mixture", (options.seed,), steps=options.steps), problems)
+    return Intent(STEP, EpisodePlan("mixture", (options.seed,), steps=options.steps), problems, STEP)
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     parsed = arguments(argv)
-    sound(STEP, parsed)
+    sound(parsed)
     options: PretrainOptions = parsed.options
-    phase = Phase(parsed, STEP)
+    asked = intent(parsed)
+    phase = Phase(parsed, asked)
     damaged = _damage(phase.folder, options) if phase.is_done else []
     if damaged:
         phase.folder.forget_done(STEP)
@@ -96,7 +107,6 @@ def main(argv: Sequence[str]) -> None:
     if phase.is_done:
         say(f"pretrain: finished already; the model is in {phase.folder.path / 'model'}")
         return
-    asked = intent(parsed)
     phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + len(options.keep_models_at))
     phase.data.plan = asked.plan
     phase.start()

@@ -1,19 +1,19 @@
-"""``untrac report``: draw the plots and write the report."""
+"""``untrac report``: draw the plots and write report.html."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lightning.pytorch.utilities import rank_zero_only
 
-import lightning_untrac.attribution  # noqa: F401 - its methods say what they are called
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.results import report_warnings, write_report
 from lightning_untrac.results.found import find
 from lightning_untrac.runs.output import publish
 from lightning_untrac.runs.run_folder import RunFolder, existing_folder
+from lightning_untrac.verb import Arguments, Traits
 
 
 @dataclass
@@ -29,15 +29,19 @@ class ReportOptions:
     wandb: WandbConfig | None = None
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+TRAITS = Traits(ReportOptions)
+
+
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     return parse("report", ReportOptions, argv, None)
 
 
 @rank_zero_only  # in a recipe on several ranks all of them come by
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     options: ReportOptions = arguments(argv).options
+    METHODS.names()  # each says what it is called
     folder = RunFolder(options.output)
     existing_folder(folder.path)
     folder.facts(), folder.notes()  # written again from their copies, where they are damaged or gone

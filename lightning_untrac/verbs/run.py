@@ -1,4 +1,4 @@
-"""``untrac run``: a recipe's steps in order."""
+"""``untrac run``: run a recipe: its stages in order, finished stages skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from lightning_untrac.config.recipes import (
-    WITHOUT_MODEL,
     Stage,
     load_recipe,
     recipe_problems,
@@ -21,9 +20,10 @@ from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.memory import release
 from lightning_untrac.paths import path_problem
 from lightning_untrac.redaction import redacted
-from lightning_untrac.runs.rehearsal import rehearse, step_arguments, verb_module
+from lightning_untrac.runs.rehearsal import rehearse
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.surroundings import say, temporary_output
+from lightning_untrac.verb import Traits, verb_module
 
 HELP = """usage: untrac run RECIPE [--output FOLDER] [options of every step]
 
@@ -38,6 +38,9 @@ Run a recipe: its steps in order, finished steps skipped. The same command again
 
 Options of model, data and trainer reach every step that fits a model, e.g. --trainer.devices 2 --trainer.strategy ddp;
 a step's own options are set as --STEP.OPTION, e.g. --trace.steps 50, or --trace-untrac.steps 50 for one of two."""
+
+
+TRAITS = Traits(stage=False)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -72,11 +75,10 @@ def main(argv: Sequence[str]) -> None:
     folder.write_yaml("config.yaml", {"title": title, "output": output, "steps": steps})
     folder.update_run(title=title)
     for stage in stages:
-        if fast_dev_run and stage.verb in WITHOUT_MODEL:
+        if fast_dev_run and not stage.has_model:
             continue  # there is nothing to compare or report
         say(f"\n[{stage.number}/{stages[-1].number}] {stage.name}")
-        with step_arguments(stage.config, output) as arguments_of_step:
-            verb_module(stage.verb).main(arguments_of_step)
+        verb_module(stage.verb).main(stage.arguments(output))
         release()
 
 

@@ -1,43 +1,39 @@
-"""``untrac trace``: find out which corpora a behaviour comes from."""
+"""``untrac trace``: find out which corpora a behaviour comes from, by unlearning."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from lightning.pytorch.cli import OptimizerCallable
-
-from lightning_untrac.attribution import METHODS, SCORINGS, Attribution, Continuation, EpisodeRun
-from lightning_untrac.attribution.methods.continuation import continuation_adam
+from lightning_untrac.attribution import METHODS, Attribution, Continuation, EpisodeRun
+from lightning_untrac.attribution.method import traced_methods
 from lightning_untrac.attribution.trace_notes import how_it_was_made, went_far, worse_than_guessing
 from lightning_untrac.attribution.trace_strength import (
     READ_AT,
     least_steps,
     read_at,
-    setting_problems,
     settle_strength,
-    strength_problems,
 )
-from lightning_untrac.config.method_lists import commands_apart
+from lightning_untrac.config.method_lists import commands_apart, methods_apart
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
-from lightning_untrac.errors import raise_if_any
+from lightning_untrac.errors import problems_of, raise_if_any
 from lightning_untrac.fanout.episode_work import EpisodeWork, carry_out
 from lightning_untrac.fanout.ray_options import RayConfig, on_one_device, ray_problems
-from lightning_untrac.fanout.scoring_work import carry_out_scoring, missing_of_training, scoring_intent
+from lightning_untrac.fanout.scoring_work import carry_out_scoring, missing_of_training
 from lightning_untrac.fanout.shards import shard_problems
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
-from lightning_untrac.modules.unlearning import paper_adam
 from lightning_untrac.naming import counted
+from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import episode_problems, model_problems
-from lightning_untrac.runs.phase import Intent, Phase
+from lightning_untrac.runs.phase import Phase
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
+from lightning_untrac.verb import Arguments, Traits
 
 
 @dataclass
@@ -99,11 +95,10 @@ class TraceOptions:
     overwrite: bool = False
 
 
-DEFAULT_OPTIMIZERS: dict[str, OptimizerCallable] = {Continuation.method: continuation_adam}
-"""What makes the optimizer of a method where the user names none; UnTrac's own elsewhere."""
+TRAITS = Traits(TraceOptions, Unlearning, fills=True, apart=methods_apart)
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     parsed = on_one_device(parse("trace", TraceOptions, argv, Unlearning))
     methods = methods_of(parsed)
@@ -117,27 +112,21 @@ def intent(parsed: Parsed) -> Intent:
     if options.max_examples is not None and options.max_examples < 1:
         problems.append(f"max_examples: {options.max_examples}; give at least 1, or leave it out for all")
     if problems:
-        return Intent(f"trace-{options.method}", EpisodePlan("each_corpus", options.seeds), problems)
-    if options.method in SCORINGS:
-        return scoring_intent(parsed)
-    plan = EpisodePlan(METHODS[options.method].kind, options.seeds, steps=options.steps, passes=options.passes)
-    problems += episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
-    if options.method == Continuation.method and parsed.config.model.init_args.get("unlearning_objective") is not None:
-        problems.append(
-            "model.unlearning_objective: continuation unlearns nothing; give --method untrac, or leave it out"
-        )
-    if options.examples and options.method != "untrac_inv":
-        problems.append("examples: only --method untrac_inv reads single examples of the corpora")
-    problems += strength_problems(options) + setting_problems(options)
-    return Intent(f"trace-{options.method}", plan, problems)
+        return Intent(f"trace-{options.method}", EpisodePlan("each_corpus", options.seeds), problems, "trace")
+    method = METHODS.find(options.method)
+    if method.has_episodes:
+        problems += episode_problems(options) + shard_problems(options.shard) + ray_problems(parsed)
+    problems += method.option_problems(options, parsed.config)
+    plan = method.plan(options.seeds, options.steps, options.passes)
+    return Intent(f"trace-{method.method}", plan, problems, method.column)
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     commands = [arguments(command) for command in commands_apart(argv)]
     each = [with_method(parsed, method) for parsed in commands for method in methods_of(parsed) or [""]]
     unknown = [problem for one in each for problem in method_problems(one.options.method)]
-    sound("trace", *(replace(one, problems=[*one.problems, *unknown]) for one in each))
+    sound(*(replace(one, problems=[*one.problems, *unknown]) for one in each))
     if len(each) > 1:  # what is wrong with the last of them must not surface when the others are finished
         missing = [problem for one in each if not _has_begun(one) for problem in missing_of_training(one)]
         raise_if_any(dict.fromkeys([*(problem for one in each for problem in intent(one).problems), *missing]))
@@ -147,18 +136,22 @@ def main(argv: Sequence[str]) -> None:
 
 def _carry_out_one(parsed: Parsed) -> None:
     """Run one method; its weights go with this call, before the next method loads its own."""
-    if parsed.options.method in SCORINGS:
-        asked = intent(parsed)
+    asked = intent(parsed)
+    if asked.problems or METHODS.find(parsed.options.method).has_episodes:
+        carry_out(work(parsed))
+    else:
         phase = _phase(parsed, asked)
         carry_out_scoring(parsed, asked, phase, lambda: {"asked": _asked(phase)})
-    else:
-        carry_out(work(parsed))
 
 
 def _has_begun(parsed: Parsed) -> bool:
     """Whether a method's scores are there already, so that it will not ask for what they were made from."""
     method = parsed.options.method
-    return method not in SCORINGS or bool(InfluenceStore(parsed.options.output).finished_episodes(method))
+    return bool(method_problems(method)) or METHODS.find(method).has_episodes or _has_rows(parsed)
+
+
+def _has_rows(parsed: Parsed) -> bool:
+    return bool(InfluenceStore(parsed.options.output).finished_episodes(parsed.options.method))
 
 
 def methods_of(parsed: Parsed) -> list[str]:
@@ -167,25 +160,34 @@ def methods_of(parsed: Parsed) -> list[str]:
 
 
 def with_method(parsed: Parsed, method: str) -> Parsed:
-    """The same arguments for one of several methods."""
+    """The same arguments for one of several methods.
+
+    Args:
+        parsed: the arguments.
+        method: name or class path. The configuration keeps it, because another process finds the class by it; the
+            options say the name.
+    """
     config = parsed.config.clone()
     config.method = method
-    settings = config.model.init_args
-    if settings.get("optimizer") in (paper_adam, *DEFAULT_OPTIMIZERS.values()):  # also from another method's saved file
-        settings.optimizer = DEFAULT_OPTIMIZERS.get(method, paper_adam)
     options = replace(parsed.options, method=method)
-    settle_strength(options, config)
+    if not method_problems(method):
+        found = METHODS.find(method)
+        options.method = found.method
+        settings = config.model.init_args
+        # A default may come from the saved file of another method.
+        if settings.get("optimizer") in [one.optimizer for one in METHODS.values()]:
+            settings.optimizer = found.optimizer
+        settle_strength(found, options, config)
     return replace(parsed, options=options, config=config)
 
 
 def method_problems(method: str) -> list[str]:
-    """Whether there is no such method."""
-    known = [*METHODS, *SCORINGS]
-    if method in known:
+    """Whether there is no such method, or one that is not for this verb."""
+    if found := problems_of(lambda: METHODS.find(method)):
+        return found
+    if METHODS.find(method).traced:
         return []
-    close = difflib.get_close_matches(method, known, n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    return [f"method: {method!r} is unknown; {meant}there are {', '.join(known)}"]
+    return [f"method: {method} has a verb of its own; there are {', '.join(traced_methods())}"]
 
 
 def work(parsed: Parsed) -> EpisodeWork:
@@ -195,8 +197,10 @@ def work(parsed: Parsed) -> EpisodeWork:
     phase = _phase(parsed, asked)
     if options.examples:
         phase.data.per_example = True
+    method = METHODS.find(options.method)()
+    assert isinstance(method, Attribution)
     run = EpisodeRun(
-        METHODS[options.method](),
+        method,
         phase.folder.path,
         phase.build_module,
         phase.build_trainer,
@@ -215,7 +219,6 @@ def work(parsed: Parsed) -> EpisodeWork:
         read_at=read_at(options),
     )
     return EpisodeWork(
-        "trace",
         f"trace ({options.method})",
         phase,
         asked.plan,
@@ -246,7 +249,7 @@ def _notes(step: str, rows: Sequence[InfluenceRow], attribution: Attribution, ph
 
 def _phase(parsed: Parsed, asked: Intent) -> Phase:
     traced = use_saved_model(parsed.config, parsed.options.output, "model")
-    phase = Phase(parsed, asked.step, kind=asked.plan.kind)
+    phase = Phase(parsed, asked)
     if traced is not None:
         phase.identity["model_files"] = files_digest(traced)
     return phase

@@ -1,10 +1,10 @@
-"""``untrac unlearn``: forget one dataset for good."""
+"""``untrac unlearn``: forget one dataset for good and keep the result."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lightning_untrac.callbacks import (
@@ -22,6 +22,7 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.naming import counted
+from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checkpoints import (
     CHECKPOINT_COPIES,
     OBJECTIVE_COPIES,
@@ -31,11 +32,12 @@ from lightning_untrac.runs.checkpoints import (
 )
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
-from lightning_untrac.runs.phase import Intent, Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
 from lightning_untrac.runs.surroundings import say
+from lightning_untrac.verb import Arguments, Traits
 
 
 @dataclass
@@ -75,7 +77,14 @@ class UnlearnOptions:
     overwrite: bool = False
 
 
-def arguments(argv: Sequence[str]) -> Parsed:
+def _models(folder: Path, step: str) -> list[Path]:
+    return [folder / f"unlearned-{step.removeprefix('unlearn-')}"]
+
+
+TRAITS = Traits(UnlearnOptions, Unlearning, models=_models)
+
+
+def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
     return parse("unlearn", UnlearnOptions, argv, Unlearning)
 
@@ -88,18 +97,18 @@ def intent(parsed: Parsed) -> Intent:
     problems += measure_problems(options.measures)
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
-    return Intent(f"unlearn-{options.forget}", plan, problems)
+    return Intent(f"unlearn-{options.forget}", plan, problems, "unlearn")
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Arguments) -> None:
     """Run the verb."""
     parsed = arguments(argv)
-    sound("unlearn", parsed)
+    sound(parsed)
     options: UnlearnOptions = parsed.options
     asked = intent(parsed)
     step = asked.step
     start = use_saved_model(parsed.config, options.output, "model")
-    phase = Phase(parsed, step, kind="one")
+    phase = Phase(parsed, asked)
     if start is not None:
         phase.identity["model_files"] = files_digest(start)
     result = phase.folder.path / f"unlearned-{options.forget}"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lightning_untrac import Unlearning
-from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.attribution.methods.fisher import Fisher, FisherShare
 from lightning_untrac.attribution.methods.fisher_inv import FisherInv
 from lightning_untrac.attribution.scoring import ScoringRun
@@ -104,7 +104,7 @@ def test_a_small_step_tends_to_the_closed_form(world: Any) -> None:
 
 
 def test_the_step_is_really_taken_and_taken_back(world: Any) -> None:
-    scores = SCORINGS["fisher"]().scores(world["run"])
+    scores = METHODS["fisher"]().scores(world["run"])
     single, gradient, fisher = world["single"], world["gradients"]["ships"], world["fisher"]
     before = [single.loss(world["data"][name]) for name in (*TEST_SETS, "ships")]
     single.move(Fisher.target / (gradient @ (gradient / fisher)) * gradient / fisher)
@@ -121,4 +121,4 @@ def test_the_step_is_really_taken_and_taken_back(world: Any) -> None:
 def test_without_a_gradient_there_is_no_step(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Unlearning, "mean_loss", lambda self, batch: super(Unlearning, self).mean_loss(batch) * 0)
     with pytest.raises(UnlearningError, match=r"mean of the Fisher matrix is 0\.0; expected it to be positive"):
-        SCORINGS["fisher"]().scores(world["run"])
+        METHODS["fisher"]().scores(world["run"])

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, Unlearning
-from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.attribution.passes import go_through
 from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.data.passes import DatasetPass
@@ -87,17 +87,17 @@ def test_scores_equal_gradients_of_single_examples(case, make_data, model_folder
     corpora = torch.stack([reference(module, data.training_examples(name))[0] for name in data.corpus_names])
     tests = torch.stack([reference(module, data.tokenized_test_sets[name])[0] for name in data.test_set_names])
     products = (corpora @ tests.T).numpy()
-    assert SCORINGS["graddot"]().scores(run) == pytest.approx(products, rel=2e-4, abs=1e-6 * np.abs(products).max())
+    assert METHODS["graddot"]().scores(run) == pytest.approx(products, rel=2e-4, abs=1e-6 * np.abs(products).max())
     if case != "packed llama":
         return
     lengths = corpora.norm(dim=1).numpy()[:, None] * tests.norm(dim=1).numpy()
-    assert SCORINGS["gradcos"]().scores(run) == pytest.approx(products / lengths, rel=2e-4)
+    assert METHODS["gradcos"]().scores(run) == pytest.approx(products / lengths, rel=2e-4)
     shares = np.array([corpus.num_targets for corpus in data.tokenized_corpora.values()], dtype=float)
     shares /= shares.sum()
     mixture = (torch.tensor(shares)[:, None] * corpora).sum(0)
     odds = torch.tensor(shares / (1 - shares))[:, None]
     centred = (odds * (corpora - mixture) @ tests.T).numpy()
-    found = SCORINGS["centred_graddot"]().scores(run)
+    found = METHODS["centred_graddot"]().scores(run)
     assert found == pytest.approx(centred, rel=1e-3, abs=1e-5 * np.abs(products).max())
     assert (1 - shares) @ found == pytest.approx(np.zeros(2), abs=1e-9)
 
@@ -111,13 +111,13 @@ def test_an_encoder_and_decoder(pair_files, cache_folder, model_folders, scoring
     module = loaded(model_folders("t5"))
     test = reference(module, data.tokenized_test_sets["ask-birds"])[0]
     expected = [float(reference(module, data.training_examples(name))[0] @ test) for name in ("birds", "ships")]
-    assert SCORINGS["graddot"]().scores(run)[:, 0] == pytest.approx(expected, rel=2e-4)
+    assert METHODS["graddot"]().scores(run)[:, 0] == pytest.approx(expected, rel=2e-4)
 
 
 def test_a_bound_and_the_batch_size(make_data, model_folders, scoring_run):
     folder = model_folders("llama")
     scores = [
-        SCORINGS["graddot"]().scores(scoring_run(make_data(eval_batch_size=size), folder, max_examples=5))
+        METHODS["graddot"]().scores(scoring_run(make_data(eval_batch_size=size), folder, max_examples=5))
         for size in (1, 3, 32)
     ]
     for one in scores[1:]:
@@ -163,7 +163,7 @@ def test_weights_stay_and_every_quantity_is_right(architecture, dtype, make_data
 def test_one_step_of_sgd_tends_to_it(trace, make_data, model_folders, scoring_run):
     lr = 1e-6
     run = scoring_run(make_data(), model_folders("gpt2", "float64"), dtype="float64")
-    scores = SCORINGS["graddot"]().scores(run)
+    scores = METHODS["graddot"]().scores(run)
     final, _, _ = trace(
         data=make_data(batch_size=1000), architecture="gpt2", dtype="float64",
         optimizer=lambda p: torch.optim.SGD(p, lr=lr), steps=1,
@@ -177,7 +177,7 @@ def test_one_corpus_has_no_share(make_data, model_folders, scoring_run):
     run = scoring_run(make_data(("birds",)), model_folders("llama"))
     for method in ("centred_graddot", "fisher_share"):
         with pytest.raises(ConfigurationError, match=f"method {method}: weighs a corpus against the others, and birds"):
-            SCORINGS[method]().scores(run)
+            METHODS[method]().scores(run)
 
 
 # -- the command line ---------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_through_the_command_line(trace_config, tmp_path, make_data, model_folde
     assert len(found) == 2 * 3 * 2
     for method in ("graddot", "gradcos"):
         values = [found[method, c, t] for c in run.data.corpus_names for t in run.data.test_set_names]
-        assert values == pytest.approx(SCORINGS[method]().scores(run).flatten().tolist(), rel=1e-4)
+        assert values == pytest.approx(METHODS[method]().scores(run).flatten().tolist(), rel=1e-4)
     units = {row.method: row.unit for row in InfluenceStore(out).rows()}
     assert units == {"graddot": "gradient product", "gradcos": "cosine"}
     assert main(["compare", "--output", str(out), "--reference", "graddot"]) == 0

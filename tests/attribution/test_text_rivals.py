@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Evaluation
-from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.attribution.methods.bm25 import BM25
 from lightning_untrac.attribution.methods.embedding import Embedding
 from lightning_untrac.attribution.methods.token_overlap import TokenOverlap
@@ -167,7 +167,7 @@ class TestEmbedding:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightning_untrac.attribution.scoring.find_spec", lambda name: None)
     for method, extra in (("bm25", "text"), ("ekfac", "influence"), ("kfac", "influence")):
-        (problem,) = SCORINGS[method]().problems()
+        (problem,) = METHODS[method]().problems()
         assert f"pip install 'lightning-untrac[{extra}]'" in problem
-        assert str(SCORINGS[method].package) in problem
-    assert SCORINGS["token_overlap"]().problems() == []
+        assert str(METHODS[method].package) in problem
+    assert METHODS["token_overlap"]().problems() == []

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_untrac import EpisodePlan, Evaluation
-from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.attribution.methods.trak import TRAK, Projection, log_odds, trak_scores
 from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.errors import ConfigurationError
@@ -182,6 +182,6 @@ def test_through_the_command_line(
     for seed in (0, 1):
         found = {(row.corpus, row.test_set): row.influence for row in rows if row.seed == seed}
         run = scoring_run(seed=seed, trainable=["mlp"])
-        expected = SCORINGS["trak"]().scores(run).flatten()
+        expected = METHODS["trak"]().scores(run).flatten()
         keys = [(corpus, test_set) for corpus in run.data.corpus_names for test_set in run.data.test_set_names]
         assert [found[key] for key in keys] == pytest.approx(expected.tolist(), rel=1e-9)

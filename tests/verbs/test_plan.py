@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lightning_untrac.attribution import SCORINGS
+from lightning_untrac.attribution import METHODS
 from lightning_untrac.attribution.costs import episode_work, pass_work
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.functional.costs import Sizes, Speeds, Work, memory_of, seconds_of, straight_line
@@ -49,9 +49,9 @@ def test_memory_is_weights_and_what_is_kept_of_them():
 
 
 def test_gradient_methods_say_what_they_keep():
-    assert SCORINGS["graddot"].weight_copies(6, 3) == 5
-    assert SCORINGS["ekfac"].weight_copies(6, 3) == 11
-    assert SCORINGS["token_overlap"].weight_copies(6, 3) == 0
+    assert METHODS["graddot"].weight_copies(6, 3) == 5
+    assert METHODS["ekfac"].weight_copies(6, 3) == 11
+    assert METHODS["token_overlap"].weight_copies(6, 3) == 0
 
 
 def test_seconds_are_linear_in_the_work():

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from typing_extensions import override
 
 from lightning_untrac.attribution.base import Attribution
@@ -75,7 +76,21 @@ class Continuation(Attribution):
     signed: ClassVar[bool] = False
     steady: ClassVar[bool] = True
     kind: ClassVar[EpisodeKind] = "continuation"
+    default_steps: ClassVar[int | None] = 20
+    default_batch_size: ClassVar[int | None] = 64
+    has_control: ClassVar[bool] = True
     ascends: ClassVar[bool] = False
+    optimizer: ClassVar[OptimizerCallable] = staticmethod(continuation_adam)
+
+    @classmethod
+    @override
+    def option_problems(cls, options: Any, config: Any) -> list[str]:
+        found = super().option_problems(options, config)
+        if config.model.init_args.get("unlearning_objective") is not None:
+            found.append(
+                f"model.unlearning_objective: {cls.method} unlearns nothing; give --method untrac, or leave it out"
+            )
+        return found
 
     @override
     def problems(self, module: LanguageModule) -> list[str]:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from typing_extensions import override
+
 from lightning_untrac.attribution.base import Attribution
+from lightning_untrac.attribution.costs import Asked, episode_work
 from lightning_untrac.data.episodes import EpisodeKind
+from lightning_untrac.functional.costs import Work
+from lightning_untrac.verb import Column
 
 
 class LeaveOut(Attribution):
@@ -27,5 +32,18 @@ class LeaveOut(Attribution):
     steps_title: ClassVar[str] = "steps of retraining"
     finding: ClassVar[str] = "retraining without it raises the loss"
     signed: ClassVar[bool] = False
+    traced: ClassVar[bool] = False
+    column: ClassVar[Column] = "leave-out"
     kind: ClassVar[EpisodeKind] = "leave_one_out"
     ascends: ClassVar[bool] = False
+
+    @classmethod
+    @override
+    def work(cls, asked: Asked) -> Work | None:
+        if asked.training_steps is None:
+            return None
+        before, asked.data.batch_size = asked.data.batch_size, asked.training_batch_size or asked.data.batch_size
+        try:
+            return episode_work(asked.data, cls.plan(asked.seeds, asked.training_steps), 1)
+        finally:
+            asked.data.batch_size = before

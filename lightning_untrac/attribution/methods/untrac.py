@@ -30,6 +30,6 @@ class UnTrac(Attribution):
     precedence: ClassVar[int] = 2
     if_wrong: ClassVar[str] = UNLEARN_LESS
     kind: ClassVar[EpisodeKind] = "each_corpus"
-    other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac_inv", "each_test_set")
+    opposite: ClassVar[str | None] = "untrac_inv"
     own_rise: ClassVar[float | None] = 0.02
     paper_batch_size: ClassVar[int | None] = 1

@@ -26,5 +26,6 @@ class UnTracInv(Attribution):
     if_wrong: ClassVar[str] = UNLEARN_LESS
     kind: ClassVar[EpisodeKind] = "each_test_set"
     episode_key: ClassVar[Literal["corpus", "test_set"]] = "test_set"
-    other_direction: ClassVar[tuple[str, EpisodeKind] | None] = ("untrac", "each_corpus")
+    reads_examples: ClassVar[bool] = True
+    opposite: ClassVar[str | None] = "untrac"
     paper_batch_size: ClassVar[int | None] = 256

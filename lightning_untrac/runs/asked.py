@@ -1,0 +1,50 @@
+"""What a verb is going to do, and what the checks of it need to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import lightning.pytorch as L
+
+from lightning_untrac.config.parsing import Parsed
+from lightning_untrac.data import CorpusDataModule, EpisodePlan
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.verb import Column
+
+
+@dataclass
+class Intent:
+    """What a verb is going to do, known from its options alone.
+
+    Attributes:
+        step: name of the step in the output folder: the verb's own, or ``VERB-SOMETHING``.
+        plan: its episodes.
+        problems: what is wrong with its options.
+        column: whose column of the table of Trainer flags counts.
+    """
+
+    step: str
+    plan: EpisodePlan
+    problems: list[str]
+    column: Column
+
+
+class Checked(Protocol):
+    """What the checks ask of a step; :class:`~lightning_untrac.runs.phase.Phase` has it."""
+
+    parsed: Parsed
+    step: str
+    column: Column
+    folder: RunFolder
+    module: LanguageModule
+    data: CorpusDataModule
+    identity: dict[str, Any]
+    trainer_arguments: dict[str, Any]
+    replicas: int
+    on_cpu: bool
+    log_every_n_steps: int
+
+    def take_trial(self) -> L.Trainer:
+        """A Trainer that only shows whether the flags make one."""
