@@ -37,7 +37,7 @@ class Registry(Mapping[str, type[T]]):
         Traceback (most recent call last):
             ...
         lightning_untrac.errors.ConfigurationError: 1 problem to mend before this can run:
-          - toy: 'bal' is unknown; did you mean 'ball'? Use one of ball, or the class path of your own
+          - toy: 'bal' is unknown; did you mean 'ball'? use one of ball, or the class path of your own
     """
 
     def __init__(self, kind: str, package: str, attribute: str = "name") -> None:
@@ -96,7 +96,7 @@ class Registry(Mapping[str, type[T]]):
         known = ", ".join(self.names())
         hint = did_you_mean(name, self._classes)
         raise ConfigurationError(
-            [f"{self.kind}: {name!r} is unknown; {hint}Use one of {known}, or the class path of your own"]
+            [f"{self.kind}: {name!r} is unknown; {hint}use one of {known}, or the class path of your own"]
         )
 
     def find_all(self, names: str | Iterable[str], key: str | None = None) -> list[type[T]]:

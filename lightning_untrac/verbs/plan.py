@@ -78,7 +78,7 @@ def intent(parsed: Parsed) -> Intent:
 
 def _asked(methods: str | None) -> list[type[Method]]:
     """The methods that are meant."""
-    return list(METHODS.values()) if methods is None else METHODS.find_all(methods)
+    return list(METHODS.values()) if methods is None else METHODS.find_all(methods, "methods")
 
 
 @rank_zero_only
