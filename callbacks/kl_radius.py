@@ -55,11 +55,12 @@ class KLRadius(ReadAtStrength):
             return
         self._drawn = []
         generator = torch.Generator(module.device)
-        for key, log_probabilities in self._predictions(trainer, module):
-            # By the example, so that neither batches nor ranks change what is drawn.
-            generator.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-            drawn = torch.multinomial(log_probabilities.exp(), NUM_DRAWS, replacement=True, generator=generator)
-            self._drawn.append(_Drawn(drawn.int(), log_probabilities.gather(1, drawn)))
+        with module.without_dropout():
+            for key, log_probabilities in self._predictions(trainer, module):
+                # By the example, so that neither batches nor ranks change what is drawn.
+                generator.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+                drawn = torch.multinomial(log_probabilities.exp(), NUM_DRAWS, replacement=True, generator=generator)
+                self._drawn.append(_Drawn(drawn.int(), log_probabilities.gather(1, drawn)))
 
     @override
     def strength(self, trainer: L.Trainer, module: Any) -> float:
@@ -70,9 +71,10 @@ class KLRadius(ReadAtStrength):
             )
         mean = MeanMetric().to(module.device)
         mean.update(0.0, 0.0)  # a rank without examples counts nothing, and takes part in the sum
-        for drawn, (_, log_probabilities) in zip(self._drawn, self._predictions(trainer, module), strict=True):
-            now = log_probabilities.gather(1, drawn.tokens.long())
-            mean.update(sampled_kl(drawn.log_probabilities, now))
+        with module.without_dropout():
+            for drawn, (_, log_probabilities) in zip(self._drawn, self._predictions(trainer, module), strict=True):
+                now = log_probabilities.gather(1, drawn.tokens.long())
+                mean.update(sampled_kl(drawn.log_probabilities, now))
         return math.sqrt(max(float(mean.compute()), 0.0))
 
     @override
@@ -88,8 +90,6 @@ class KLRadius(ReadAtStrength):
     def _predictions(self, trainer: L.Trainer, module: Any) -> Iterator[tuple[tuple[int, int], Tensor]]:
         """Of each example its place (corpus, index) and log-probabilities ``[target tokens, vocabulary]``."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        was_training = module.model.training
-        module.model.eval()
         each = max(1, self.max_examples // len(data.corpus_names))
         for number, name in enumerate(sorted(data.corpus_names)):
             for batch in data.sample_dataloader(name, each):
@@ -98,4 +98,3 @@ class KLRadius(ReadAtStrength):
                 for index, scores, aimed in zip(batch["example_index"].tolist(), logits, targets, strict=True):
                     if index != FILLER and (aimed != IGNORE_INDEX).any():
                         yield (number, index), scores[aimed != IGNORE_INDEX].float().log_softmax(-1)
-        module.model.train(was_training)

@@ -57,12 +57,9 @@ class OwnRise(ReadAtStrength):
     def _own_loss(self, trainer: L.Trainer, module: Any) -> float:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         metric = DatasetLoss(1).to(module.device)
-        was_training = module.model.training
-        module.model.eval()
-        with trainer.precision_plugin.val_step_context():
+        with module.without_dropout(), trainer.precision_plugin.val_step_context():
             for batch in data.sample_dataloader(data.current_episode.dataset, self.max_examples):
                 sums, counts = example_losses(*module(trainer.strategy.batch_to_device(batch)))
                 index = (batch[key].to(module.device) for key in ("dataset_index", "example_index"))
                 metric.update(sums, counts, *index)
-        module.model.train(was_training)
         return float(metric.losses().token_loss[0])

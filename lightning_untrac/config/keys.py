@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from lightning.pytorch import Trainer
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.registry import did_you_mean
 
 EXAMPLES = {
     "model": "model: {name_or_path: gpt2}",
@@ -42,8 +42,7 @@ def unknown_key(path: str, key: str, known: Iterable[str], verb: str) -> str:
     """The sentence about one unknown key: what it is, what was probably meant, and what there is."""
     names = sorted(known)
     full = f"{path}.{key}" if path else key
-    close = difflib.get_close_matches(key, names, n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
+    meant = did_you_mean(key, names)
     there = f"there are {', '.join(names)}" if len(names) <= LISTED_AT_MOST else f"`untrac {verb} --help` lists all"
     return f"{full}: unknown key; {meant}{there}"
 

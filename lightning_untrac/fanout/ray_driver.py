@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
@@ -25,12 +25,10 @@ from lightning_untrac.fanout.ray_options import RayConfig
 from lightning_untrac.fanout.ray_progress import EpisodesProgress
 from lightning_untrac.fanout.ray_tasks import FOUND, EpisodeFault, EpisodeResult, EpisodeTask, run_episode
 from lightning_untrac.fanout.shards import Key
+from lightning_untrac.fanout.work import EpisodeWork
 from lightning_untrac.faults import first_line
 from lightning_untrac.redaction import hidden
 from lightning_untrac.tables import InfluenceRow, InfluenceStore, atomic_write_bytes
-
-if TYPE_CHECKING:
-    from lightning_untrac.fanout.episode_work import EpisodeWork
 
 STARTED_HERE = {"include_dashboard": False, "object_store_memory": 2**28}
 """Of a cluster that lasts as long as the command: what comes back from an episode is small."""

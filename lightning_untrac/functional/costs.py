@@ -132,10 +132,12 @@ def duration(seconds: float) -> str:
 
     Example:
         >>> duration(4.2), duration(200), duration(9000), duration(300_000)
-        ('4 s', '3 min', '2.5 h', '3.5 days')
+        ('4.2 s', '3 min', '2.5 h', '3.5 days')
     """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     for limit, size, unit in ((90, 1, "s"), (5400, 60, "min")):
         if seconds < limit:
-            return f"{max(1, round(seconds / size))} {unit}"
+            return f"{round(seconds / size)} {unit}"
     hours = seconds / 3600
     return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"

@@ -13,7 +13,7 @@ from lightning_untrac.functional import example_losses
 
 if TYPE_CHECKING:
     from lightning_untrac.data.collator import LanguageBatch
-    from lightning_untrac.modules.unlearning import Unlearning
+    from lightning_untrac.modules.unlearner import Unlearner
 
 
 class CachedLogProbs:
@@ -29,7 +29,7 @@ class CachedLogProbs:
         self._of: dict[str, dict[int, np.ndarray]] = {}
 
     @torch.no_grad()
-    def measure(self, module: Unlearning, stream: str) -> None:
+    def measure(self, module: Unlearner, stream: str) -> None:
         """Read every example of a stream once, shared out over the ranks; call it on every rank.
 
         Args:
@@ -37,7 +37,7 @@ class CachedLogProbs:
             stream: ``forget``, ``retain`` or ``alternative``.
         """
         trainer = module.trainer
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule
         loader, sizes = data.stream_dataloader(stream)
         sums = {index: np.zeros(size) for index, size in enumerate(sizes)}
         with module.without_dropout(), trainer.precision_plugin.val_step_context():

@@ -19,14 +19,14 @@ from lightning_untrac.sharding import local_shard, reshard
 
 if TYPE_CHECKING:
     from lightning_untrac.data.collator import LanguageBatch
-    from lightning_untrac.modules.unlearning import Unlearning
+    from lightning_untrac.modules.unlearner import Unlearner
 
 
 OF_A_PASS: frozenset[Need] = frozenset({"reference_logits", "reference_hidden_states"})
 """What takes a forward pass of the pre-unlearning model in every step."""
 
 
-def start_weights(module: Unlearning) -> dict[str, Tensor]:
+def start_weights(module: Unlearner) -> dict[str, Tensor]:
     """Copies of what may move, of this rank's shards, on their device."""
     assert module.model is not None
     reshard(module.model)
@@ -44,7 +44,7 @@ class Stand(ABC):
 
     @abstractmethod
     @contextmanager
-    def in_place(self, module: Unlearning) -> Iterator[None]:
+    def in_place(self, module: Unlearner) -> Iterator[None]:
         """Forward passes inside are those of the pre-unlearning model; call it on every rank, outside of any graph."""
         yield
 
@@ -55,7 +55,7 @@ class AdaptersOff(Stand):
     title: ClassVar[str] = "switching the adapters off"
 
     @staticmethod
-    def suits(module: Unlearning) -> bool:
+    def suits(module: Unlearner) -> bool:
         """Whether all that may move are fresh adapters whose first weights add nothing."""
         if module.lora is None:
             return False
@@ -64,7 +64,7 @@ class AdaptersOff(Stand):
 
     @override
     @contextmanager
-    def in_place(self, module: Unlearning) -> Iterator[None]:
+    def in_place(self, module: Unlearner) -> Iterator[None]:
         model: Any = module.model
         moving = {name: p.requires_grad for name, p in model.named_parameters()}
         with model.disable_adapter():
@@ -83,7 +83,7 @@ class SwappedWeights(Stand):
 
     @override
     @contextmanager
-    def in_place(self, module: Unlearning) -> Iterator[None]:
+    def in_place(self, module: Unlearner) -> Iterator[None]:
         self._swap(module)
         try:
             yield
@@ -91,7 +91,7 @@ class SwappedWeights(Stand):
             self._swap(module)
 
     @torch.no_grad()
-    def _swap(self, module: Unlearning) -> None:
+    def _swap(self, module: Unlearner) -> None:
         assert module.model is not None
         kept = module.reference.start()
         reshard(module.model)  # what a forward pass has gathered holds the weights that were there
@@ -118,7 +118,7 @@ class Reference:
             :class:`~lightning_untrac.callbacks.PreUnlearningWeights` puts its own here, so that they are kept once.
     """
 
-    def __init__(self, module: Unlearning) -> None:
+    def __init__(self, module: Unlearner) -> None:
         self.module = module
         self.start_weights: Mapping[str, Tensor] | None = None
         self.log_probs = CachedLogProbs()

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lightning_untrac.functional.costs import duration
 from lightning_untrac.results.methods import method_text
 from lightning_untrac.results.page import escape, table_html
-from lightning_untrac.results.style import format_number, seconds_title
+from lightning_untrac.results.style import format_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,7 +144,7 @@ def costs_section(run: Mapping[str, Any], stages: Mapping[str, bool]) -> str:
         rows.append(
             (
                 step,
-                seconds_title(float(seconds)) if isinstance(seconds, (int, float)) else _DASH,
+                duration(float(seconds)) if isinstance(seconds, (int, float)) else _DASH,
                 f"{memory:,.0f} MiB" if isinstance(memory, (int, float)) else _DASH,
                 "" if stages.get(step, True) else "not finished",
             )

@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.sentence import Name, Sentence, listed
 
-if TYPE_CHECKING:
-    from lightning_untrac.results.matrix import InfluenceMatrix
+
+class Influences(Protocol):
+    """What the rule asks of :class:`~lightning_untrac.results.matrix.InfluenceMatrix`."""
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of the rows."""
+
+    @property
+    def test_sets(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """Influences."""
+
+    @property
+    def flags(self) -> npt.NDArray[np.str_]:
+        """Status of each cell."""
+
+    @property
+    def learned(self) -> npt.NDArray[np.float64]:
+        """How far the losses before lay below that of a uniform guess."""
+
 
 #: Flag of a cell that the table holds no reading for.
 MISSING: Final = "missing"
@@ -49,7 +76,7 @@ def learned_of(readings: Sequence[Mapping[str, Any]]) -> float:
     return max(guess - before for guess, before in pairs)  # type: ignore[operator]
 
 
-def why_no_verdict(matrix: InfluenceMatrix, test_set: str) -> Sentence:
+def why_no_verdict(matrix: Influences, test_set: str) -> Sentence:
     """Why nothing may be said about which corpus a test set comes from.
 
     A verdict ranks all corpora. Where one of them has no number that can be trusted it might be the first, and where
@@ -81,13 +108,13 @@ def why_no_verdict(matrix: InfluenceMatrix, test_set: str) -> Sentence:
     return ()
 
 
-def no_verdict(matrix: InfluenceMatrix, test_set: str) -> Sentence:
+def no_verdict(matrix: Influences, test_set: str) -> Sentence:
     """The same as a sentence about the test set; empty where a verdict may be given."""
     reason = why_no_verdict(matrix, test_set)
     return (Name(test_set), ": no verdict, because ", *reason, ".") if reason else ()
 
 
-def hardly_learned(matrix: InfluenceMatrix, test_set: str) -> Sentence:
+def hardly_learned(matrix: Influences, test_set: str) -> Sentence:
     """A remark on a test set that the model is hardly better at than a uniform guess; empty elsewhere."""
     learned = matrix.learned[:, matrix.test_sets.index(test_set)]
     if not (np.isfinite(learned).all() and learned.min() >= 0 and learned.max() < HARDLY):
@@ -97,7 +124,7 @@ def hardly_learned(matrix: InfluenceMatrix, test_set: str) -> Sentence:
     return ("before the first step the loss on ", Name(test_set), lowered + advice)
 
 
-def sound_columns(matrix: InfluenceMatrix) -> list[bool]:
+def sound_columns(matrix: Influences) -> list[bool]:
     """Which test sets allow a verdict, in their order."""
     bad = (matrix.flags != "ok") | ~np.isfinite(matrix.values) | (matrix.learned < 0)
     return [not column.any() for column in bad.T]

@@ -149,16 +149,3 @@ def perplexity_change(nats: float) -> str:
     percent = abs(factor - 1) * 100
     digits = 0 if percent >= 10 else 1 if percent >= 1 else 2
     return f"{percent:.{digits}f}% {'higher' if factor >= 1 else 'lower'}"
-
-
-def seconds_title(seconds: float) -> str:
-    """A duration for people.
-
-    >>> seconds_title(3.2), seconds_title(125.0), seconds_title(7500.0)
-    ('3.2 s', '2 min 5 s', '2 h 5 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"

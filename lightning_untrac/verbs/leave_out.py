@@ -9,9 +9,10 @@ from typing import Final, Literal
 from lightning_untrac.attribution import EpisodeRun, LeaveOut
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
-from lightning_untrac.fanout.episode_work import EpisodeWork, carry_out
+from lightning_untrac.fanout.episode_work import carry_out
 from lightning_untrac.fanout.ray_options import RayConfig, on_one_device, ray_problems
 from lightning_untrac.fanout.shards import shard_problems
+from lightning_untrac.fanout.work import EpisodeWork
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import DatasetLosses

@@ -19,10 +19,11 @@ from lightning_untrac.config.method_lists import commands_apart, methods_apart
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import problems_of, raise_if_any
-from lightning_untrac.fanout.episode_work import EpisodeWork, carry_out
+from lightning_untrac.fanout.episode_work import carry_out
 from lightning_untrac.fanout.ray_options import RayConfig, on_one_device, ray_problems
 from lightning_untrac.fanout.scoring_work import carry_out_scoring, missing_of_training
 from lightning_untrac.fanout.shards import shard_problems
+from lightning_untrac.fanout.work import EpisodeWork
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
