@@ -42,8 +42,9 @@ def _itself(config: dict[str, Any]) -> list[dict[str, Any]]:
 class Traits:
     """What differs between verbs.
 
-    A verb with a ``phase`` also has ``arguments(argv)``, which reads its arguments, and ``intent(parsed)``, which says
-    what it is going to do and what is wrong with its options. One without may have ``option_problems(options)``.
+    A verb with a ``phase`` also has ``intent(parsed)``, which says what it is going to do and what is wrong with its
+    options. One without may have ``option_problems(options)``. One that reads its arguments otherwise than
+    ``config.parsing.parse`` does has ``arguments(argv)``.
 
     Attributes:
         options: dataclass of the verb's own options; None where it is no stage of a recipe.
@@ -128,12 +129,12 @@ def traits(verb: str) -> Traits:
 
 def stage_verbs() -> list[str]:
     """Names of the verbs that can be stages of a recipe."""
-    return [name for name in verbs() if traits(name).stage]
+    return [name for name in verbs() if is_stage(name)]
 
 
 def is_stage(verb: str) -> bool:
     """Whether there is such a verb, and it can be a stage of a recipe."""
-    return module_of(verb) is not None and traits(verb).stage
+    return module_of(verb) is not None and traits(verb).stage and traits(verb).options is not None
 
 
 def verb_of_step(step: str) -> str:

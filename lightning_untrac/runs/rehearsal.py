@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.config.all_at_once import apart_from_consequences
-from lightning_untrac.config.parsing import Parsed
+from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.config.recipes import Stage
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.hub import hub_names, look
@@ -54,7 +54,7 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
     for stage in stages:
         try:
             raise_if_any(_shard_problems(stage.verb, stage.config))
-            parsed = verb_module(stage.verb).arguments(stage.arguments(output))
+            parsed = _read(stage, output)
             problems, phase, steps = _all_problems(parsed, trained, output)
             if phase is not None:
                 trained = Trained(phase.module, steps) if traits(stage.verb).trains else trained
@@ -64,6 +64,15 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
         for problem in problems:
             found.setdefault(problem.replace(f"untrac {stage.verb} ", ""), f"{stage.label}: {problem}")
     return list(found.values())
+
+
+def _read(stage: Stage, output: str) -> Parsed:
+    read = getattr(verb_module(stage.verb), "arguments", None)
+    if read is not None:
+        return read(stage.arguments(output))
+    verb = traits(stage.verb)
+    assert verb.options is not None  # it would be no stage
+    return parse(stage.verb, verb.options, stage.arguments(output), verb.phase)
 
 
 def sound(*commands: Parsed) -> None:

@@ -157,7 +157,7 @@ def _has_rows(parsed: Parsed) -> bool:
 
 def methods_of(parsed: Parsed) -> list[str]:
     """The methods that were asked for, in order, each once."""
-    return list(dict.fromkeys(name.strip() for name in parsed.options.method.split(",") if name.strip()))
+    return list(dict.fromkeys(name.strip() for name in parsed.config.method.split(",") if name.strip()))
 
 
 def with_method(parsed: Parsed, method: str) -> Parsed:
