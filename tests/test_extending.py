@@ -61,6 +61,21 @@ class Tokens(Measure):
         counts = (seen.targets != -100).sum(1)
         return Measured(counts.double(), counts)
 """,
+    "my_data": '''
+from lightning_untrac import CorpusDataModule
+
+class Few(CorpusDataModule):
+    """Corpora of which few are read.
+
+    Args:
+        few: how many corpora are kept.
+        settings: of the base.
+    """
+
+    def __init__(self, few: int = 2, **settings):
+        super().__init__(**settings)
+        self.corpora = self.corpora[:few]
+''',
     "mine_pkg/__init__": "",
     "mine_pkg/greet": '''
 """``untrac greet``: greet the user of a folder."""
@@ -195,6 +210,39 @@ def test_a_measure(tmp_path, settings):
     assert "Tokens of mine" in shown
     assert set(column(tmp_path, "measurements", "measure")) == {"loss", "tokens_of_mine"}
     assert "Tokens of mine" in page(tmp_path)
+
+
+@pytest.mark.parametrize("way", ["settings", "class path", "flags"])
+def test_a_data_module(tmp_path, settings, way):
+    content = yaml.safe_load((tmp_path / "settings.yaml").read_text())
+    flags = []
+    if way == "settings":
+        content["data"] = {"class_path": "my_data.Few", "init_args": {"few": 1, **content["data"]}}
+    elif way == "class path":
+        content["data"] |= {"class_path": "my_data.Few", "few": 1}
+    else:
+        flags = ["--data", "my_data.Few", "--data.few", "1"]
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(content))
+    untrac("trace", *settings, "--method", "bm25", *flags)
+    assert set(column(tmp_path, "influence", "corpus")) == {"birds"}
+    assert "finished already" in untrac("trace", *settings, "--method", "bm25", *flags)
+
+
+def test_what_is_wrong_with_a_data_module(tmp_path, settings, capsys):
+    assert main(["trace", *settings, "--data", "my_data.Few", "--data.fwe", "1"]) == 2
+    assert "--data.fwe: unknown key; did you mean 'few'? there are " in capsys.readouterr().err
+    assert main(["trace", *settings, "--data", "my_data.Other"]) == 2
+    assert "no class can be imported as 'my_data.Other'" in capsys.readouterr().err
+    assert main(["trace", *settings, "--data", "my_term.Half"]) == 2
+    assert "'my_term.Half' is no subclass of lightning_untrac.CorpusDataModule" in capsys.readouterr().err
+
+
+def test_help_lists_what_a_phase_hands_on_to_its_base(capsys):
+    with pytest.raises(SystemExit):
+        main(["trace", "--model.help=lightning_untrac.Unlearning"])
+    shown = capsys.readouterr().out
+    for name in ("name_or_path", "unlearning_objective", "config", "tokenizer", "lora", "lr_scheduler", "compile"):
+        assert f"  --model.{name} " in shown, name
 
 
 def test_a_verb(tmp_path, capsys):

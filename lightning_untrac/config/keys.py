@@ -31,11 +31,15 @@ LISTED_AT_MOST = 24
 
 
 def parameters(function: Any) -> set[str] | None:
-    """Names of what a function or class takes; None where it takes anything."""
-    found = inspect.signature(function).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in found):
-        return None
-    return {parameter.name for parameter in found} - {"self", "args"}
+    """Names of what a function or class takes, with what a class hands on to its base; None where it takes anything."""
+    names: set[str] = set()
+    inits = [vars(cls)["__init__"] for cls in getattr(function, "__mro__", ()) if "__init__" in vars(cls)]
+    for one in inits or [function]:
+        found = inspect.signature(one).parameters.values()
+        names |= {one.name for one in found if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in found):
+            return names - {"self"}
+    return None
 
 
 def unknown_key(path: str, key: str, known: Iterable[str], verb: str) -> str:
@@ -54,10 +58,17 @@ class KnownKeys:
         verb: its name.
         options: the dataclass of its own options.
         phase: the LightningModule that it fits; None for a verb without model and data.
+        data: the class of its DataModule.
     """
 
-    def __init__(self, verb: str, options: type, phase: type[LanguageModule] | None) -> None:
-        self.verb, self.phase = verb, phase
+    def __init__(
+        self,
+        verb: str,
+        options: type,
+        phase: type[LanguageModule] | None,
+        data: type[CorpusDataModule] = CorpusDataModule,
+    ) -> None:
+        self.verb, self.phase, self.data = verb, phase, data
         self.top = {field.name for field in fields(options)}
         self.switches = {field.name for field in fields(options) if field.default is False}
         self.groups = _groups(options)
@@ -147,7 +158,8 @@ class KnownKeys:
         return found + self._unknown("model", content.get("init_args"), parameters(of_class))
 
     def _data(self, content: Any) -> list[str]:
-        found = self._unknown("data", content, (parameters(CorpusDataModule) or set()) - {"plan"})
+        taken = parameters(self.data)
+        found = self._unknown("data", content, None if taken is None else taken - {"plan"})
         known = {field.name for field in fields(DatasetConfig)}
         for role in ("corpora", "test_sets"):
             entries = content.get(role) if isinstance(content, dict) else None

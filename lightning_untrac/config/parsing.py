@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere, without
+from lightning_untrac.config.data_class import data_class
 from lightning_untrac.config.keys import KnownKeys, plain_words
 from lightning_untrac.config.strict_yaml import load_strictly, with_contents
 from lightning_untrac.config.values import empty_values, value_problems
@@ -38,6 +39,7 @@ class Parsed:
         parser: makes objects from ``config``.
         config: everything, with defaults filled in; objects are still class paths.
         problems: what was wrong in the arguments and has been left out, to be said with whatever else is wrong.
+        data_path: class path of the DataModule where it is another than ``CorpusDataModule``.
         made: the objects that reading the arguments made, and what they were made from, until someone takes them.
     """
 
@@ -46,6 +48,7 @@ class Parsed:
     parser: LightningArgumentParser
     config: Namespace
     problems: list[str] = field(default_factory=list)
+    data_path: str | None = None
     made: list[tuple[list[Any], Namespace]] = field(default_factory=list)
 
     def build(self) -> tuple[LanguageModule, CorpusDataModule, dict[str, Any]]:
@@ -77,7 +80,10 @@ class Parsed:
         """The configuration as plain values: what is saved, compared and sent to W&B."""
         config = self.config.clone()
         config.pop("config", None)
-        return _plain(config.as_dict())
+        plain = _plain(config.as_dict())
+        if self.data_path is not None:
+            plain["data"] = {"class_path": self.data_path, **plain["data"]}
+        return plain
 
 
 def _parts(config: Namespace) -> list[Any]:
@@ -115,6 +121,7 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
         ConfigurationError: for everything that is wrong, where one can't go on without it.
         SystemExit: with code 0 on ``--help`` and ``--print_config``.
     """
+    data, given = (CorpusDataModule, list(argv)) if phase is None else data_class(argv)
     parser = LightningArgumentParser(
         prog=f"untrac {verb}",
         usage=f"untrac {verb} [--config FILE] [options]",
@@ -126,10 +133,10 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
     if phase is not None:
         parser.add_subclass_arguments(LanguageModule, "model", fail_untyped=False, required=False)
         parser.set_defaults({"model": {"class_path": f"lightning_untrac.{phase.__name__}"}})
-        parser.add_class_arguments(CorpusDataModule, "data", fail_untyped=False, sub_configs=True, skip={"plan"})
+        parser.add_class_arguments(data, "data", fail_untyped=False, sub_configs=True, skip={"plan"})
         parser.add_lightning_class_args(Trainer, "trainer")
-    keys = KnownKeys(verb, options, phase)
-    arguments, problems = _with_class_paths(argv, phase, keys)
+    keys = KnownKeys(verb, options, phase, data)
+    arguments, problems = _with_class_paths(given, phase, keys)
     arguments = _with_bare_ray(arguments, keys)
     arguments, more = _flag_values(arguments)
     problems = list(dict.fromkeys(problems + more + keys.flag_problems(_flags(arguments))))
@@ -151,7 +158,8 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
     if isinstance(found.get("output"), str):
         found["output"] = config.output = str(Path(found["output"]).expanduser())
     made = [] if phase is None else [(_parts(config.clone()), objects)]
-    return Parsed(verb, options(**found), parser, config, problems, made)
+    path = None if data is CorpusDataModule else f"{data.__module__}.{data.__qualname__}"
+    return Parsed(verb, options(**found), parser, config, problems, path, made)
 
 
 _Read = list[str | dict[str, Any]]

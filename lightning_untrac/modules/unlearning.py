@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor
 from typing_extensions import override
@@ -55,18 +55,7 @@ class Unlearning(LanguageModule):
             terms, or a forget term alone; gradient ascent by default.
         optimizer: makes the optimizer from the parameters.
         dropout: whether dropout is active in unlearning steps.
-        config: see :class:`LanguageModule`; unlearning a model from scratch is for tests.
-        tokenizer: see :class:`LanguageModule`.
-        dtype: see :class:`LanguageModule`.
-        init_seed: see :class:`LanguageModule`.
-        lora: see :class:`LanguageModule`.
-        trainable: see :class:`LanguageModule`.
-        lr_scheduler: see :class:`LanguageModule`.
-        revision: see :class:`LanguageModule`.
-        trust_remote_code: see :class:`LanguageModule`.
-        attn_implementation: see :class:`LanguageModule`.
-        activation_checkpointing: see :class:`LanguageModule`.
-        compile: see :class:`LanguageModule`.
+        settings: the others of :class:`LanguageModule`; unlearning a model from scratch (``config``) is for tests.
 
     Example:
         A bounded ascent, by subclassing:
@@ -91,36 +80,9 @@ class Unlearning(LanguageModule):
         unlearning_objective: Objective | ForgetTerm | None = None,
         optimizer: OptimizerCallable = paper_adam,
         dropout: bool = False,
-        config: dict[str, Any] | None = None,
-        tokenizer: str | None = None,
-        dtype: str = "float32",
-        init_seed: int = 0,
-        lora: dict[str, Any] | None = None,
-        trainable: Sequence[str] | None = None,
-        lr_scheduler: LRSchedulerCallable | None = None,
-        revision: str | None = None,
-        trust_remote_code: bool = False,
-        attn_implementation: str | None = None,
-        activation_checkpointing: bool = False,
-        compile: bool = False,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            name_or_path,
-            optimizer=optimizer,
-            dropout=dropout,
-            config=config,
-            tokenizer=tokenizer,
-            dtype=dtype,
-            init_seed=init_seed,
-            lora=lora,
-            trainable=trainable,
-            lr_scheduler=lr_scheduler,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            attn_implementation=attn_implementation,
-            activation_checkpointing=activation_checkpointing,
-            compile=compile,
-        )
+        super().__init__(name_or_path, optimizer=optimizer, dropout=dropout, **settings)
         self.unlearning_objective = Objective.of(unlearning_objective)
         self.episode_status = "ok"
         self.episode_ended = False
