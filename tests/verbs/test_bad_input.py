@@ -83,7 +83,7 @@ def test_what_follows_from_a_wrong_key_is_not_said_again(untrac, config, setting
     ("flags", "said"),
     [
         (["--steps", "x"], "steps: got 'x'; expected int"),
-        (["--method", "mine"], "method: 'mine' is unknown; there are untrac, untrac_inv"),
+        (["--method", "mine"], "method: 'mine' is unknown; use one of adam_graddot, "),
         (["--trainer.precision", "zz"], "trainer.precision: got 'zz'"),
         (["--trainer.accelerator", "zz"], "invalid accelerator name"),
         (["--trainer.strategy", "zz"], "invalid strategy name"),

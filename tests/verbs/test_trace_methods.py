@@ -106,7 +106,7 @@ def test_what_is_wrong_with_a_later_method_is_said_before_the_first_begins(untra
 def test_no_method_at_all(untrac, config, tmp_path):
     ran = untrac("trace", "--config", config(), "--output", tmp_path / "out", "--method", ",")
     assert ran.code == 2
-    assert "method: '' is unknown; there are untrac" in ran.text
+    assert "method: '' is unknown; use one of " in ran.text
 
 
 ALONE = ("graddot", "gradcos", "token_overlap")
