@@ -114,7 +114,7 @@ def test_everything_is_in_it_and_escaped(full):
         f"bad {NASTY}",
         "https://example.com/x.js",
         "4,000",
-        "1 min 15 s",
+        "75 s",
         "1,234 MiB",
         "2.13",
         "fewer than three",
