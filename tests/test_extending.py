@@ -188,6 +188,15 @@ def test_methods(tmp_path, settings):
     assert "Gives the corpus with the most documents" in page(tmp_path)
 
 
+def test_options_that_a_method_does_not_take(settings, capsys):
+    assert main(["trace", *settings, "--method", "my_method.Longest", "--steps", "3"]) == 2
+    assert "steps: longest_of_mine has no episodes" in capsys.readouterr().err
+    assert main(["trace", *settings, "--method", "my_method.Brief", "--examples", "--setting", "paper"]) == 2
+    said = capsys.readouterr().err
+    assert "examples: only --method untrac_inv reads single examples" in said
+    assert "setting: brief_of_mine has no published setting" in said
+
+
 def test_a_method_is_found_again_by_another_process(tmp_path, settings):
     """What a run saves names the class, so that a process that has not imported it finds it."""
     untrac("trace", *settings, "--method", "my_method.Longest")

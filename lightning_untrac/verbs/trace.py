@@ -137,10 +137,12 @@ def main(argv: Arguments) -> None:
 
 def _carry_out_one(parsed: Parsed) -> None:
     """Run one method; its weights go with this call, before the next method loads its own."""
-    asked = intent(parsed)
-    if asked.problems or METHODS.find(parsed.options.method).has_episodes:
+    if method_problems(parsed.options.method):
+        raise_if_any(intent(parsed).problems)
+    if METHODS.find(parsed.options.method).has_episodes:
         carry_out(work(parsed))
     else:
+        asked = intent(parsed)
         phase = _phase(parsed, asked)
         carry_out_scoring(parsed, asked, phase, lambda: {"asked": _asked(phase)})
 
