@@ -315,37 +315,10 @@ def test_dropout_is_off_in_what_is_held_to(make: Any, trace: Any, make_data: Any
     assert runs[0] == runs[1]
 
 
-class Save(Callback):
-    """Writes a checkpoint after some batches."""
-
-    def __init__(self, path: Any, batches: int) -> None:
-        self.path, self.batches = path, batches
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx + 1 == self.batches:
-            trainer.save_checkpoint(self.path)
-
-
 @pytest.mark.parametrize("accumulation", [1, 2])
 @every_objective
-def test_a_resumed_run_ends_in_the_same_weights(
-    make: Any, accumulation: int, make_data: Any, model_folders: Any, tmp_path: Any
-) -> None:
-    def fit(callbacks: Any = (), **options: Any) -> torch.Tensor:
-        data = make_data(batch_size=2)
-        data.plan = EpisodePlan("one", only=("birds",), steps=6)
-        module = Unlearning(model_folders(), unlearning_objective=make(2.0), optimizer=sgd)
-        trainer = L.Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-            num_sanity_val_steps=0, limit_val_batches=0, enable_checkpointing=False,
-            accumulate_grad_batches=accumulation, callbacks=list(callbacks),
-        )  # fmt: skip
-        trainer.fit(module, datamodule=data, **options)
-        assert trainer.global_step == 6
-        return flat(module.model)
-
-    whole = fit([Save(tmp_path / "middle.ckpt", 4 * accumulation)])
-    resumed = fit(ckpt_path=tmp_path / "middle.ckpt", weights_only=True)
+def test_a_resumed_run_ends_in_the_same_weights(make: Any, accumulation: int, whole_and_resumed: Any) -> None:
+    _, whole, resumed = whole_and_resumed(lambda: make(2.0), sgd, accumulation)
     assert torch.equal(whole, resumed)
 
 
