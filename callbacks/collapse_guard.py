@@ -33,19 +33,20 @@ class CollapseGuard(Callback):
     def __init__(self, cap: float | None = None) -> None:
         self.cap = cap
         self._gradient: Tensor | None = None
-        self._steps = 0
+        self._steps, self._judges = 1, True  # a run that is resumed inside an episode has made its first step
 
     def _cap(self, module: Any) -> float:
         return 2 * uniform_guess_loss(module.vocabulary_size) if self.cap is None else self.cap
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._gradient, self._steps = None, 0
+        self._gradient, self._steps, self._judges = None, 0, False
 
     @override
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
+        self._steps += 1
         if trainer.precision_plugin.precision == "16-mixed":
             return  # its scaler leaves such a step out by itself and tries a smaller scale
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -57,9 +58,9 @@ class CollapseGuard(Callback):
     @override
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: object,
                            batch_idx: int) -> None:  # fmt: skip
-        # A user's own training_step may return its loss alone.
+        # A user's own training_step may return its loss alone, which may be anything that is finite.
         objective = outputs.get("objective", outputs["loss"]).detach()
-        measured = outputs.get("measured_loss", objective).detach().abs()
+        measured = outputs.get("measured_loss", torch.zeros_like(objective)).detach().abs()
         # A finite number stands for all that is finite, so that one wait for the device is enough.
         unseen = [objective] if self._gradient is None else [objective, self._gradient]
         finite = torch.stack([value.isfinite() for value in unseen]).all()
@@ -67,10 +68,9 @@ class CollapseGuard(Callback):
         if trainer.world_size > 1:
             # Every rank must end the episode at the same batch.
             worst = torch.as_tensor(trainer.strategy.reduce(worst, reduce_op="max"))
-        # Of the first step nothing was unlearned yet.
-        self._judge(pl_module, worst, self._cap(pl_module) if self._steps else math.inf)
-        self._steps += self._gradient is not None
-        self._gradient = None
+        # What the first step measures is the model before it.
+        self._judge(pl_module, worst, self._cap(pl_module) if self._judges else math.inf)
+        self._gradient, self._judges = None, self._steps > 0
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

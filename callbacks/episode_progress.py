@@ -70,7 +70,7 @@ class EpisodeProgress(ProgressBar):
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if title := getattr(getattr(pl_module, "reference", None), "title", ""):
-            self.announce(f"{self.phase}: the model before unlearning is asked by {title}")
+            self.announce(f"{self.phase}: the model before unlearning stands by: {title}")
         if self._progress is None:
             self._start(self._describe(trainer), self._total(trainer))
         self._batches = trainer.global_step * trainer.accumulate_grad_batches

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -29,12 +28,32 @@ def jensen_shannon(one: Tensor, other: Tensor) -> Tensor:
         >>> round(jensen_shannon(a, b).item(), 4), jensen_shannon(a, a).item()
         (0.6931, 0.0)
     """
-    middle = torch.logaddexp(one, other) - math.log(2)
-    halves = [torch.where(part.isneginf(), 0.0, part.exp() * (part - middle)) for part in (one, other)]
+    nowhere = one.isneginf() & other.isneginf()
+    middle = torch.logaddexp(one.masked_fill(nowhere, 0.0), other.masked_fill(nowhere, 0.0)) - math.log(2)
+    # Masked before the product: a gradient of 0 times infinity would be none.
+    halves = [part.exp() * (part.masked_fill(part.isneginf(), 0.0) - middle) for part in (one, other)]
     return (halves[0].sum(-1) + halves[1].sum(-1)) / 2
 
 
-def divergence_of_uniform(logits: Tensor) -> Tensor:
+def kl_to_uniform(logits: Tensor) -> Tensor:
+    """``KL(model || uniform)`` = ``ln V`` minus the entropy, in nats; at most ``ln V``.
+
+    Args:
+        logits: ``[places, vocabulary]``.
+
+    Returns:
+        ``[places]``.
+
+    Example:
+        >>> kl_to_uniform(torch.zeros(1, 4)).item()
+        0.0
+    """
+    found = log_probabilities(logits)
+    entropy = -(found.exp() * found.masked_fill(found.isneginf(), 0.0)).sum(-1)
+    return math.log(logits.shape[-1]) - entropy
+
+
+def kl_from_uniform(logits: Tensor) -> Tensor:
     """``KL(uniform || model)`` in nats: ME, "maximising entropy" (Yuan et al. 2024, a closer look at unlearning).
 
     Unlike ``KL(model || uniform)`` it also punishes every probability near 0, and has no upper bound.
@@ -46,7 +65,7 @@ def divergence_of_uniform(logits: Tensor) -> Tensor:
         ``[places]``.
 
     Example:
-        >>> divergence_of_uniform(torch.zeros(1, 4)).item()
+        >>> kl_from_uniform(torch.zeros(1, 4)).item()
         0.0
     """
     return (-math.log(logits.shape[-1]) - log_probabilities(logits)).mean(-1)
@@ -71,7 +90,7 @@ def counterfactual_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """
     masked = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
     aim = masked.scatter(1, targets.unsqueeze(1), -math.inf).softmax(-1)
-    return -(aim * log_probabilities(logits)).sum(-1)
+    return -(aim * log_probabilities(logits).masked_fill(aim == 0, 0.0)).sum(-1)
 
 
 def self_distillation(logits: Tensor, reference_logits: Tensor, targets: Tensor, beta: float) -> Tensor:
@@ -94,5 +113,6 @@ def self_distillation(logits: Tensor, reference_logits: Tensor, targets: Tensor,
         0.6931
     """
     lowered = reference_logits.to(torch.promote_types(reference_logits.dtype, torch.float32))
-    lowered = lowered - beta * F.one_hot(targets, logits.shape[-1])
-    return -(lowered.softmax(-1) * log_probabilities(logits)).sum(-1)
+    lowered = lowered.scatter_add(1, targets.unsqueeze(1), lowered.new_full((len(targets), 1), -beta))
+    aim = lowered.softmax(-1)
+    return -(aim * log_probabilities(logits).masked_fill(aim == 0, 0.0)).sum(-1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from lightning_untrac.functional.distributions import log_probabilities
 from lightning_untrac.functional.loss import IGNORE_INDEX
 
 
@@ -31,30 +31,9 @@ def token_divergence_sum(reference: Tensor, logits: Tensor, targets: Tensor) -> 
         (0.1438, 1)
     """
     counts = targets != IGNORE_INDEX
-    kept, moved = (_log_probabilities(part[counts]) for part in (reference, logits))
-    return (kept.exp() * (kept - moved)).sum(), counts.sum()
-
-
-def divergence_from_uniform(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of KL(model || uniform) = ``ln V`` minus the entropy, over the places of the target tokens, in nats.
-
-    Args:
-        logits: ``[batch, length, vocabulary]``, any float dtype; the log-softmax is taken in float32, or in float64 for
-            float64 logits.
-        targets: ``[batch, length]`` int64; only where they are not :data:`IGNORE_INDEX` counts.
-
-    Returns:
-        A scalar, at least 0 (up to rounding), differentiable; and the number of places.
-
-    Example:
-        >>> total, count = divergence_from_uniform(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[1]]))
-        >>> total.item(), count.item()
-        (0.0, 1)
-    """
-    counts = targets != IGNORE_INDEX
-    log_probabilities = _log_probabilities(logits[counts])
-    entropies = -(log_probabilities.exp() * log_probabilities).sum(-1)
-    return (math.log(logits.shape[-1]) - entropies).sum(), counts.sum()
+    kept, moved = (log_probabilities(part[counts]) for part in (reference, logits))
+    impossible = kept.isneginf()  # masked before the product: 0 times infinity would be no number
+    return (kept.exp() * (kept.masked_fill(impossible, 0.0) - moved.masked_fill(impossible, 0.0))).sum(), counts.sum()
 
 
 def remove_conflict(gradient: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
@@ -81,10 +60,6 @@ def remove_conflict(gradient: Mapping[str, Tensor], average: Mapping[str, Tensor
     if product >= 0 or not length:
         return dict(gradient), product
     return {n: g - (product / length) * average[n].to(g.dtype) for n, g in gradient.items()}, product
-
-
-def _log_probabilities(logits: Tensor) -> Tensor:
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
 
 
 def anchor_penalty(weights: Mapping[str, Tensor], anchor: Mapping[str, Tensor], fisher: Mapping[str, Tensor]) -> Tensor:

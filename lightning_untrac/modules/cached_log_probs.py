@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_untrac.errors import UnlearningError
+from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.functional import example_losses
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class CachedLogProbs:
     step. 8 bytes an example.
     """
 
-    title: ClassVar[str] = "log-probabilities of each sequence that are computed before the first step"
+    title: ClassVar[str] = "the log-probability of each sequence, computed once before the first step"
 
     def __init__(self) -> None:
         self._of: dict[str, dict[int, np.ndarray]] = {}
@@ -37,7 +37,14 @@ class CachedLogProbs:
             stream: ``forget``, ``retain`` or ``alternative``.
         """
         trainer = module.trainer
-        data: Any = trainer.datamodule
+        data: Any = getattr(trainer, "datamodule", None)
+        if not hasattr(data, "stream_dataloader"):
+            raise ConfigurationError(
+                [
+                    f"model.unlearning_objective: it needs the log-probabilities of every {stream} example before the "
+                    "first step, and the data can't be gone through; fit with a CorpusDataModule"
+                ]
+            )
         loader, sizes = data.stream_dataloader(stream)
         sums = {index: np.zeros(size) for index, size in enumerate(sizes)}
         with module.without_dropout(), trainer.precision_plugin.val_step_context():

@@ -52,7 +52,7 @@ class Stand(ABC):
 class AdaptersOff(Stand):
     """The base model under fresh LoRA adapters: it is what the adapters' first weights change nothing of."""
 
-    title: ClassVar[str] = "switching the adapters off"
+    title: ClassVar[str] = "the model with its adapters switched off"
 
     @staticmethod
     def suits(module: Unlearner) -> bool:
@@ -79,7 +79,7 @@ class SwappedWeights(Stand):
     It costs no memory beside the kept weights but one tensor at a time.
     """
 
-    title: ClassVar[str] = "swapping its weights in and out"
+    title: ClassVar[str] = "its weights, swapped in and out"
 
     @override
     @contextmanager
@@ -124,7 +124,7 @@ class Reference:
         self.log_probs = CachedLogProbs()
         self._on_device: dict[str, Tensor] = {}
         self._stand: Stand | None = None
-        self._expected = ""
+        self._expected: dict[str, str] = {}
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -186,15 +186,33 @@ class Reference:
     # -- when ------------------------------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Sharded weights are loaded from a checkpoint after this hook, and others before it (see :meth:`load`)."""
+        """Sharded weights are loaded from a checkpoint after this hook; others before it, see :meth:`keep`."""
         self._on_device = {}
-        if self.module.trainer.strategy.restore_checkpoint_after_setup and self.keeps_weights:
+        if self.module.trainer.strategy.restore_checkpoint_after_setup:
+            self.keep()
+
+    def keep(self) -> None:
+        """Copy the weights that are in place, where something needs them and none are kept yet."""
+        if self.keeps_weights and self.start_weights is None:
             self.start_weights = start_weights(self.module)
+
+    def forget(self) -> None:
+        """Let go of everything: another fit has a start of its own."""
+        self.start_weights, self._stand, self._on_device, self._expected = None, None, {}, {}
+        self.log_probs = CachedLogProbs()
 
     def on_train_start(self) -> None:
         """Choose the way, and make sure that a resumed run goes on from the same start."""
-        expected, self._expected, self._on_device = self._expected, "", {}
-        if expected and self.module.trainer.is_global_zero and self.checksum() != expected:
+        expected, self._expected, self._on_device = self._expected, {}, {}
+        if expected and self.start_weights is None:
+            raise UnlearningError(
+                f"{type(self.module).__name__} overrides on_load_checkpoint; call super().on_load_checkpoint there: "
+                "it keeps the weights that the interrupted run began from"
+            )
+        strategy = self.module.trainer.strategy
+        rank = str(self.module.trainer.global_rank)
+        same = not expected or expected.get(rank, self.checksum()) == self.checksum()
+        if not strategy.reduce_boolean_decision(same, all=True):  # or the others would wait for this rank
             raise UnlearningError(
                 "the checkpoint's run began from other weights than those of the model that is given now; give the "
                 "model that it began from, or delete the checkpoint and begin anew"
@@ -204,8 +222,7 @@ class Reference:
 
     def prepare(self) -> None:
         """Keep and measure what an episode needs, with the pre-unlearning weights in place."""
-        if self.keeps_weights and self.start_weights is None:
-            self.start_weights = start_weights(self.module)
+        self.keep()
         for stream in sorted(self.module.streams):
             if "reference_log_probs" in self.module.unlearning_objective.needs_of(stream):
                 self.log_probs.measure(self.module, stream)
@@ -218,15 +235,12 @@ class Reference:
         """For checkpoints: a checksum instead of weights, which the model itself brings along when it is loaded."""
         state: dict[str, Any] = {}
         if self.start_weights is not None and self.keeps_weights:
-            state["start"] = self.checksum()
+            state["start"] = {str(self.module.trainer.global_rank): self.checksum()}
         if found := self.log_probs.state_dict():
             state["log_probs"] = found
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back, while the model still is the one that the interrupted run began from."""
-        if "start" in state:
-            self._expected = state["start"]
-            if self.start_weights is None:
-                self.start_weights = start_weights(self.module)
+        """Take it back."""
+        self._expected = state.get("start", {})
         self.log_probs.load_state_dict(state.get("log_probs", {}))

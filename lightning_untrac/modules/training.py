@@ -107,8 +107,8 @@ class StepTraining(L.LightningModule):
         """One micro-batch.
 
         Returns:
-            ``loss`` for Lightning; and, detached, for callbacks: the mean ``objective`` of this micro-batch (of its
-            forget term alone, unless the sum is not finite), and its ``measured_loss`` in nats per target token.
+            ``loss`` for Lightning; and, detached, for callbacks: the ``objective`` of this micro-batch, and the
+            ``measured_loss`` of its forget examples in nats per target token.
         """
         if self.dropout:
             self._seed_dropout(batch_idx)
@@ -116,18 +116,16 @@ class StepTraining(L.LightningModule):
         parts = as_parts(self.objective(seen), seen)
         total = sum_of(self.weighted(part, seen, pieces=1) for part in parts)
         self._log_parts(total, parts)
-        own = parts[0].term.mean
-        objective = torch.where(total.isfinite(), own, total).detach()
         loss = total if self.pieces == 1 else sum_of(self.weighted(part, seen, self.pieces) for part in parts)
-        self._before_backward(parts, seen)
-        return {"loss": loss, "objective": objective, "measured_loss": seen.forget.measured_loss}
+        self._before_backward(parts, seen, batch_idx)
+        return {"loss": loss, "objective": total.detach(), "measured_loss": seen.forget.measured_loss}
 
     def step_loss(self, batch: LanguageBatch) -> Tensor:
         """What a step minimises whose whole effective batch this is, a differentiable scalar."""
         seen = self.see(batch)
         return sum_of(self.weighted(part, seen, pieces=1) for part in as_parts(self.objective(seen), seen))
 
-    def _before_backward(self, parts: list[Part], seen: Seen) -> None:
+    def _before_backward(self, parts: list[Part], seen: Seen, batch_idx: int) -> None:
         """For phases that need the gradients of some parts by themselves."""
 
     def weighted(self, part: Part, seen: Seen, pieces: int) -> Tensor:
@@ -144,9 +142,11 @@ class StepTraining(L.LightningModule):
         if part.stream is None:  # a value of the weights; a step without any target takes back nothing either
             whole = seen.forget.batch.get("step_tokens", int(seen.forget.has_targets))
             return part.term.total * (part.weight if whole else 0.0)
+        outputs = seen.of(part.stream)
         if pieces == 1:
-            return part.term.mean if part.weight == 1 else part.weight * part.term.mean
-        batch = seen.of(part.stream).batch
+            mean = part.term.total / outputs.count(part.unit).clamp(min=1)
+            return mean if part.weight == 1 else part.weight * mean
+        batch = outputs.batch
         if "step_tokens" not in batch:
             raise ConfigurationError([NO_TOTALS])
         tokens, sequences = batch["step_tokens"], batch["step_sequences"]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor
@@ -14,15 +15,14 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, UnlearningError
+from lightning_untrac.modules.episode_state import EpisodeState
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.modules.reference import Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
 from lightning_untrac.objectives.objective import Objective, Part
 from lightning_untrac.objectives.terms import ForgetTerm, Outputs, Seen, Stream
-
-STATE = "unlearning_objective"
-"""Where a checkpoint holds what the objective keeps."""
+from lightning_untrac.sharding import local_shard
 
 NO_STREAM = (
     "model.unlearning_objective: {objective} needs {stream} examples, which no batch brings; fit with a "
@@ -87,7 +87,7 @@ class Unlearning(LanguageModule):
         self.episode_status = "ok"
         self.episode_ended = False
         self.reference = Reference(self)
-        self._two = TwoGradients(self, self.unlearning_objective.rectify)
+        self.two_gradients = TwoGradients(self, self.unlearning_objective.rectify)
 
     # -- what a step minimises -------------------------------------------------------------------------------------
 
@@ -125,25 +125,21 @@ class Unlearning(LanguageModule):
                 outputs.reference_log_probs = self.reference.log_probs.of(stream, one)
         found = Seen(seen["forget"], seen.get("retain"), seen.get("alternative"))
         if self.unlearning_objective.anchor is not None:
-            found.weights, found.start = {**self.trainable_parameters()}, self.reference.start()
+            found.weights = {name: local_shard(p) for name, p in self.trainable_parameters().items()}
+            found.start = self.reference.start()
         return found
 
     @override
-    def _before_backward(self, parts: list[Part], seen: Seen) -> None:
+    def _before_backward(self, parts: list[Part], seen: Seen, batch_idx: int) -> None:
         if self.unlearning_objective.rectify is not None:
-            self._two.hold([self.weighted(part, seen, self.pieces) for part in parts])
+            self.two_gradients.hold([self.weighted(part, seen, self.pieces) for part in parts], batch_idx)
 
     @override
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        if self._two.held:
-            self._two.backward()
+        if self.two_gradients.held:
+            self.two_gradients.backward()
         else:
             super().backward(loss, *args, **kwargs)
-
-    @override
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        super().on_before_optimizer_step(optimizer)
-        self._two.rectify()
 
     # -- what can't be ---------------------------------------------------------------------------------------------
 
@@ -199,24 +195,14 @@ class Unlearning(LanguageModule):
     # -- hooks -----------------------------------------------------------------------------------------------------
 
     @override
-    def on_fit_start(self) -> None:
-        self.reference.on_fit_start()
-
-    @override
-    def on_train_start(self) -> None:
-        self.reference.on_train_start()
-
-    @override
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        state = {"terms": self.unlearning_objective.state_dict(), "reference": self.reference.state_dict()}
-        if any(state.values()):
-            checkpoint[STATE] = state
+    def configure_callbacks(self) -> list[Callback]:
+        """What prepares episodes and keeps the objective's state; hand it over if you add callbacks of your own."""
+        return [EpisodeState(self)]
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        state = checkpoint.get(STATE, {})
-        self.reference.load_state_dict(state.get("reference", {}))
-        self.unlearning_objective.load_state_dict(state.get("terms", {}))
+        # The weights of the interrupted episode are not in place yet: the model is still the one that it began from.
+        self.reference.keep()
 
     # -- what a term may ask for before an episode -------------------------------------------------------------------
 
@@ -260,19 +246,18 @@ class Unlearning(LanguageModule):
         self.episode_status, self.episode_ended = status, True
 
     @override
-    def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
-        self.episode_status, self.episode_ended = "ok", False
-        episode = getattr(getattr(self.trainer, "datamodule", None), "current_episode", None)
-        # A later epoch over the same mixture goes on from moved weights.
-        if (self.current_epoch if episode is None else episode.pass_index) == 0:
-            self.reference.prepare()
-            self.unlearning_objective.prepare(self)
-
-    @override
     def on_train_batch_start(self, batch: LanguageBatch, batch_idx: int) -> int | None:
         for stream in self.streams - {"forget"}:
             if stream not in batch:
                 raise ConfigurationError([NO_STREAM.format(objective=self.unlearning_objective, stream=stream)])
         # Lightning's documented way to skip the rest of an epoch.
         return -1 if self.episode_ended else None
+
+    @override
+    def training_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Tensor]:
+        if self.episode_ended:
+            raise UnlearningError(
+                f"the episode has ended ({self.episode_status}), and a step is asked for: {type(self).__name__} "
+                "overrides on_train_batch_start; let it return what super().on_train_batch_start(...) returns"
+            )
+        return super().training_step(batch, batch_idx)

@@ -15,8 +15,8 @@ from lightning_untrac.objectives.forget.satimp import SatImp
 from lightning_untrac.objectives.forget.simnpo import SimNPO
 from lightning_untrac.objectives.forget.token_npo import TokenNPO
 from lightning_untrac.objectives.forget.undial import UNDIAL
-from lightning_untrac.objectives.forget.weighted_ascent import WGA
 from lightning_untrac.objectives.forget.weighted_token_npo import WeightedTokenNPO
+from lightning_untrac.objectives.forget.wga import WGA
 from lightning_untrac.objectives.objective import Objective, Part
 from lightning_untrac.objectives.rectify.base import Rectifier
 from lightning_untrac.objectives.rectify.gru import GRU

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -42,6 +43,15 @@ class Part(NamedTuple):
     weight: float = 1.0
 
 
+EXAMPLES = {
+    "forget": "NPO(beta=0.1)",
+    "retain": "RetainKL(weight=5)",
+    "anchor": "FisherAnchor(1e5)",
+    "rectify": "GRU()",
+}
+"""What may stand at each place of an objective, for messages."""
+
+
 @dataclass
 class Objective:
     """What an unlearning step minimises: the sum of its terms, each a mean times its weight.
@@ -68,8 +78,21 @@ class Objective:
     rectify: Rectifier | None = None
 
     def __post_init__(self) -> None:
-        """Fill in the default."""
+        """Fill in the default, and look at what was given."""
         self.forget = self.forget or GradientAscent()
+        self.retain = [*self.retain] if isinstance(self.retain, (list, tuple)) else [self.retain]
+        places: dict[str, tuple[type, list[Any]]] = {
+            "forget": (ForgetTerm, [self.forget]),
+            "retain": (RetainTerm, self.retain),
+            "anchor": (Anchor, [self.anchor] if self.anchor is not None else []),
+            "rectify": (Rectifier, [self.rectify] if self.rectify is not None else []),
+        }
+        for name, (kind, given) in places.items():
+            for one in given:
+                if not isinstance(one, kind):
+                    raise TypeError(
+                        f"Objective({name}={one!r}): expected an instance of a {kind.__name__}, e.g. {EXAMPLES[name]}"
+                    )
 
     @classmethod
     def of(cls, given: Objective | ForgetTerm | Callable[[Seen], Term | Tensor] | None) -> Objective:
@@ -176,5 +199,13 @@ def as_parts(value: Any, seen: Seen) -> list[Part]:
 
 
 def _named(term: ObjectiveTerm) -> str:
-    name = term.function.__name__ if isinstance(term, PlainForgetTerm) else type(term).__name__
+    """A term's class with the arguments that are not its defaults, its weight in front."""
+    if isinstance(term, PlainForgetTerm):
+        return getattr(term.function, "__name__", type(term.function).__name__)
+    given = []
+    for name, parameter in inspect.signature(type(term).__init__).parameters.items():
+        value = getattr(term, name, parameter.default)
+        if name not in ("self", "weight") and value != parameter.default and isinstance(value, (bool, int, float, str)):
+            given.append(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}")
+    name = f"{type(term).__name__}({', '.join(given)})" if given else type(term).__name__
     return name if term.weight == 1 else f"{term.weight:g} {name}"

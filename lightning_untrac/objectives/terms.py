@@ -33,7 +33,9 @@ class Term:
 
     Attributes:
         total: a differentiable scalar, the sum over tokens or sequences.
-        count: over how many, a whole number (on the host or as an int64 scalar).
+        count: over how many, a whole number (on the host or as an int64 scalar). A step divides by the number of its
+            ``unit`` in the whole effective batch, so that it is the same however it is cut; a term on some of the
+            tokens only still is a mean over all of them.
 
     Example:
         >>> Term(torch.tensor(6.0), 3).mean.item()
@@ -124,8 +126,20 @@ class Outputs:
         """Mean loss per target token, nats, without gradient: what guards judge, whatever the objective is."""
         if "loss" in self.__dict__:
             return self.loss.mean.detach()
+        if "log_probs" in self.__dict__:
+            return -self.log_probs.detach().sum() / self.count("token").clamp(min=1)
         with torch.no_grad():
             return Term(*token_loss_sum(self.logits, self.targets)).mean
+
+    def count(self, unit: Unit) -> Tensor:
+        """How many tokens or sequences a term is a mean over, an int64 scalar.
+
+        Args:
+            unit: of the term.
+        """
+        if unit == "sequence":
+            return self.is_sequence.sum()
+        return self.places.sum() if unit == "token" else self.places.sum() - self.is_sequence.sum()
 
     def mean_loss(self) -> Tensor:
         """Mean loss per target token of this micro-batch, nats, a differentiable scalar."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ class Copied(Callback):
     def __init__(self) -> None:
         self.compared = 0
         self.moved = 0.0
+        self.stands: set[type] = set()
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self.frozen = copy.deepcopy(pl_module.model).eval()
@@ -39,6 +41,7 @@ class Copied(Callback):
         def see(batch: Any) -> Any:
             before = {name: p.detach().clone() for name, p in module.model.named_parameters()}
             seen = self.see(batch)
+            self.stands.add(type(module.reference._stand))
             for name, parameter in module.model.named_parameters():
                 assert torch.equal(parameter, before[name]), name
                 assert parameter.requires_grad == dict(self.frozen.named_parameters())[name].requires_grad
@@ -84,7 +87,9 @@ def test_the_reference_is_the_model_before_unlearning(
     trace(data=make_data(batch_size=4), module=module, steps=3, callbacks=(copied,))
     assert copied.compared == 3 * 3 * 2
     assert copied.moved > 1e-4
-    assert type(module.reference._stand) is expected
+    assert copied.stands == {expected}
+    assert module.reference._stand is None  # and nothing outlives the fit
+    assert module.reference.start_weights is None
 
 
 def test_the_start_weights_are_kept_once(trace: Any, make_data: Any) -> None:
@@ -101,12 +106,45 @@ def test_the_start_weights_are_kept_once(trace: Any, make_data: Any) -> None:
 
 
 def test_cached_log_probabilities_keep_no_weights(trace: Any, make_data: Any) -> None:
-    _, _, module = trace(
-        data=make_data(batch_size=4), module_options={"unlearning_objective": Objective(forget=terms.SequenceTerm())}
-    )
-    assert module.reference.start_weights is None
+    class Look(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            assert pl_module.reference.start_weights is None
+            self.seen = True
+
+    look = Look()
+    objective = Objective(forget=terms.SequenceTerm())
+    trace(data=make_data(batch_size=4), callbacks=(look,), module_options={"unlearning_objective": objective})
+    assert look.seen
     with pytest.raises(UnlearningError, match="there was none yet"):
-        module.reference.start()
+        Unlearning("a", unlearning_objective=all_needs()).reference.start()
+
+
+def test_a_second_fit_has_a_reference_of_its_own(make_data: Any, model_folders: Any) -> None:
+    """The weights that the first fit has left are where the second one begins: every term is at its start again."""
+    import lightning.pytorch as L
+
+    module = Unlearning(
+        model_folders("gpt2", "float64"), dtype="float64", optimizer=lambda p: torch.optim.SGD(p, lr=0.5),
+        unlearning_objective=Objective(forget=terms.SequenceTerm(), retain=[RetainKL()]),
+    )  # fmt: skip
+    first = []
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            if batch_idx == 0:
+                first.append({k: float(v) for k, v in trainer.callback_metrics.items() if k.endswith("_term")})
+
+    for _ in range(2):
+        data = make_data(batch_size=4)
+        data.plan = EpisodePlan("one", only=("birds",), steps=3)
+        L.Trainer(
+            max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+            num_sanity_val_steps=0, limit_val_batches=0, enable_checkpointing=False, callbacks=[Look()],
+        ).fit(module, datamodule=data)  # fmt: skip
+    for terms_of_step in first:
+        assert terms_of_step["train/forget_term"] == pytest.approx(20 * math.log(2), rel=1e-6)
+        assert terms_of_step["train/retain_term"] == pytest.approx(0, abs=1e-9)
+    assert len(first) == 2
 
 
 def test_a_failed_forward_pass_leaves_the_weights_where_they_were(make_data: Any, model_folders: Any) -> None:
@@ -147,7 +185,8 @@ def test_a_checkpoint_of_another_start_is_refused(make_data: Any, model_folders:
 
     fit(model_folders(), callbacks=[Save()])
     saved = torch.load(tmp_path / "middle.ckpt", weights_only=True)
-    assert set(saved["unlearning_objective"]["reference"]) == {"start"}  # a checksum, no second copy of the weights
+    (state,) = [state for name, state in saved["callbacks"].items() if "EpisodeState" in name]
+    assert set(state["reference"]) == {"start"}  # a checksum, no second copy of the weights
     from transformers import AutoModelForCausalLM
 
     other = AutoModelForCausalLM.from_pretrained(model_folders())

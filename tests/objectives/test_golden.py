@@ -16,6 +16,7 @@ import torch
 from lightning_untrac import objectives
 from lightning_untrac.functional import distributions, preference, token_weights
 from lightning_untrac.functional.loss import shift_labels_left
+from lightning_untrac.functional.retention import token_divergence_sum
 from lightning_untrac.objectives import Outputs, Seen
 
 B, T, V = 2, 5, 6
@@ -37,6 +38,7 @@ def outputs(now: torch.Tensor = NOW, before: torch.Tensor = BEFORE, labels: torc
 
 GOLDEN: list[tuple[Any, dict[str, Any], float]] = [
     ("GradientAscent", {}, -2.27842918),
+    ("ClampedAscent", {"cap": math.log(6)}, -1.21112768),
     ("NPO", {"beta": 0.1}, 13.64382751),
     ("NPO", {"beta": 0.5}, 3.92435838),
     ("SimNPO", {"beta": 4.5}, 0.00538362),
@@ -135,6 +137,27 @@ def test_the_counterfactual_gradient_is_the_one_of_the_formula() -> None:
     torch.testing.assert_close(gradient, p - aim.softmax(-1), rtol=1e-12, atol=1e-14)
 
 
+def test_logits_of_minus_infinity_are_tokens_that_can_not_come() -> None:
+    """Some models mask a part of their vocabulary; neither a value nor a gradient may become NaN by it."""
+    logits = torch.tensor([[2.0, 0.0, -math.inf, 0.5]], dtype=torch.float64)
+    before = torch.tensor([[1.0, 0.5, -math.inf, 0.0]], dtype=torch.float64)
+    target = torch.tensor([0])
+    log_before = distributions.log_probabilities(before)
+    for function in (
+        lambda x: distributions.jensen_shannon(log_before, distributions.log_probabilities(x)),
+        lambda x: distributions.counterfactual_cross_entropy(x, target),
+        lambda x: distributions.self_distillation(x, before, target, 3.0),
+        lambda x: token_divergence_sum(before[None], x[None], target[None])[0],
+        lambda x: distributions.kl_to_uniform(x),
+    ):
+        x = logits.clone().requires_grad_()
+        value = function(x).sum()
+        value.backward()
+        assert value.isfinite()
+        assert x.grad is not None
+        assert x.grad.isfinite().all()
+
+
 def test_the_bounds_of_jensen_shannon() -> None:
     one, other = torch.tensor([[1.0, 0, 0]]).double().log(), torch.tensor([[0, 0.5, 0.5]]).double().log()
     assert distributions.jensen_shannon(one, other).item() == pytest.approx(math.log(2))
@@ -147,7 +170,7 @@ def test_the_bounds_of_jensen_shannon() -> None:
         lambda x: preference.npo(x[:, 0], x[:, 1], 0.3),
         lambda x: preference.simnpo(x[:, 0], 2.0, 0.1),
         lambda x: preference.dpo(x[:, 0], x[:, 1], x[:, 2], x[:, 3], 0.2),
-        lambda x: distributions.divergence_of_uniform(x),
+        lambda x: distributions.kl_from_uniform(x),
         lambda x: distributions.self_distillation(x, torch.ones_like(x), torch.tensor([0, 2]), 3.0),
         lambda x: distributions.jensen_shannon(torch.full_like(x, 0.2).log(), distributions.log_probabilities(x)),
     ],

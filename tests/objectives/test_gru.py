@@ -8,9 +8,10 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from lightning_untrac import Unlearning
+from lightning_untrac import CollapseGuard, Unlearning
+from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional.retention import remove_conflict
-from lightning_untrac.objectives import GRU, Objective, RetainLoss
+from lightning_untrac.objectives import GRU, NPO, ForgetTerm, Objective, RetainKL, RetainLoss, Term
 
 LR = 0.2
 
@@ -107,3 +108,81 @@ def test_what_makes_no_sense_is_refused(model_folders: Any) -> None:
         GRU(momentum=0)
     (problem,) = Unlearning(model_folders(), unlearning_objective=Objective(rectify=GRU())).problems()
     assert "holds the forget term's gradient against that of retain terms; give at least one" in problem
+
+
+def test_an_episode_that_ends_inside_a_step_leaves_nothing_to_the_next(
+    trace: Any, make_data: Any, model_folders: Any
+) -> None:
+    class EndEarly(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            if batch_idx == 2 and trainer.current_epoch == 0:  # the first micro-batch of the second step
+                pl_module.end_episode()
+
+    def run(*more: Callback) -> Watch:
+        watch = Watch()
+        module = Unlearning(
+            model_folders("gpt2", "float64"), dtype="float64",
+            unlearning_objective=Objective(retain=[RetainLoss(0.7)], rectify=GRU()),
+            optimizer=lambda p: torch.optim.SGD(p, lr=LR),
+        )  # fmt: skip
+        trace(data=make_data(batch_size=2), module=module, steps=2, callbacks=(watch, *more), accumulate_grad_batches=2)
+        return watch
+
+    whole, cut = run().weights, run(EndEarly()).weights
+    assert len(whole) == 9
+    assert all(torch.equal(a, b) for a, b in zip(whole[3:], cut[-6:], strict=True))
+
+
+def test_hooks_of_a_subclass_that_do_not_call_super_lose_nothing(
+    trace: Any, make_data: Any, model_folders: Any
+) -> None:
+    class Mine(Unlearning):
+        def on_before_optimizer_step(self, optimizer: Any) -> None:
+            pass
+
+        def on_train_start(self) -> None:
+            pass
+
+        def on_fit_start(self) -> None:
+            pass
+
+        def on_save_checkpoint(self, checkpoint: Any) -> None:
+            pass
+
+    def run(cls: Any) -> list[torch.Tensor]:
+        watch = Watch()
+        module = cls(
+            model_folders("gpt2", "float64"), dtype="float64", optimizer=lambda p: torch.optim.SGD(p, lr=LR),
+            unlearning_objective=Objective(NPO(), [RetainLoss(0.7), RetainKL(2)], rectify=GRU()),
+        )  # fmt: skip
+        trace(data=make_data(batch_size=4), module=module, steps=2, callbacks=(watch,), accumulate_grad_batches=2)
+        return watch.weights
+
+    assert all(torch.equal(a, b) for a, b in zip(run(Unlearning), run(Mine), strict=True))
+
+
+def test_an_episode_that_can_not_end_says_why(trace: Any, make_data: Any, model_folders: Any) -> None:
+    class Mine(Unlearning):
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+            if batch_idx == 1:
+                self.end_episode()
+
+    with pytest.raises(UnlearningError, match="Mine overrides on_train_batch_start; let it return"):
+        trace(data=make_data(batch_size=4), module=Mine(model_folders()))
+
+
+def test_a_gradient_of_the_forget_term_that_is_not_finite_is_seen(
+    trace: Any, make_data: Any, model_folders: Any
+) -> None:
+    class Broken(ForgetTerm):
+        def __call__(self, seen: Any) -> Term:
+            total = -seen.forget.loss.total
+            total.register_hook(lambda gradient: gradient * float("nan"))
+            return Term(total, seen.forget.loss.count)
+
+    module = Unlearning(
+        model_folders(), unlearning_objective=Objective(Broken(), [RetainLoss()], rectify=GRU()),
+        optimizer=lambda p: torch.optim.SGD(p, lr=LR),
+    )  # fmt: skip
+    _, rows, _ = trace(data=make_data(batch_size=4), module=module, callbacks=(CollapseGuard(),))
+    assert {(row.step, row.status) for row in rows if row.final} == {(1, "nonfinite")}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lightning_untrac import LanguageModule
-from lightning_untrac.objectives import ClampedAscent, Descent, GradientAscent, KLToUniform
+from lightning_untrac.objectives import NPO, ClampedAscent, Descent, GradientAscent, KLToUniform, Objective, RetainKL
 
 
 @pytest.fixture
@@ -33,14 +33,15 @@ def test_descent_is_the_loss_and_ascent_its_opposite(module: Any, batch: Any) ->
     assert GradientAscent()(seen).mean == -loss
 
 
-def test_clamped_ascent_is_ascent_up_to_the_cap_and_has_no_gradient_above(module: Any, batch: Any) -> None:
-    loss = module.mean_loss(batch).item()
+def test_clamped_ascent_is_ascent_of_the_tokens_below_the_cap(module: Any, batch: Any) -> None:
     seen = module.see(batch)
-    assert ClampedAscent(cap=loss + 1)(seen).mean == -loss
-    above = ClampedAscent(cap=loss - 1)(seen).mean
-    above.backward()
-    assert above.item() == pytest.approx(1 - loss)
-    assert all(not p.grad.any() for p in module.parameters() if p.grad is not None)
+    losses = torch.nn.functional.cross_entropy(seen.forget.target_logits, seen.forget.target_ids, reduction="none")
+    cap = float(losses.detach().sort().values[-2:].mean())
+    term = ClampedAscent(cap)(seen)
+    assert term.mean.item() == pytest.approx(-losses.clamp(max=cap).mean().item())
+    (gradient,) = torch.autograd.grad(term.total, seen.forget.target_logits)
+    assert (gradient.abs().sum(-1) > 0).tolist() == (losses < cap).tolist()
+    assert ClampedAscent(cap=1e3)(module.see(batch)).mean.item() == pytest.approx(-losses.mean().item())
 
 
 def test_the_default_cap_is_a_uniform_guess(module: Any, batch: Any) -> None:
@@ -48,8 +49,10 @@ def test_the_default_cap_is_a_uniform_guess(module: Any, batch: Any) -> None:
         for parameter in module.parameters():
             parameter.mul_(100)
     seen = module.see(batch)
-    assert seen.forget.mean_loss() > 2 * math.log(module.vocabulary_size)
-    assert ClampedAscent()(seen).mean.item() == pytest.approx(-math.log(module.vocabulary_size))
+    losses = torch.nn.functional.cross_entropy(seen.forget.target_logits, seen.forget.target_ids, reduction="none")
+    expected = -losses.clamp(max=math.log(module.vocabulary_size)).mean().item()
+    assert ClampedAscent()(seen).mean.item() == pytest.approx(expected)
+    assert losses.max() > 2 * math.log(module.vocabulary_size)
 
 
 def test_a_cap_of_nothing_is_refused() -> None:
@@ -84,3 +87,29 @@ def test_long_episodes_stay_bounded(trace: Any, objective: Any) -> None:
     final = [row for row in rows if row.final]
     # An untrained model stands at a uniform guess: above it, and bounded.
     assert all(row.status in ("ok", "broken") and row.loss_after < 10 for row in final)
+
+
+def test_the_name_of_an_objective_says_what_is_not_default() -> None:
+    assert str(Objective()) == "GradientAscent"
+    assert str(Objective(NPO(), [RetainKL()])) == "NPO + RetainKL"
+    assert str(Objective(NPO(beta=1.0), [RetainKL(5)])) == "NPO(beta=1) + 5 RetainKL"
+    assert str(Objective(ClampedAscent(6.0, weight=0.5))) == "0.5 ClampedAscent(cap=6)"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"forget": RetainKL()}, "forget=.*expected an instance of a ForgetTerm, e.g. NPO"),
+        ({"retain": [RetainKL]}, "retain=.*expected an instance of a RetainTerm, e.g. RetainKL"),
+        ({"anchor": RetainKL()}, "anchor=.*expected an instance of a Anchor"),
+        ({"rectify": NPO()}, "rectify=.*expected an instance of a Rectifier, e.g. GRU"),
+    ],
+)
+def test_what_stands_at_the_wrong_place_is_refused(given: Any, expected: str) -> None:
+    with pytest.raises(TypeError, match=expected):
+        Objective(**given)
+
+
+def test_one_retain_term_needs_no_list() -> None:
+    term = RetainKL()
+    assert Objective(retain=term).retain == [term]  # type: ignore[arg-type]

@@ -125,9 +125,9 @@ def test_the_log_says_how_the_model_before_unlearning_is_asked(config: Any, tmp_
     objective = ["--model.unlearning_objective", "{forget: NPO, retain: [RetainKL]}"]
     assert untrac(*command, *objective, "--output", tmp_path / "held") == 0
     said = "".join(capfd.readouterr())
-    assert "is asked by swapping its weights in and out; log-probabilities of each sequence that are computed" in said
+    assert "stands by: its weights, swapped in and out; the log-probability of each sequence, computed once" in said
     assert untrac(*command, *objective, "--model.lora", "{r: 2}", "--output", tmp_path / "lora") == 0
-    assert "is asked by switching the adapters off" in "".join(capfd.readouterr())
+    assert "stands by: the model with its adapters switched off" in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("flag", ["--model.unlearning_objective", "--model.unlearning_objective.forget"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from lightning_untrac.functional.retention import divergence_from_uniform
+from lightning_untrac.functional.distributions import kl_to_uniform
 from lightning_untrac.objectives.terms import ForgetTerm, Seen, Term
 
 
@@ -20,4 +20,4 @@ class KLToUniform(ForgetTerm):
 
     @override
     def __call__(self, seen: Seen) -> Term:
-        return Term(*divergence_from_uniform(seen.forget.logits, seen.forget.targets))
+        return Term.of(kl_to_uniform(seen.forget.target_logits))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from lightning_untrac.functional.distributions import divergence_of_uniform
+from lightning_untrac.functional.distributions import kl_from_uniform
 from lightning_untrac.objectives.terms import ForgetTerm, Seen, Term
 
 
@@ -20,4 +20,4 @@ class MaximumEntropy(ForgetTerm):
 
     @override
     def __call__(self, seen: Seen) -> Term:
-        return Term.of(divergence_of_uniform(seen.forget.target_logits))
+        return Term.of(kl_from_uniform(seen.forget.target_logits))
