@@ -58,11 +58,11 @@ class Unlearning(LanguageModule):
         settings: the others of :class:`LanguageModule`; unlearning a model from scratch (``config``) is for tests.
 
     Example:
-        A bounded ascent, by subclassing:
+        Ascent at half the strength, by subclassing:
 
-        >>> class ClampedAscent(Unlearning):
+        >>> class HalfAscent(Unlearning):
         ...     def objective(self, seen):
-        ...         return -seen.forget.mean_loss().clamp(max=6.0)
+        ...         return -seen.forget.mean_loss() / 2
 
     Attributes:
         extra_streams: streams that a subclass' own :meth:`objective` reads beside those of ``unlearning_objective``.
