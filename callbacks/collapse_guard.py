@@ -67,7 +67,7 @@ class CollapseGuard(Callback):
         worst = torch.where(finite & measured.isfinite(), measured, math.inf)
         if trainer.world_size > 1:
             # Every rank must end the episode at the same batch.
-            worst = torch.as_tensor(trainer.strategy.reduce(worst, reduce_op="max"))
+            worst = torch.as_tensor(trainer.strategy.reduce(worst.double(), reduce_op="max"))
         # What the first step measures is the model before it.
         self._judge(pl_module, worst, self._cap(pl_module) if self._judges else math.inf)
         self._gradient, self._judges = None, self._steps > 0

@@ -127,7 +127,8 @@ class Outputs:
         if "loss" in self.__dict__:
             return self.loss.mean.detach()
         if "log_probs" in self.__dict__:
-            return -self.log_probs.detach().sum() / self.count("token").clamp(min=1)
+            mean = -self.log_probs.detach().sum() / self.count("token").clamp(min=1)
+            return mean.to(torch.promote_types(self.logits.dtype, torch.float32))  # as on ranks that have a loss
         with torch.no_grad():
             return Term(*token_loss_sum(self.logits, self.targets)).mean
 
