@@ -18,11 +18,12 @@ from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.functional import IGNORE_INDEX, mean_token_loss, shift_labels_left
 from lightning_untrac.memory import release, remember
 from lightning_untrac.metrics import DatasetLoss, ForwardPass, Measure
-from lightning_untrac.modules.adapters import adapter_folder, adapter_problems, embedding_rows, tokenizer_home
+from lightning_untrac.modules.adapters import embedding_rows, tokenizer_home
 from lightning_untrac.modules.decoder_inputs import decoder_inputs
-from lightning_untrac.modules.loading import DTYPES, build_model, pretrained_config, scratch_config
+from lightning_untrac.modules.loading import build_model, pretrained_config, scratch_config
 from lightning_untrac.modules.parameters import freeze, select_parameters
 from lightning_untrac.modules.probing import Findings, probe
+from lightning_untrac.modules.settings import setting_problems
 from lightning_untrac.modules.training import StepTraining
 from lightning_untrac.objectives.terms import Outputs, Seen
 from lightning_untrac.sharding import checkpoint_activations, fully_shard_blocks, wrap_blocks
@@ -104,20 +105,7 @@ class LanguageModule(StepTraining):
 
     def problems(self) -> list[str]:
         """What is wrong with the arguments, before anything is loaded."""
-        found = []
-        if (self.name_or_path is None) == (self.config is None):
-            found.append(
-                "model: give either `name_or_path` (a trained model) or `config` (a new one), not both or neither"
-            )
-        elif self.name_or_path is None and self.tokenizer_name is None:
-            found.append("model: a model from scratch needs a `tokenizer` (a hub name, a folder, or 'byte')")
-        if self.lora is not None and self.config is not None:
-            found.append("model.lora: adapters of a model from scratch can't be loaded again; save the model first")
-        if self.lora is not None and adapter_folder(self.name_or_path):
-            found.append(f"model.lora: {self.name_or_path} is a folder of adapters already; leave `lora` out")
-        if self.dtype_name not in DTYPES:
-            found.append(f"model.dtype: {self.dtype_name!r} is unknown; use one of {', '.join(DTYPES)}")
-        return found + adapter_problems(self.name_or_path)
+        return setting_problems(self.name_or_path, self.config, self.tokenizer_name, self.lora, self.dtype_name)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
