@@ -11,18 +11,15 @@ from torch.utils.data import DataLoader
 from lightning_untrac.data.checks import data_parallel_rank, episode_problems, sampler_problems
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
-from lightning_untrac.data.episodes import (
-    Episode,
-    EpisodePlan,
-    mixture_episode,
-)
+from lightning_untrac.data.episodes import Episode, EpisodePlan, mixture_episode
+from lightning_untrac.data.forget_set import choice_notes
 from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples
 from lightning_untrac.data.preparation import dataset_notes, document_start_notes, share_notes
 from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.data.sampling import EpisodeBatchSampler, evaluation_batches
 from lightning_untrac.data.shared_texts import shared_text_notes
 from lightning_untrac.data.streams import RetainedOrder, StreamBatchSampler, StreamCollator, StreamExamples
-from lightning_untrac.data.tokenized import PackedBlocks, TokenizedDataset
+from lightning_untrac.data.tokenized import PackedBlocks
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.naming import self_name
@@ -107,15 +104,17 @@ class CorpusDataModule(PreparedDataModule):
         self.prepare(self._attached_model())
         raise_if_any(sampler_problems(self.trainer))
         if stage == "fit" and self.trainer is not None:
-            names, num_episodes = (self.corpus_names, self.test_set_names), len(self.episodes())
+            names, num_episodes = self.episode_names(self.active_plan), len(self.episodes())
             needs_retain = getattr(self.trainer.lightning_module, "needs_retain", False)
             raise_if_any(episode_problems(self.trainer, self.active_plan, *names, num_episodes, needs_retain))
 
     def notes(self) -> list[str]:
         """What was left out, cut or repeated, a sentence each, for the report: nothing of it is silent."""
         found = []
-        for dataset in [*self.tokenized_corpora.values(), *self.tokenized_test_sets.values()]:
+        for dataset in self.tokenized.values():
             found += dataset_notes(dataset, self.max_length)
+        if self.choice is not None and self.choice.chosen in self.tokenized_forget:
+            found += choice_notes(self.choice, self.tokenized_forget[self.choice.chosen])
         sizes = {name: len(self.training_examples(name)) for name in self.tokenized_corpora}
         if shares := self._shares(list(sizes)):
             found += share_notes(sizes, shares)
@@ -131,16 +130,6 @@ class CorpusDataModule(PreparedDataModule):
     # -- episodes --------------------------------------------------------------------------------------------------
 
     @property
-    def corpus_names(self) -> list[str]:
-        """Names of the corpora, in the order of the tables."""
-        return list(self.tokenized_corpora)
-
-    @property
-    def test_set_names(self) -> list[str]:
-        """Names of the test sets, in the order of the tables."""
-        return list(self.tokenized_test_sets)
-
-    @property
     def active_plan(self) -> EpisodePlan:
         """The plan given, or the one that the fitted module's phase asks for."""
         if self.plan is not None:
@@ -154,7 +143,7 @@ class CorpusDataModule(PreparedDataModule):
         passes = 1
         if self.trainer is not None and self.trainer.max_epochs is not None:
             passes = max(1, self.trainer.max_epochs)
-        return self.active_plan.episodes(self.corpus_names, self.test_set_names, passes)
+        return self.active_plan.episodes(*self.episode_names(self.active_plan), passes)
 
     @property
     def current_episode(self) -> Episode:
@@ -169,10 +158,8 @@ class CorpusDataModule(PreparedDataModule):
 
     def training_examples(self, name: str) -> Examples:
         """What an episode steps on: blocks of a packed corpus, examples otherwise."""
-        if name in self.tokenized_test_sets:
-            return self.tokenized_test_sets[name]
-        dataset = self.tokenized_corpora[name]
-        if self._packs(self._known()):
+        dataset = self.tokenized[name]
+        if name in self.tokenized_corpora and self._packs(self._known()):
             assert self.block_size is not None
             return PackedBlocks(dataset, self.block_size)
         return dataset
@@ -261,7 +248,8 @@ class CorpusDataModule(PreparedDataModule):
         """Names of the datasets that a reading measures, in the order of ``dataset_index``."""
         evaluates = self.active_plan.evaluates
         corpora = [] if evaluates == "test_sets" else self.corpus_names
-        return corpora + ([] if evaluates == "corpora" else self.test_set_names)
+        beside = self.beside_names if evaluates == "all" else []
+        return corpora + ([] if evaluates == "corpora" else self.test_set_names) + beside
 
     def evaluation_data(self) -> Concatenation:
         """Everything that a reading measures, the same frozen examples at every reading of every episode."""
@@ -269,13 +257,10 @@ class CorpusDataModule(PreparedDataModule):
         chosen: list[np.ndarray | None] = []
         for name in self.evaluation_names:
             is_corpus = name in self.tokenized_corpora
-            part = self._examples(name) if self.per_example else self.training_examples(name)
+            part = self.tokenized[name] if self.per_example else self.training_examples(name)
             parts.append(part)
             chosen.append(some_of(part, self.corpus_eval_examples if is_corpus else None))
         return Concatenation(parts, chosen)
-
-    def _examples(self, name: str) -> TokenizedDataset:
-        return self.tokenized_corpora.get(name) or self.tokenized_test_sets[name]
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """The loader of a reading; empty where there is nothing to measure (pretraining without test sets)."""

@@ -198,7 +198,11 @@ def share_notes(sizes: Mapping[str, int], shares: Sequence[float]) -> list[str]:
 
 
 def data_rows(
-    corpora: Sequence[TokenizedDataset], test_sets: Sequence[TokenizedDataset], facts: ModelFacts, num_texts: int = 0
+    corpora: Sequence[TokenizedDataset],
+    test_sets: Sequence[TokenizedDataset],
+    facts: ModelFacts,
+    num_texts: int = 0,
+    forget: Sequence[TokenizedDataset] = (),
 ) -> list[dict[str, Any]]:
     """What a report says about each dataset.
 
@@ -207,6 +211,7 @@ def data_rows(
         test_sets: the test sets.
         facts: of the model, whose tokenizer reads the texts.
         num_texts: how many texts of each dataset are quoted.
+        forget: the datasets that are neither traced nor retained.
     """
     return [
         {
@@ -218,6 +223,6 @@ def data_rows(
             "source": dataset.config.path,
             **({"texts": report_texts(dataset, facts.tokenizer, num_texts, facts.is_seq2seq)} if num_texts else {}),
         }
-        for role, datasets in (("corpus", corpora), ("test set", test_sets))
+        for role, datasets in (("corpus", corpora), ("test set", test_sets), ("forget set", forget))
         for dataset in datasets
     ]

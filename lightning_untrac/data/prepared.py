@@ -12,6 +12,8 @@ import lightning.pytorch as L
 from lightning_untrac.data.arrow_cache import clear_cache, default_cache_folder
 from lightning_untrac.data.config import DatasetConfig, config_problems
 from lightning_untrac.data.encoding import TokenizationConfig
+from lightning_untrac.data.episodes import EpisodePlan
+from lightning_untrac.data.forget_set import ForgetChoice, take_apart
 from lightning_untrac.data.preparation import Facts, ModelFacts, length_problems, prepare_datasets
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.errors import ConfigurationError, raise_if_any
@@ -24,6 +26,9 @@ class PreparedDataModule(L.LightningDataModule):
     Attributes:
         tokenized_corpora: the corpora by name, once :meth:`prepare` has run.
         tokenized_test_sets: the test sets by name.
+        tokenized_forget: what is neither traced nor retained, by name: examples of a corpus that :meth:`choose` took
+            out of it.
+        choice: those examples, if any.
     """
 
     corpora: list[DatasetConfig]
@@ -44,6 +49,8 @@ class PreparedDataModule(L.LightningDataModule):
         super().__init__()
         self.tokenized_corpora: dict[str, TokenizedDataset] = {}
         self.tokenized_test_sets: dict[str, TokenizedDataset] = {}
+        self.tokenized_forget: dict[str, TokenizedDataset] = {}
+        self.choice: ForgetChoice | None = None
         self._facts: Facts | None = None
         self._prepared_for: ModelFacts | None = None
         self._identity: tuple[Any, ...] | None = None
@@ -64,6 +71,39 @@ class PreparedDataModule(L.LightningDataModule):
                 if config.name is None
             ]
         return found
+
+    def choose(self, choice: ForgetChoice | None) -> None:
+        """Take chosen examples of a corpus out of it, as a dataset of their own that can be forgotten.
+
+        Args:
+            choice: which examples; None for none. The next :meth:`prepare` looks them up.
+        """
+        self.choice, self._prepared_for, self._identity = choice, None, None
+
+    @property
+    def corpus_names(self) -> list[str]:
+        """Names of the corpora, in the order of the tables."""
+        return list(self.tokenized_corpora)
+
+    @property
+    def test_set_names(self) -> list[str]:
+        """Names of the test sets, in the order of the tables."""
+        return list(self.tokenized_test_sets)
+
+    @property
+    def beside_names(self) -> list[str]:
+        """Names of the datasets that are measured beside corpora and test sets, and never traced or retained."""
+        return list(self.tokenized_forget)
+
+    @property
+    def tokenized(self) -> dict[str, TokenizedDataset]:
+        """All datasets by name."""
+        return {**self.tokenized_corpora, **self.tokenized_test_sets, **self.tokenized_forget}
+
+    def episode_names(self, plan: EpisodePlan) -> tuple[list[str], list[str]]:
+        """Names of the corpora, and of the other datasets that a plan's episodes may be of."""
+        forget = list(self.tokenized_forget) if plan.kind == "one" else []
+        return self.corpus_names, self.test_set_names + forget
 
     def all_test_sets(self) -> list[DatasetConfig]:
         """Those that were given, and a part of each corpus where ``self_examples`` asks for it."""
@@ -111,9 +151,37 @@ class PreparedDataModule(L.LightningDataModule):
         named = {config.name for config in self.corpora} & {config.name for config in self.test_sets}  # told already
         both = (corpora.keys() & test_sets.keys()) - named
         problems += [f"the name {name!r} is both a corpus and a test set" for name in sorted(both)]
+        forget: dict[str, TokenizedDataset] = {}
+        if self.choice is not None:
+            corpora, forget, found = self._taken_apart(corpora, test_sets, known)
+            problems += found
         raise_if_any(dict.fromkeys(problems))
+        self.tokenized_forget = forget
         self._facts, self._prepared_for, self._identity = known, facts, identity
         self.tokenized_corpora, self.tokenized_test_sets = corpora, test_sets
+
+    def _taken_apart(
+        self, corpora: dict[str, TokenizedDataset], test_sets: dict[str, TokenizedDataset], facts: Facts | None
+    ) -> tuple[dict[str, TokenizedDataset], dict[str, TokenizedDataset], list[str]]:
+        choice = self.choice
+        assert choice is not None
+        if facts is not None and self._packs(facts):
+            return corpora, {}, [
+                f"{choice.option}: examples are chosen, and data.block_size {self.block_size} packs the corpora into "
+                "blocks that hold parts of several; set data.block_size: null"
+            ]  # fmt: skip
+        if choice.corpus not in corpora:
+            if facts is None or choice.corpus in {config.name for config in self.corpora}:
+                return corpora, {}, []  # what is wrong with it is said already
+            what = "a test set" if choice.corpus in test_sets else "no corpus"
+            there = ", ".join(corpora) or "none"
+            return corpora, {}, [
+                f"{choice.option}: examples are chosen from a corpus, and {choice.corpus!r} is {what}; corpora: {there}"
+            ]  # fmt: skip
+        parts, chosen, found = take_apart(corpora, choice)
+        if chosen is not None and chosen.name in test_sets:
+            found.append(f"{choice.option}: a test set is named {chosen.name!r} already; rename it")
+        return parts, {} if chosen is None else {chosen.name: chosen}, found
 
     def _prepared(
         self, configs: Sequence[DatasetConfig], facts: Facts | None, packed: bool

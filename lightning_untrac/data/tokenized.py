@@ -82,7 +82,8 @@ class TokenizedDataset:
         self.longest = int(pc.max(table.column("num_tokens_before_cut")).as_py() or 0)
         self.longest_source_after_cut = int(np.diff(self.input_ids.offsets).max(initial=0))
         self.longest_target_after_cut = int(np.diff(self.labels.offsets).max(initial=0))
-        self.num_truncated = int(pc.sum(table.column("truncated")).as_py() or 0)
+        self._truncated = table.column("truncated")
+        self.num_truncated = int(pc.sum(self._truncated).as_py() or 0)
         self._targets = table.column("num_targets")
         self.num_targets = int(pc.sum(self._targets).as_py() or 0)
         self.max_token = int(pc.max(table.column("max_token")).as_py() or 0)
@@ -119,6 +120,10 @@ class TokenizedDataset:
     def target_counts(self) -> np.ndarray:
         """Target tokens of each example, ``[examples]`` int64, as they were counted when it was tokenised."""
         return self._targets.to_numpy().astype(np.int64)
+
+    def is_truncated(self) -> np.ndarray:
+        """Which examples were cut, ``[examples]`` bool."""
+        return self._truncated.to_numpy().astype(bool)
 
 
 class PackedBlocks:

@@ -9,6 +9,7 @@ import lightning.pytorch as L
 
 from lightning_untrac.config.parsing import Parsed
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
+from lightning_untrac.data.forget_set import ForgetChoice
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.verb import Column
@@ -23,12 +24,14 @@ class Intent:
         plan: its episodes.
         problems: what is wrong with its options.
         column: whose column of the table of Trainer flags counts.
+        choice: which examples of a corpus are taken out of it to be forgotten.
     """
 
     step: str
     plan: EpisodePlan
     problems: list[str]
     column: Column
+    choice: ForgetChoice | None = None
 
 
 class Checked(Protocol):

@@ -58,6 +58,5 @@ def note_data_content(phase: Checked) -> None:
     Args:
         phase: the step.
     """
-    datasets = {**phase.data.tokenized_corpora, **phase.data.tokenized_test_sets}
-    if datasets:
+    if datasets := phase.data.tokenized:
         phase.identity["data_content"] = {name: dataset.fingerprint for name, dataset in datasets.items()}

@@ -72,11 +72,14 @@ class Phase:
         self.on_cpu = False  # until the flags have been checked
         self._built = False
         self.module, self.data, self.trainer_arguments = parsed.build()
+        self.data.choose(asked.choice)
         self._trial: L.Trainer | Exception | None = None
         self.replicas = self._count_replicas()
         self.identity = with_effective_batch(
             redacted(self.config, references=False), asked.plan, self.replicas, self.module
         )
+        if asked.choice is not None:
+            self.identity["forget_set"] = asked.choice.digest
 
     def _count_replicas(self) -> int:
         try:
@@ -136,9 +139,10 @@ class Phase:
             found += source_problems(self.data)
         else:
             found += data_problems(self.data, facts)
-        names = [self.data.corpus_names, self.data.test_set_names]
+        names = [*self.data.episode_names(plan)]
         if not any(names):
             names = [[c.name or c.path for c in configs] for configs in (self.data.corpora, self.data.test_sets)]
+            names[1] += [] if self.data.choice is None else [self.data.choice.chosen]
         found += plan.problems(*names)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
@@ -157,7 +161,7 @@ class Phase:
         told = self.folder.facts().get("methods", {})
         self.folder.update_run(
             methods={**told, **texts_of([method_of_step(self.step)])},
-            data=data_rows(*datasets, self.module, self.data.report_texts),
+            data=data_rows(*datasets, self.module, self.data.report_texts, [*self.data.tokenized_forget.values()]),
             **run_fields,
         )
 

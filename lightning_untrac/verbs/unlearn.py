@@ -31,6 +31,7 @@ from lightning_untrac.runs.checkpoints import (
     last_checkpoint,
 )
 from lightning_untrac.runs.checks import episode_problems
+from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
 from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
@@ -45,10 +46,16 @@ class UnlearnOptions:
     """Forget one named dataset, by gradient ascent or another objective, and keep the resulting model.
 
     Attributes:
-        output: folder for ``unlearned-<forget>/`` (a transformers folder), ``measurements.parquet`` and
-            ``summary.parquet``; its ``model/`` is unlearned from unless
+        output: folder for ``unlearned-<forget>/`` (a transformers folder; ``unlearned-<forget>-chosen/`` where examples
+            are chosen), ``measurements.parquet`` and ``summary.parquet``; its ``model/`` is unlearned from unless
             ``model.name_or_path`` is given.
         forget: name of the corpus or test set to forget.
+        forget_examples: forget only these examples of the corpus: a text file with a content hash or a row number a
+            line. The others stay in it.
+        forget_top: forget only so many examples of the corpus, those of the largest influence in ``examples.parquet``
+            of the same folder.
+        forget_top_of: the test set on which their influence counts.
+        forget_top_method: the method whose influences count, where the table holds those of several.
         seed: seed of the data order.
         steps: optimizer steps; None for ``passes``.
         passes: passes over the forgotten dataset; 1 by default.
@@ -65,6 +72,10 @@ class UnlearnOptions:
 
     output: str
     forget: str
+    forget_examples: str | None = None
+    forget_top: int | None = None
+    forget_top_of: str | None = None
+    forget_top_method: str | None = None
     seed: int = 0
     steps: int | None = None
     passes: float | None = None
@@ -92,12 +103,19 @@ def arguments(argv: Arguments) -> Parsed:
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: UnlearnOptions = parsed.options
-    plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(options.forget,))
-    problems = episode_problems(options)
+    chosen = _chosen(options)
+    forget = options.forget if chosen.choice is None else chosen.choice.chosen
+    plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(forget,))
+    problems = [*episode_problems(options), *chosen.problems]
     problems += measure_problems(options.measures)
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
-    return Intent(f"unlearn-{options.forget}", plan, problems, "unlearn")
+    return Intent(f"unlearn-{forget}", plan, problems, "unlearn", chosen.choice)
+
+
+def _chosen(options: UnlearnOptions) -> Asked:
+    top = (options.forget_top, options.forget_top_of, options.forget_top_method)
+    return chosen_examples(options.output, options.forget, options.forget_examples, *top)
 
 
 def main(argv: Arguments) -> None:
@@ -106,12 +124,12 @@ def main(argv: Arguments) -> None:
     sound(parsed)
     options: UnlearnOptions = parsed.options
     asked = intent(parsed)
-    step = asked.step
+    step, (forget,) = asked.step, asked.plan.only
     start = use_saved_model(parsed.config, options.output, "model")
     phase = Phase(parsed, asked)
     if start is not None:
         phase.identity["model_files"] = files_digest(start)
-    result = phase.folder.path / f"unlearned-{options.forget}"
+    result = phase.folder.path / f"unlearned-{forget}"
     checkpoints, every = phase.folder.path / "checkpoints" / step, options.checkpoint_every
     if (done := phase.is_done) and (damaged := damage_of(result)):
         phase.folder.forget_done(step)
@@ -119,7 +137,7 @@ def main(argv: Arguments) -> None:
         done = False
     objective: Any = phase.module.unlearning_objective
     method = f"unlearn:{objective}"
-    if done and not is_measured(phase.folder.path, method, options.forget, options.seed):
+    if done and not is_measured(phase.folder.path, method, forget, options.seed):
         phase.folder.forget_done(step)
         warnings.warn(f"what {step} measured is gone: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
@@ -127,9 +145,13 @@ def main(argv: Arguments) -> None:
         say(f"unlearn: finished already; the model is in {result}")
         return
     kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
-    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + kept if every else 1)
+    problems = [*asked.problems, *_chosen(options).missing]
+    phase.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     phase.data.plan = asked.plan
     phase.start()
+    if asked.choice is not None:
+        dataset = phase.data.tokenized_forget[forget]
+        write_ids(phase.folder.path / f"{step}.examples.txt", dataset.distinct_hashes().to_pylist())
     tell_measures(phase, options.measures, {method: f"Unlearning by {objective}"})
     readings = InfluenceLogger(None, method="unlearn")
     recorder = MeasureRecorder(phase.folder.path, options.measures, method=method, result=str(result))
@@ -159,7 +181,7 @@ def main(argv: Arguments) -> None:
         say("unlearn: fast_dev_run tried each part once and stored nothing")
         return
     if trainer.is_global_zero:
-        quote_survivors(phase, options.forget)
+        quote_survivors(phase, forget)
         _show(phase, readings, recorder, str(result))
     phase.mark_done()
     if trainer.is_global_zero:

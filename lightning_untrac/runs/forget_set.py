@@ -1,0 +1,147 @@
+"""Which examples a user chose to forget: from a text file, or from the influences of an earlier trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_untrac.data.forget_set import CONTENT_HASH, NAMED_AT_MOST, ROW_NUMBER, ForgetChoice
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.tables import InfluenceStore, ResultsError
+from lightning_untrac.tables.files import atomic_write_bytes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the options choose.
+
+    Attributes:
+        choice: None where the whole dataset is to be forgotten.
+        problems: what is wrong with the options or with the file.
+        missing: why influences that are asked for are not there; an earlier step of a recipe may be yet to write them.
+    """
+
+    choice: ForgetChoice | None = None
+    problems: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def chosen_examples(
+    output: str, corpus: str, file: str | None, top: int | None, top_of: str | None, top_method: str | None
+) -> Asked:
+    """Look up which examples are to be forgotten.
+
+    Args:
+        output: the run folder, whose ``examples.parquet`` is read for ``top``.
+        corpus: whose examples they are.
+        file: with a content hash or a row number a line.
+        top: how many of the most influential examples.
+        top_of: the test set on which their influence counts.
+        top_method: whose influences, where the table holds those of several methods.
+    """
+    found = []
+    if file is not None and top is not None:
+        found.append("forget_examples and forget_top: give one of the two")
+    if (top is None) != (top_of is None):
+        found.append("forget_top and forget_top_of: give both, a number and the test set whose influences count")
+    if top is None and top_method is not None:
+        found.append("forget_top_method: belongs to forget_top; give that too, or leave it out")
+    if top is not None and top < 1:
+        found.append(f"forget_top: {top}; give at least 1 example")
+    if found or (file is None and top is None):
+        return Asked(None, tuple(found))
+    if file is not None:
+        try:
+            return Asked(ForgetChoice(corpus, read_ids(file), f"forget_examples ({file})"))
+        except ConfigurationError as error:
+            return Asked(None, tuple(error.problems))
+    assert top is not None
+    assert top_of is not None
+    try:
+        return Asked(ForgetChoice(corpus, top_ids(output, corpus, top, top_of, top_method), "forget_top"))
+    except ConfigurationError as error:
+        # Any so many examples stand for them in a recipe's checks.
+        return Asked(ForgetChoice(corpus, tuple(map(str, range(top))), "forget_top"), (), tuple(error.problems))
+
+
+def read_ids(file: str) -> tuple[str, ...]:
+    """The ids in a text file, one a line; empty lines and those that begin with # are passed over.
+
+    Raises:
+        ConfigurationError: if it can't be read, or holds something else.
+    """
+    try:
+        lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise ConfigurationError([f"forget_examples: can't read {file} ({reason}); give a text file of ids"]) from error
+    ids = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    ids = [(number, line) for number, line in ids if not line.startswith("#")]
+    wrong = [(n, i) for n, i in ids if not CONTENT_HASH.fullmatch(i) and not ROW_NUMBER.fullmatch(i)]
+    if wrong:
+        more = f" and {len(wrong) - NAMED_AT_MOST} more" if len(wrong) > NAMED_AT_MOST else ""
+        named = ", ".join(f"{line[:40]!r} in line {number}" for number, line in wrong[:NAMED_AT_MOST])
+        raise ConfigurationError(
+            [
+                f"forget_examples: {file} holds {named}{more}; expected a content hash (16 hexadecimal digits) or a "
+                "row number a line"
+            ]
+        )
+    if not ids:
+        raise ConfigurationError([f"forget_examples: {file} names no example; give at least one id"])
+    return tuple(line for _, line in ids)
+
+
+def top_ids(output: str, corpus: str, top: int, test_set: str, method: str | None = None) -> tuple[str, ...]:
+    """Content hashes of the examples with the largest mean influence over the seeds whose status is ok.
+
+    Args:
+        output: the run folder.
+        corpus: whose examples.
+        top: how many.
+        test_set: on which their influence counts.
+        method: whose influences; None for those of the only one.
+
+    Raises:
+        ConfigurationError: if there are no such influences.
+    """
+    import pyarrow.compute as pc
+
+    how = f"run `untrac trace --method untrac_inv --examples true` with this output and test set {test_set!r} first"
+    try:
+        table = InfluenceStore(output).examples()
+    except (ResultsError, OSError) as error:
+        raise ConfigurationError([f"forget_top: {error}"]) from error
+    mine = pc.and_(pc.equal(table["corpus"], corpus), pc.equal(table["test_set"], test_set))
+    table = table.filter(pc.and_(mine, pc.equal(table["status"], "ok")))
+    methods = sorted(set(table["method"].to_pylist()))
+    if method is not None:
+        table = table.filter(pc.equal(table["method"], method))
+    elif len(methods) > 1:
+        raise ConfigurationError(
+            [f"forget_top: examples.parquet holds influences of {', '.join(methods)}; name one as forget_top_method"]
+        )
+    table = table.filter(pc.is_valid(table["content_hash"]))
+    if not table.num_rows:
+        of = f" by {method}" if method is not None else ""
+        raise ConfigurationError(
+            [f"forget_top: {output} holds no influence{of} of examples of {corpus!r} on {test_set!r}; {how}"]
+        )
+    means = table.group_by("content_hash").aggregate([("influence", "mean")])
+    if means.num_rows < top:
+        raise ConfigurationError(
+            [
+                f"forget_top: {top} examples, and {output} has influences of {means.num_rows} different examples of "
+                f"{corpus}; ask for fewer"
+            ]
+        )
+    order = [("influence_mean", "descending"), ("content_hash", "ascending")]
+    return tuple(means.sort_by(order)["content_hash"].to_pylist()[:top])
+
+
+@rank_zero_only
+def write_ids(path: Path, hashes: list[str]) -> None:
+    """Write what was chosen, as ``forget_examples`` reads it."""
+    atomic_write_bytes(path, "".join(f"{one}\n" for one in hashes).encode())
