@@ -62,7 +62,7 @@ def hub_names(config: dict[str, Any]) -> list[HubName]:
         ("model", config.get("reference"), model.get("revision")),
         ("model", config.get("trained_model"), model.get("revision")),
     ]
-    for role in ("corpora", "test_sets"):
+    for role in ("corpora", "test_sets", "forget", "holdout"):
         entries = data.get(role)
         named += [
             ("dataset", entry.get("path"), entry.get("revision"))

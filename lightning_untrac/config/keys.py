@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 from lightning.pytorch import Trainer
 
 from lightning_untrac.data import CorpusDataModule
-from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.data.config import ROLES, DatasetConfig
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.registry import did_you_mean
 
@@ -161,7 +161,7 @@ class KnownKeys:
         taken = parameters(self.data)
         found = self._unknown("data", content, None if taken is None else taken - {"plan"})
         known = {field.name for field in fields(DatasetConfig)}
-        for role in ("corpora", "test_sets"):
+        for role in ROLES:
             entries = content.get(role) if isinstance(content, dict) else None
             for index, entry in enumerate(entries if isinstance(entries, list) else []):
                 found += self._unknown(f"data.{role}[{index}]", entry, known)

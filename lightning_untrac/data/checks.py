@@ -61,3 +61,20 @@ def episode_problems(
     if trainer.max_steps not in (-1, None):
         found.append("Trainer(max_steps=...) counts over all episodes; set the plan's `steps` (an episode's) instead")
     return found
+
+
+def stream_problems(module: Any, data: Any) -> list[str]:
+    """Whether an objective reads a stream that the data don't bring.
+
+    Args:
+        module: the LightningModule.
+        data: the DataModule; nothing is said of one that doesn't say what it brings.
+    """
+    brings = getattr(data, "streams", None)
+    if brings is None:
+        return []
+    return [
+        f"model.unlearning_objective: a term reads {stream} examples, and {type(data).__name__} brings none; leave the "
+        f"term out, or give a DataModule whose batches have them and that names {stream!r} in `streams`"
+        for stream in sorted(frozenset(getattr(module, "streams", ())) - brings)
+    ]

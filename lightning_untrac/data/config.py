@@ -129,7 +129,16 @@ class DatasetConfig:
         return found
 
 
-def config_problems(corpora: Sequence[DatasetConfig], test_sets: Sequence[DatasetConfig]) -> list[str]:
+ROLES = ("corpora", "test_sets", "forget", "holdout")
+"""The lists of datasets that a DataModule is given."""
+
+
+def config_problems(
+    corpora: Sequence[DatasetConfig],
+    test_sets: Sequence[DatasetConfig],
+    forget: Sequence[DatasetConfig] = (),
+    holdout: Sequence[DatasetConfig] = (),
+) -> list[str]:
     """What is wrong with the lists of datasets, before any file is opened.
 
     Example:
@@ -137,12 +146,15 @@ def config_problems(corpora: Sequence[DatasetConfig], test_sets: Sequence[Datase
         ["the name 'a' is given 2 times; every corpus and test set needs a name of its own"]
     """
     found = []
-    for role, configs in (("corpora", corpora), ("test_sets", test_sets)):
+    for role, configs in zip(ROLES, (corpora, test_sets, forget, holdout), strict=True):
         for index, config in enumerate(configs):
             found += config.problems(f"{role}[{index}]")
-    counts = Counter(config.name for config in [*corpora, *test_sets] if config.name and not config.split_by)
+    counts = Counter(
+        config.name for config in [*corpora, *test_sets, *forget, *holdout] if config.name and not config.split_by
+    )
+    what = "dataset" if forget or holdout else "corpus and test set"
     found += [
-        f"the name {name!r} is given {count} times; every corpus and test set needs a name of its own"
+        f"the name {name!r} is given {count} times; every {what} needs a name of its own"
         for name, count in counts.items()
         if count > 1
     ]

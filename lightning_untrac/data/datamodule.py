@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch.utils.data import DataLoader
 
-from lightning_untrac.data.checks import data_parallel_rank, episode_problems, sampler_problems
+from lightning_untrac.data.checks import data_parallel_rank, episode_problems, sampler_problems, stream_problems
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.episodes import Episode, EpisodePlan, mixture_episode
@@ -17,7 +17,7 @@ from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Exam
 from lightning_untrac.data.preparation import dataset_notes, document_start_notes, share_notes
 from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.data.sampling import EpisodeBatchSampler, evaluation_batches
-from lightning_untrac.data.shared_texts import shared_text_notes
+from lightning_untrac.data.shared_texts import role_notes, shared_text_notes
 from lightning_untrac.data.streams import RetainedOrder, StreamBatchSampler, StreamCollator, StreamExamples
 from lightning_untrac.data.tokenized import PackedBlocks
 from lightning_untrac.data.tokenizers import padding_token
@@ -36,6 +36,9 @@ class CorpusDataModule(PreparedDataModule):
     Args:
         corpora: the training datasets whose influence is asked for.
         test_sets: the datasets that show a behaviour.
+        forget: datasets that can be forgotten (``untrac unlearn --forget NAME``), and are neither traced nor retained.
+        holdout: datasets that are never trained on, the level of unseen text; ``evaluate`` and ``unlearn`` measure
+            them, and ``forget``, beside the others.
         batch_size: examples (or blocks) of a training micro-batch on one device; by default 64 for UnTrac and
             continuation, 256 for UnTrac-Inv (the paper's) and 8 elsewhere. A batch never holds an example twice: where
             it exceeds the dataset, it is the whole dataset.
@@ -62,13 +65,20 @@ class CorpusDataModule(PreparedDataModule):
 
     Raises:
         ConfigurationError: on :meth:`prepare` or ``setup``, with every problem of every dataset in one message.
+
+    Attributes:
+        streams: what its batches can bring; a subclass that brings more says so.
     """
+
+    streams: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
 
     def __init__(
         self,
         corpora: list[DatasetConfig] | None = None,
         test_sets: list[DatasetConfig] | None = None,
         *,
+        forget: list[DatasetConfig] | None = None,
+        holdout: list[DatasetConfig] | None = None,
         batch_size: int | None = None,
         eval_batch_size: int = 32,
         block_size: int | None = None,
@@ -87,6 +97,7 @@ class CorpusDataModule(PreparedDataModule):
         super().__init__()
         self.corpora = list(corpora or [])
         self.test_sets = list(test_sets or [])
+        self.forget, self.holdout = list(forget or []), list(holdout or [])
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.block_size, self.max_length, self.append_eos = block_size, max_length, append_eos
         self.document_start = document_start
@@ -105,6 +116,7 @@ class CorpusDataModule(PreparedDataModule):
         raise_if_any(sampler_problems(self.trainer))
         if stage == "fit" and self.trainer is not None:
             names, num_episodes = self.episode_names(self.active_plan), len(self.episodes())
+            raise_if_any(stream_problems(self.trainer.lightning_module, self))
             needs_retain = getattr(self.trainer.lightning_module, "needs_retain", False)
             raise_if_any(episode_problems(self.trainer, self.active_plan, *names, num_episodes, needs_retain))
 
@@ -121,8 +133,10 @@ class CorpusDataModule(PreparedDataModule):
         by_design = {self_name(name) for name in self.tokenized_corpora} if self.self_examples is not None else set()
         test_sets = [dataset for name, dataset in self.tokenized_test_sets.items() if name not in by_design]
         found += shared_text_notes([*self.tokenized_corpora.values()], test_sets)
+        found += role_notes(self.by_role())
         if self._facts is not None:
-            found += document_start_notes(self._facts, [*self.corpora, *self.test_sets], self.document_start)
+            every = [dataset.config for dataset in self.tokenized.values()]
+            found += document_start_notes(self._facts, every, self.document_start)
         if self.block_size is not None and self._facts is not None and self._facts.is_seq2seq:
             found.append("data.block_size: not used, because an encoder-decoder model takes examples and not blocks")
         return found

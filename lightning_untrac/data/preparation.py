@@ -198,20 +198,14 @@ def share_notes(sizes: Mapping[str, int], shares: Sequence[float]) -> list[str]:
 
 
 def data_rows(
-    corpora: Sequence[TokenizedDataset],
-    test_sets: Sequence[TokenizedDataset],
-    facts: ModelFacts,
-    num_texts: int = 0,
-    forget: Sequence[TokenizedDataset] = (),
+    datasets: Mapping[str, Sequence[TokenizedDataset]], facts: ModelFacts, num_texts: int = 0
 ) -> list[dict[str, Any]]:
     """What a report says about each dataset.
 
     Args:
-        corpora: the corpora.
-        test_sets: the test sets.
+        datasets: by role (``corpus``, ``test set``, ``forget set``, ``holdout``).
         facts: of the model, whose tokenizer reads the texts.
         num_texts: how many texts of each dataset are quoted.
-        forget: the datasets that are neither traced nor retained.
     """
     return [
         {
@@ -223,6 +217,6 @@ def data_rows(
             "source": dataset.config.path,
             **({"texts": report_texts(dataset, facts.tokenizer, num_texts, facts.is_seq2seq)} if num_texts else {}),
         }
-        for role, datasets in (("corpus", corpora), ("test set", test_sets), ("forget set", forget))
-        for dataset in datasets
+        for role, of_role in datasets.items()
+        for dataset in of_role
     ]

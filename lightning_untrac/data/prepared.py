@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 
 from lightning_untrac.data.arrow_cache import clear_cache, default_cache_folder
-from lightning_untrac.data.config import DatasetConfig, config_problems
+from lightning_untrac.data.config import ROLES, DatasetConfig, config_problems
 from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.episodes import EpisodePlan
 from lightning_untrac.data.forget_set import ForgetChoice, take_apart
@@ -26,13 +27,16 @@ class PreparedDataModule(L.LightningDataModule):
     Attributes:
         tokenized_corpora: the corpora by name, once :meth:`prepare` has run.
         tokenized_test_sets: the test sets by name.
-        tokenized_forget: what is neither traced nor retained, by name: examples of a corpus that :meth:`choose` took
-            out of it.
+        tokenized_forget: what is neither traced nor retained, by name: ``data.forget``, and the examples of a corpus
+            that :meth:`choose` took out of it.
+        tokenized_holdout: what is never stepped on, by name.
         choice: those examples, if any.
     """
 
     corpora: list[DatasetConfig]
     test_sets: list[DatasetConfig]
+    forget: list[DatasetConfig]
+    holdout: list[DatasetConfig]
     batch_size: int | None
     eval_batch_size: int
     block_size: int | None
@@ -50,6 +54,7 @@ class PreparedDataModule(L.LightningDataModule):
         self.tokenized_corpora: dict[str, TokenizedDataset] = {}
         self.tokenized_test_sets: dict[str, TokenizedDataset] = {}
         self.tokenized_forget: dict[str, TokenizedDataset] = {}
+        self.tokenized_holdout: dict[str, TokenizedDataset] = {}
         self.choice: ForgetChoice | None = None
         self._facts: Facts | None = None
         self._prepared_for: ModelFacts | None = None
@@ -57,7 +62,7 @@ class PreparedDataModule(L.LightningDataModule):
 
     def problems(self) -> list[str]:
         """What is wrong before any file is opened."""
-        found = config_problems(self.corpora, self.test_sets)
+        found = config_problems(self.corpora, self.test_sets, self.forget, self.holdout)
         counts = ("batch_size", "eval_batch_size", "corpus_eval_examples", "retained_per_example", "self_examples")
         leasts = dict.fromkeys(counts, 1) | {"block_size": 3, "max_length": 2, "num_workers": 0, "report_texts": 0}
         for name, least in leasts.items():
@@ -93,12 +98,21 @@ class PreparedDataModule(L.LightningDataModule):
     @property
     def beside_names(self) -> list[str]:
         """Names of the datasets that are measured beside corpora and test sets, and never traced or retained."""
-        return list(self.tokenized_forget)
+        return [*self.tokenized_forget, *self.tokenized_holdout]
 
     @property
     def tokenized(self) -> dict[str, TokenizedDataset]:
         """All datasets by name."""
-        return {**self.tokenized_corpora, **self.tokenized_test_sets, **self.tokenized_forget}
+        return {dataset.name: dataset for datasets in self.by_role().values() for dataset in datasets}
+
+    def by_role(self) -> dict[str, list[TokenizedDataset]]:
+        """All datasets by what they are, in the words of the report."""
+        return {
+            "corpus": list(self.tokenized_corpora.values()),
+            "test set": list(self.tokenized_test_sets.values()),
+            "forget set": list(self.tokenized_forget.values()),
+            "holdout": list(self.tokenized_holdout.values()),
+        }
 
     def episode_names(self, plan: EpisodePlan) -> tuple[list[str], list[str]]:
         """Names of the corpora, and of the other datasets that a plan's episodes may be of."""
@@ -147,21 +161,31 @@ class PreparedDataModule(L.LightningDataModule):
             problems += length_problems(known, self.max_length, self.block_size if self._packs(known) else None)
         corpora, found = self._prepared(self.corpora, known, packed=known is not None and self._packs(known))
         test_sets, test_problems = self._prepared(self.all_test_sets(), known, packed=False)
-        problems += found + test_problems
-        named = {config.name for config in self.corpora} & {config.name for config in self.test_sets}  # told already
-        both = (corpora.keys() & test_sets.keys()) - named
-        problems += [f"the name {name!r} is both a corpus and a test set" for name in sorted(both)]
-        forget: dict[str, TokenizedDataset] = {}
+        forget, forget_problems = self._prepared(self.forget, known, packed=False)
+        holdout, holdout_problems = self._prepared(self.holdout, known, packed=False)
+        problems += found + test_problems + forget_problems + holdout_problems
+        problems += self._name_problems({
+            "a corpus": corpora, "a test set": test_sets, "a forget set": forget, "a holdout": holdout
+        })  # fmt: skip
         if self.choice is not None:
-            corpora, forget, found = self._taken_apart(corpora, test_sets, known)
+            corpora, chosen, found = self._taken_apart(corpora, {**test_sets, **forget, **holdout}, known)
             problems += found
+            forget |= chosen
         raise_if_any(dict.fromkeys(problems))
-        self.tokenized_forget = forget
+        self.tokenized_forget, self.tokenized_holdout = forget, holdout
         self._facts, self._prepared_for, self._identity = known, facts, identity
         self.tokenized_corpora, self.tokenized_test_sets = corpora, test_sets
 
+    def _name_problems(self, datasets: dict[str, dict[str, TokenizedDataset]]) -> list[str]:
+        told = [config.name for role in ROLES for config in getattr(self, role)]
+        found = []
+        for (one, mine), (other, theirs) in combinations(datasets.items(), 2):
+            both = sorted(name for name in mine.keys() & theirs.keys() if told.count(name) < 2)
+            found += [f"the name {name!r} is both {one} and {other}" for name in both]
+        return found
+
     def _taken_apart(
-        self, corpora: dict[str, TokenizedDataset], test_sets: dict[str, TokenizedDataset], facts: Facts | None
+        self, corpora: dict[str, TokenizedDataset], others: dict[str, TokenizedDataset], facts: Facts | None
     ) -> tuple[dict[str, TokenizedDataset], dict[str, TokenizedDataset], list[str]]:
         choice = self.choice
         assert choice is not None
@@ -173,14 +197,14 @@ class PreparedDataModule(L.LightningDataModule):
         if choice.corpus not in corpora:
             if facts is None or choice.corpus in {config.name for config in self.corpora}:
                 return corpora, {}, []  # what is wrong with it is said already
-            what = "a test set" if choice.corpus in test_sets else "no corpus"
+            what = "another dataset" if choice.corpus in others else "no corpus"
             there = ", ".join(corpora) or "none"
             return corpora, {}, [
                 f"{choice.option}: examples are chosen from a corpus, and {choice.corpus!r} is {what}; corpora: {there}"
             ]  # fmt: skip
         parts, chosen, found = take_apart(corpora, choice)
-        if chosen is not None and chosen.name in test_sets:
-            found.append(f"{choice.option}: a test set is named {chosen.name!r} already; rename it")
+        if taken := {choice.chosen, choice.rest} & others.keys():
+            found.append(f"{choice.option}: another dataset is named {sorted(taken)[0]!r} already; rename it")
         return parts, {} if chosen is None else {chosen.name: chosen}, found
 
     def _prepared(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -47,6 +48,33 @@ def shared_text_notes(corpora: Sequence[TokenizedDataset], test_sets: Sequence[T
             f"{len(found) - MAX_NOTES} more pairs of datasets share at least a tenth of the smaller one's texts"
         )
     return notes
+
+
+def role_notes(datasets: Mapping[str, Sequence[TokenizedDataset]]) -> list[str]:
+    """Texts of a holdout, or of a forget set, that stand where they should not, a sentence each.
+
+    Args:
+        datasets: by role, see ``PreparedDataModule.by_role``.
+    """
+    found = []
+    forget, holdout = datasets["forget set"], datasets["holdout"]
+    for role, beside, others in (
+        ("holdout", holdout, [*datasets["corpus"], *forget]),
+        ("forget set", forget, datasets["corpus"]),
+    ):
+        for one, other in product(beside, others):
+            (_, of_one), shared = _counts([other, one])
+            if count := int(shared[0, 1]):
+                all_of = f"all {count}" if count == of_one else f"{count} of its {of_one}"
+                says = f"{role} {one.name} has {all_of} texts in common with {other.name}"
+                found.append(f"{says}: {_CONSEQUENCE[role]}")
+    return found
+
+
+_CONSEQUENCE = {
+    "holdout": "a holdout shows the level of text that was never trained on, and these are no such texts",
+    "forget set": "a retain term that reads that corpus teaches again what is to be forgotten",
+}
 
 
 def _counts(datasets: Sequence[TokenizedDataset]) -> tuple[list[int], np.ndarray]:

@@ -139,7 +139,7 @@ def _run(task: EpisodeTask) -> EpisodeResult:
 
 def _differences(task: EpisodeTask, phase: Phase) -> list[str]:
     """Whether this machine's files are others than those of the machine where the command was typed."""
-    datasets = {**phase.data.tokenized_corpora, **phase.data.tokenized_test_sets}
+    datasets = phase.data.tokenized
     if not datasets:
         return []  # they could not be read, which has been said
     here: dict[str, Any] = {"data_content": {name: dataset.fingerprint for name, dataset in datasets.items()}}

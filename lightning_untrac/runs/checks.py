@@ -126,7 +126,7 @@ def data_problems(data: CorpusDataModule, facts: Any) -> list[str]:
 def source_problems(data: CorpusDataModule) -> list[str]:
     """What is wrong with the files, where they can't be tokenised because something else is wrong too."""
     found = data.problems()
-    for config in [*data.corpora, *data.test_sets]:
+    for config in [*data.corpora, *data.test_sets, *data.forget, *data.holdout]:
         if config_problems([config], []):
             continue
         try:

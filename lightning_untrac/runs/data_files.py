@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.data.config import ROLES, DatasetConfig
 from lightning_untrac.data.files import find_files
+from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.tables.checksums import file_digest
 
@@ -37,10 +38,9 @@ class Look:
     moved: bool = False
 
 
-def configured(corpora: list[DatasetConfig], test_sets: list[DatasetConfig]) -> dict[str, DatasetConfig]:
+def configured(data: PreparedDataModule) -> dict[str, DatasetConfig]:
     """The entries by their place in the configuration, e.g. ``corpora.0``."""
-    groups = {"corpora": corpora, "test_sets": test_sets}
-    return {f"{group}.{index}": config for group, configs in groups.items() for index, config in enumerate(configs)}
+    return {f"{role}.{index}": config for role in ROLES for index, config in enumerate(getattr(data, role))}
 
 
 def local_files(config: DatasetConfig) -> list[Path]:

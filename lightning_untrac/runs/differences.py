@@ -10,7 +10,7 @@ from typing import Any
 DATA_CONTENT = "data_content."
 """Prefix of the keys that hold a digest of each dataset's texts."""
 
-DATA_PLACE = re.compile(r"data\.(corpora|test_sets)\.\d+\.path")
+DATA_PLACE = re.compile(r"data\.(corpora|test_sets|forget|holdout)\.\d+\.path")
 """Keys that hold where a dataset lies."""
 
 CONTENT_OF = {

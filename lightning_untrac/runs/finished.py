@@ -26,7 +26,7 @@ def is_finished(phase: Checked, folder: RunFolder, ignore: Collection[str] = (),
     """
     if folder.done(phase.step) is None:
         return False
-    entries = configured(phase.data.corpora, phase.data.test_sets)
+    entries = configured(phase.data)
     found = look(folder.data_record(phase.step), entries)
     if found.changed:
         if data_problems(phase.data, phase.module):
@@ -48,7 +48,7 @@ def folder_problems(phase: Checked, ignore: Collection[str] = ()) -> list[str]:
         phase: the step.
         ignore: settings that may differ.
     """
-    found = look(phase.folder.data_record(phase.step), configured(phase.data.corpora, phase.data.test_sets))
+    found = look(phase.folder.data_record(phase.step), configured(phase.data))
     return phase.folder.problems(phase.step, phase.identity, {*ignore, *found.same}, found.changed)
 
 

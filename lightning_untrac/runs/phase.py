@@ -16,6 +16,7 @@ from lightning_untrac.config.arithmetic import slow_arithmetic
 from lightning_untrac.config.parsing import Parsed
 from lightning_untrac.config.trainer_flags import flag_notes
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.data.checks import stream_problems
 from lightning_untrac.data.preparation import data_rows
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
@@ -130,7 +131,7 @@ class Phase:
             plan: what the verb is going to do.
             facts: stands in for a model that an earlier step is yet to make.
         """
-        self._data_files = take(configured(self.data.corpora, self.data.test_sets))
+        self._data_files = take(configured(self.data))
         found = model_problems(self.module) if facts is None else []
         found += optimizer_problems(self.module, later=facts is not None)
         found += trainer_problems(self)
@@ -142,8 +143,9 @@ class Phase:
         names = [*self.data.episode_names(plan)]
         if not any(names):
             names = [[c.name or c.path for c in configs] for configs in (self.data.corpora, self.data.test_sets)]
+            names[1] += [c.name or c.path for c in self.data.forget]
             names[1] += [] if self.data.choice is None else [self.data.choice.chosen]
-        found += plan.problems(*names)
+        found += plan.problems(*names) + stream_problems(self.module, self.data)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
         return found or length_problems(self, plan)
@@ -157,11 +159,10 @@ class Phase:
             say(f"untrac: warning: {line}")
         notes = flag_notes(self.trainer_arguments, self.column)
         self.folder.add_notes("warning", [f"{self.step}: {note}" for note in notes])
-        datasets = [*self.data.tokenized_corpora.values()], [*self.data.tokenized_test_sets.values()]
         told = self.folder.facts().get("methods", {})
         self.folder.update_run(
             methods={**told, **texts_of([method_of_step(self.step)])},
-            data=data_rows(*datasets, self.module, self.data.report_texts, [*self.data.tokenized_forget.values()]),
+            data=data_rows(self.data.by_role(), self.module, self.data.report_texts),
             **run_fields,
         )
 

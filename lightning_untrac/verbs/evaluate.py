@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac.callbacks import MeasureRecorder
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.data.config import ROLES
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Evaluation, LanguageModule
@@ -59,8 +60,8 @@ def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     data = parsed.config.data
     options: EvaluateOptions = parsed.options
-    missing = "data: neither corpora nor test_sets are given; name at least one dataset to measure"
-    problems = [] if data.get("corpora") or data.get("test_sets") else [missing]
+    missing = "data: no corpora, test_sets, forget or holdout are given; name at least one dataset to measure"
+    problems = [] if any(data.get(role) for role in ROLES) else [missing]
     return Intent(STEP, EpisodePlan("one"), problems + measure_problems(options.measures), STEP)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightning_untrac.data import CorpusDataModule, DatasetConfig, EpisodePlan
-from lightning_untrac.data.checks import episode_problems
+from lightning_untrac.data.checks import episode_problems, stream_problems
 from lightning_untrac.data.encoding import content_hash
 from lightning_untrac.data.forget_set import ForgetChoice
 from lightning_untrac.errors import ConfigurationError
@@ -102,7 +102,7 @@ def test_where_everything_is_chosen_there_may_be_nothing_to_retain(make):
         (ForgetChoice("a", ("7", "0123456789abcdef")), {}, "none of them is 0123456789abcdef, row 7"),
         (ForgetChoice("a", ()), {}, "chooses no example of a"),
         (ForgetChoice("c", ("0",)), {}, "'c' is no corpus; corpora: a, b"),
-        (ForgetChoice("x", ("0",)), {}, "'x' is a test set"),
+        (ForgetChoice("x", ("0",)), {}, "'x' is another dataset; corpora: a, b"),
         (ForgetChoice("a", ("0",)), {"block_size": 8}, "set data.block_size: null"),
     ],
 )
@@ -126,3 +126,71 @@ def test_episode_problems_know_the_chosen_examples(make):
     plan = EpisodePlan("one", only=("a-chosen",))
     trainer = L.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
     assert not episode_problems(trainer, plan, *data.episode_names(plan), 1, needs_retain=True)
+
+
+# -- datasets beside corpora and test sets -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(tmp_path, facts):
+    def made(forget=("b three",), holdout=("h one", "h two"), prepared=True, **names):
+        def config(name, texts):
+            path = tmp_path / f"{name}.jsonl"
+            path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+            return DatasetConfig(str(path), name=names.get(name, name))
+
+        data = CorpusDataModule(
+            [config("a", TEXTS["a"]), config("b", TEXTS["b"])], [config("x", TEXTS["x"])],
+            forget=[config("f", forget)], holdout=[config("h", holdout)], cache_folder=str(tmp_path / "cache"),
+        )  # fmt: skip
+        data.prepare(facts)
+        return data
+
+    return made
+
+
+def test_forget_sets_and_holdouts_are_measured_and_in_no_trace(beside):
+    data = beside()
+    assert (data.corpus_names, data.test_set_names) == (["a", "b"], ["x"])
+    data.plan = EpisodePlan("one")
+    assert data.evaluation_names == ["a", "b", "x", "f", "h"]
+    for kind in ("each_corpus", "each_test_set", "mixture", "leave_one_out"):
+        data.plan = EpisodePlan(kind)
+        assert not {"f", "h"} & {*data.evaluation_names, *(name for e in data.episodes() for name in e.trains_on)}
+    assert {role: [d.name for d in datasets] for role, datasets in data.by_role().items()} == {
+        "corpus": ["a", "b"], "test set": ["x"], "forget set": ["f"], "holdout": ["h"]
+    }  # fmt: skip
+
+
+def test_a_forget_set_can_be_forgotten_and_a_holdout_cant(beside):
+    data = beside()
+    plan = data.plan = EpisodePlan("one", only=("f",))
+    (episode,) = data.episodes()
+    assert episode.trains_on == ("f",)
+    assert plan.retained("f", data.corpus_names) == ("a", "b")
+    assert not plan.problems(*data.episode_names(plan))
+    plan = EpisodePlan("one", only=("h",))
+    assert "no dataset is named 'h'" in plan.problems(*data.episode_names(plan))[0]
+
+
+def test_texts_that_stand_where_they_should_not_are_told(beside):
+    assert not [note for note in beside().notes() if "in common" in note]
+    notes = beside(forget=["b one", "new"], holdout=TEXTS["a"]).notes()
+    assert [note for note in notes if "holdout h has all 4 texts in common with a" in note]
+    assert [note for note in notes if "forget set f has 1 of its 2 texts in common with b" in note]
+
+
+def test_names_are_given_once_over_all_roles(beside):
+    with pytest.raises(ConfigurationError, match="the name 'a' is given 2 times; every dataset needs a name"):
+        beside(h="a")
+
+
+def test_a_stream_that_the_data_do_not_bring_is_refused(make):
+    class Module:
+        streams = frozenset({"forget", "alternative"})
+
+    (problem,) = stream_problems(Module(), make())
+    assert "reads alternative examples, and CorpusDataModule brings none" in problem
+    Module.streams = frozenset({"forget", "retain"})
+    assert not stream_problems(Module(), make())
+    assert not stream_problems(Module(), object())

@@ -142,3 +142,34 @@ def test_ids_that_do_not_exist_are_refused_with_everything_else_and_nothing_is_w
     assert "none of them is row 99" in said
     assert "collapse_cap" in said
     assert not (tmp_path / "out" / "unlearned-birds-chosen").exists()
+
+
+def test_a_forget_set_of_its_own_is_forgotten_and_a_holdout_measured(tmp_path, command, text_files, capsys):
+    path = tmp_path / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["data"] |= {
+        "forget": [{"name": "bread", "path": str(text_files["bread"])}],
+        "holdout": [{"name": "unseen", "path": str(text_files["ask-ships"])}],
+    }
+    path.write_text(yaml.safe_dump(config))
+    assert command("evaluate") == 0
+    assert command("unlearn", "--forget", "bread", "--steps", 1, "--readings", 1) == 0
+    rows = read_measurements(tmp_path / "out").to_pylist()
+    for step in (None, 0, 1):
+        found = {row["dataset"] for row in rows if row["step"] == step}
+        assert found == {"birds", "ships", "ask-birds", "bread", "unseen"}, step
+    facts = json.loads((tmp_path / "out" / "run.json").read_text())
+    roles = {entry["name"]: entry["role"] for entry in facts["data"]}
+    assert (roles["bread"], roles["unseen"]) == ("forget set", "holdout")
+    assert command("trace", "--method", "untrac", "--steps", 1) == 0
+    table = InfluenceStore(tmp_path / "out").table()
+    assert set(table["corpus"].to_pylist()) == {"birds", "ships"}
+    assert set(table["test_set"].to_pylist()) == {"ask-birds"}
+    assert main(["report", "--output", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    config["data"]["holdout"][0]["pth"] = "x"
+    path.write_text(yaml.safe_dump(config))
+    assert command("unlearn", "--forget", "unseen", "--steps", 1) != 0
+    said = capsys.readouterr().err
+    assert "data.holdout[0].pth: unknown key" in said
+    assert "no dataset is named 'unseen'" in said
