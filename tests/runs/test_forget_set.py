@@ -173,3 +173,29 @@ def test_a_forget_set_of_its_own_is_forgotten_and_a_holdout_measured(tmp_path, c
     said = capsys.readouterr().err
     assert "data.holdout[0].pth: unknown key" in said
     assert "no dataset is named 'unseen'" in said
+
+
+def test_a_recipe_may_forget_by_influences_that_an_earlier_step_makes(tmp_path, text_files, cache_folder):
+    def named(names):
+        return [{"name": name, "path": str(text_files[name])} for name in names]
+
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    content = {
+        "title": "tiny",
+        "model": {"tokenizer": "byte", "config": {"model_type": "llama", "max_position_embeddings": 64, **sizes}},
+        "data": {"corpora": named(("birds", "ships")), "test_sets": named(("ask-birds",)),
+                 "cache_folder": cache_folder},
+        "trainer": {"accelerator": "cpu"},
+        "steps": [
+            {"pretrain": {"steps": 1}},
+            {"trace": {"method": "untrac_inv", "steps": 1, "examples": True}},
+            {"unlearn": {"forget": "birds", "forget_top": 2, "forget_top_of": "ask-birds", "steps": 1}},
+        ],
+    }  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
+    run = ["run", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "run")]
+    assert main(run) == 0
+    model = tmp_path / "run" / "unlearned-birds-chosen" / "model.safetensors"
+    made = model.stat().st_mtime_ns
+    assert main(run) == 0
+    assert model.stat().st_mtime_ns == made
