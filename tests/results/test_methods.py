@@ -18,7 +18,8 @@ from lightning_untrac.results.self_check import SelfCheck, self_check_sentence
 from lightning_untrac.results.sentence import plain
 from lightning_untrac.tables import InfluenceRow
 
-EVERY = dict(METHODS)
+# Those that ship: other tests of this process define some of their own.
+EVERY = {name: METHODS[name] for name in METHODS if METHODS[name].__module__.startswith("lightning_untrac.")}
 
 
 @pytest.mark.parametrize("name", EVERY)
