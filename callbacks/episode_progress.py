@@ -31,6 +31,9 @@ class EpisodeProgress(ProgressBar):
         phase: what the bar calls this run, e.g. ``untrac``.
     """
 
+    unit = "steps"
+    """What the bar counts."""
+
     def __init__(self, phase: str) -> None:
         super().__init__()
         self.phase = phase
@@ -84,7 +87,7 @@ class EpisodeProgress(ProgressBar):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("steps"),
+            TextColumn(self.unit),
             TextColumn("{task.fields[loss]}"),
             TimeElapsedColumn(),
             TextColumn("left"),

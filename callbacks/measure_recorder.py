@@ -16,10 +16,12 @@ from lightning_untrac.callbacks.example_arrays import ExampleArrays
 from lightning_untrac.callbacks.influence_logger import EPISODE_STEP, InfluenceLogger
 from typing_extensions import override
 
+from lightning_untrac.data.tokenized import PackedBlocks
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import uniform_guess_loss
 from lightning_untrac.functional.uncertainty import Floats
-from lightning_untrac.metrics import Measure, find_measures
+from lightning_untrac.metrics import Measure
+from lightning_untrac.metrics.measure import check_shape, each_once
 from lightning_untrac.metrics.summary import summarise
 from lightning_untrac.tables.measurements import (
     MEASUREMENTS,
@@ -49,6 +51,13 @@ class Reading(NamedTuple):
     status: dict[str, str]
 
 
+def _packed(trainer: L.Trainer) -> set[str]:
+    """Names of the datasets that are measured block by block."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    parts = zip(data.evaluation_names, data.evaluation_data().parts, strict=True)
+    return {name for name, part in parts if isinstance(part, PackedBlocks)}
+
+
 class MeasureRecorder(Callback):
     """Write what was measured: each example before and after, and means with intervals at every reading.
 
@@ -70,7 +79,7 @@ class MeasureRecorder(Callback):
         summary: rows of ``summary.parquet`` as plain values, of the last validation, or of the fit's running episode.
 
     Raises:
-        ConfigurationError: if a measure is unknown, or needs what a validation does not give.
+        ConfigurationError: if a measure is unknown, is given twice, or needs what a validation does not give.
     """
 
     def __init__(
@@ -83,10 +92,7 @@ class MeasureRecorder(Callback):
         result: str | None = None,
     ) -> None:
         self.folder = Path(folder) if folder is not None else None
-        given = [measures] if isinstance(measures, str) else list(measures)
-        self.measures: list[Measure] = []
-        for one in given:
-            self.measures += [one] if isinstance(one, Measure) else find_measures(one)
+        self.measures = each_once(measures)
         self.method, self.model, self.result = method, model, result
         self.summary: list[dict[str, Any]] = []
         self._columns = [f"{measure.name}/{part}" for measure in self.measures for part in ("value", "weight")]
@@ -118,6 +124,8 @@ class MeasureRecorder(Callback):
                 f"{type(pl_module).__name__}.validation_step returns no `measured`; return what the one of "
                 "LanguageModule does, or leave out MeasureRecorder"
             )
+        for name, said in measured.items():
+            check_shape(name, said, batch["example_index"].numel())
         parts = {f"{name}/{part}": getattr(said, part) for name, said in measured.items() for part in said._fields}
         self._measured.add(trainer.datamodule.evaluation_names, parts, batch)  # type: ignore[attr-defined]
 
@@ -189,14 +197,17 @@ class MeasureRecorder(Callback):
             return
         forget_set, seed = self._episode
         made = {"method": method, "forget_set": forget_set, "seed": seed}
-        rows = self._summary_rows(reading, made)
+        rows = self._summary_rows(reading, made, _packed(trainer))
         self.summary += rows
         self._log(trainer, reading.step, rows)
         if self.folder is None or getattr(trainer, "fast_dev_run", False):
             return
         import pyarrow as pa
 
-        mine = made if reading.step is not None else {**made, "model": reading.model}
+        mine: dict[str, Any] = made
+        if reading.step is None:  # one of several evaluations of a model, each of some measures and datasets
+            cells = {key: list(dict.fromkeys(row[key] for row in rows)) for key in ("measure", "dataset")}
+            mine = {**made, "model": reading.model, **cells}
         replace_rows(self.folder, SUMMARY, mine, pa.Table.from_pylist(self.summary, schema=summary_schema()))
         if examples is not None:
             tables = [table for one in examples for table in self._example_tables(one, made)]
@@ -213,22 +224,22 @@ class MeasureRecorder(Callback):
                 status = reading.status[dataset]
                 yield measure, {**state, "dataset": dataset, "status": status}, values[dataset], weights[dataset]
 
-    def _summary_rows(self, reading: Reading, made: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _summary_rows(self, reading: Reading, made: Mapping[str, Any], packed: set[str]) -> list[dict[str, Any]]:
         rows = []
         for measure, state, values, weights in self._states(reading, made):
             sound = bool(np.isfinite(values[weights > 0]).all())
             status = state["status"] if sound or state["status"] != "ok" else "nonfinite"
-            found = summarise(measure, values, weights)
+            found = summarise(measure, values, weights, "blocks" if state["dataset"] in packed else "examples")
             rows += [{**state, **statistic._asdict(), "status": status} for statistic in found]
         return rows
 
     def _example_tables(self, reading: Reading, made: Mapping[str, Any]) -> list[Any]:
         tables = []
         for measure, state, values, weights in self._states(reading, made):
-            counted = np.flatnonzero(weights)
+            kept = np.flatnonzero(weights)
             status = state.pop("status")
-            found = np.where(np.isfinite(values[counted]) | (status != "ok"), status, "nonfinite")
-            columns = {"example": counted, "value": values[counted], "weight": weights[counted], "status": found}
+            found = np.where(np.isfinite(values[kept]) | (status != "ok"), status, "nonfinite")
+            columns = {"example": kept, "value": values[kept], "weight": weights[kept], "status": found}
             tables.append(measurements_table({**state, "unit": measure.unit}, columns))
         return tables
 

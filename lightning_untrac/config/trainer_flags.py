@@ -109,7 +109,7 @@ FLAGS: dict[str, Row] = {
         pretrain="used",
         unlearn="used",
     ),
-    "enable_progress_bar": row("used", "false: no bar, no estimate and no lines of progress", evaluate="no effect"),
+    "enable_progress_bar": row("used", "false: no bar, no estimate and no lines of progress"),
     "enable_model_summary": row("used", "off by default", evaluate="no effect"),
     "accumulate_grad_batches": row(
         "used", "a step takes so many batches, each token weighing the same", reads="no effect"

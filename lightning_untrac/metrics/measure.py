@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
-from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
+from lightning_untrac.errors import ConfigurationError, UnlearningError, problems_of, raise_if_any
 from lightning_untrac.functional import example_losses
+from lightning_untrac.naming import counted
 from lightning_untrac.registry import Registry
 from lightning_untrac.results.measures import MeasureText, describe_measure
 
@@ -73,14 +74,17 @@ class Measure(ABC):
             is refused before step 0.
 
     Example:
-        The largest loss of a token, of your own, used as ``--measures loss,my_module.WorstToken``:
+        The largest loss of a token, of your own, used as ``--measures loss,my_module.LargestLoss``:
 
-        >>> from lightning_untrac.functional import token_losses
-        >>> class WorstToken(Measure):
-        ...     name, title, unit, direction = "worst_token", "Worst token", "nats", "lower"
+        >>> from lightning_untrac.functional.token_losses import token_losses
+        >>> class LargestLoss(Measure):
+        ...     name, title, unit, direction = "largest_loss", "Largest loss", "nats", "lower"
         ...     def __call__(self, seen):
         ...         losses = token_losses(seen.logits.flatten(0, 1), seen.targets.flatten()).view_as(seen.targets)
         ...         return Measured(losses.amax(dim=1), (seen.targets != -100).any(dim=1))
+        >>> value, weight = LargestLoss()(ForwardPass(torch.zeros(2, 3, 4), torch.tensor([[1, 2, 3], [-100] * 3])))
+        >>> [round(loss, 4) for loss in value.tolist()], weight.tolist()
+        ([1.3863, 0.0], [True, False])
     """
 
     name: ClassVar[str]
@@ -154,3 +158,41 @@ def measure_problems(names: str | Iterable[str]) -> list[str]:
     except ConfigurationError as error:
         return error.problems
     return []
+
+
+def each_once(measures: str | Iterable[str | Measure]) -> list[Measure]:
+    """Measures by their names or as they are, each once.
+
+    Args:
+        measures: names, class paths and measures.
+
+    Raises:
+        ConfigurationError: if a name is unknown, or two different measures have one name: they would write over each
+            other.
+    """
+    found: dict[str, Measure] = {}
+    for one in [measures] if isinstance(measures, str) else measures:
+        for measure in [one] if isinstance(one, Measure) else find_measures(one):
+            if found.setdefault(measure.name, measure) is not measure and isinstance(one, Measure):
+                raise ConfigurationError([f"measures: {measure.name!r} is given twice; give each measure once"])
+    return list(found.values())
+
+
+def check_shape(name: str, said: Any, size: int) -> None:
+    """Refuse what is not one number an example.
+
+    Args:
+        name: of the measure.
+        said: what it says of a batch.
+        size: examples of the batch.
+
+    Raises:
+        UnlearningError: if value or weight has another shape than ``[size]``.
+    """
+    for part in Measured._fields:
+        shape = list(getattr(getattr(said, part, None), "shape", ()))
+        if shape != [size]:
+            raise UnlearningError(
+                f"measure {name!r}: its {part} has the shape {shape}, and the batch has {counted(size, 'example')}; "
+                "return `Measured(value, weight)` with one number for each example in both"
+            )

@@ -30,13 +30,14 @@ class Statistic(NamedTuple):
     unit: str
 
 
-def summarise(measure: Measure, values: Floats, weights: Floats) -> list[Statistic]:
+def summarise(measure: Measure, values: Floats, weights: Floats, rows: str = "examples") -> list[Statistic]:
     """The statistics of ``summary.parquet``.
 
     Args:
         measure: what was measured.
         values: ``[examples]``.
         weights: ``[examples]``; examples of weight 0 do not count.
+        rows: what is measured one by one: ``examples``, or ``blocks`` of a packed corpus.
 
     Example:
         >>> from lightning_untrac.metrics import find_measures
@@ -59,7 +60,7 @@ def summarise(measure: Measure, values: Floats, weights: Floats) -> list[Statist
             for name, mean in means.items()
         ),
         Statistic("weight", math.fsum(weights[counted]), None, None, measure.weight_unit),
-        Statistic("count", float(counted.sum()), None, None, "examples"),
+        Statistic("count", float(counted.sum()), None, None, rows),
     ]
 
 

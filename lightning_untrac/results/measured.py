@@ -76,6 +76,8 @@ class UnlearningRun:
         model: the model after.
         curves: readings by measure and dataset, by step.
         changes: examples before and after, by measure and dataset; none of a run that is not finished.
+        blocks: names of the datasets that were measured in blocks, and not example by example.
+        weights: what means are taken over, such as ``target tokens``.
     """
 
     method: str
@@ -84,6 +86,12 @@ class UnlearningRun:
     model: str
     curves: Mapping[Cell, Sequence[Reading]]
     changes: Mapping[Cell, ExampleChanges]
+    blocks: frozenset[str] = frozenset()
+    weights: Sequence[str] = ()
+
+    def parts_of(self, dataset: str | None) -> str:
+        """What a dataset was measured in: ``examples``, or ``blocks`` where it was packed."""
+        return "blocks" if dataset in self.blocks else "examples"
 
     @property
     def measures(self) -> list[str]:
@@ -191,8 +199,8 @@ def find_measured(folder: Path, run: Mapping[str, Any]) -> Measured | None:
     entries = [entry for entry in run.get("data") or [] if isinstance(entry, Mapping)]
     order = [str(entry.get("name")) for entry in entries]
     means = _sorted(summary, order, list(run.get("measures") or {}))
-    means = means[means["statistic"] == "mean"]
     made = means[means["step"].notna()]
+    means = means[means["statistic"] == "mean"]
     runs = [
         _run(key, rows, None if examples is None else _of_run(examples, key))
         for key, rows in made.groupby(["method", "forget_set", "seed"], dropna=False, sort=False)
@@ -213,8 +221,9 @@ def _sorted(summary: pa.Table, datasets: Sequence[str], measures: Sequence[str])
     return frame.sort_values(keys, kind="stable", na_position="first")
 
 
-def _run(key: Any, rows: pd.DataFrame, examples: pd.DataFrame | None) -> UnlearningRun:
+def _run(key: Any, every: pd.DataFrame, examples: pd.DataFrame | None) -> UnlearningRun:
     method, forget_set, seed = key
+    rows, counts, weights = (every[every["statistic"] == name] for name in ("mean", "count", "weight"))
     curves = {cell: _readings(group) for cell, group in _by_cell(rows)}
     changes = {}
     for cell, group in _by_cell(examples) if examples is not None else ():
@@ -231,6 +240,8 @@ def _run(key: Any, rows: pd.DataFrame, examples: pd.DataFrame | None) -> Unlearn
         str(rows.sort_values("step", kind="stable")["model"].iloc[-1]),
         curves,
         changes,
+        frozenset(counts.loc[counts["unit"] == "blocks", "dataset"]),
+        list(dict.fromkeys(weights["unit"])),
     )
 
 

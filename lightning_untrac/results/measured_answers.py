@@ -133,17 +133,15 @@ def _moved(run: UnlearningRun, measure: str, dataset: str) -> bool:
 
 
 def _left(run: UnlearningRun, measure: str) -> list[Sentence]:
-    """How many examples of the forget set are known as well as before."""
+    """How many examples (or blocks) of the forget set are known as well as before."""
     assert run.forget_set is not None
     sign, changes = measure_text(measure).forgetting, run.changes.get((measure, run.forget_set))
     if not sign or changes is None or run.status != "ok":
         return []
     gone = (changes.after - changes.before) * sign
-    kept, count = int(np.count_nonzero(gone <= 0)), len(gone)
+    kept, count, parts = int(np.count_nonzero(gone <= 0)), len(gone), run.parts_of(run.forget_set)
     if kept == 0:
         least = format_number(float(np.min(gone)) * sign)
-        return [(f"None of its {count:,} examples is known as well as before; the least changed moved by {least}.",)]
+        return [(f"None of its {count:,} {parts} is known as well as before; the least changed moved by {least}.",)]
     verb = "is" if kept == 1 else "are"
-    return [
-        (f"{kept:,} of its {count:,} examples {verb} known as well as before, or better: see the survivors below.",)
-    ]
+    return [(f"{kept:,} of its {count:,} {parts} {verb} known as well as before, or better: see the survivors below.",)]

@@ -120,6 +120,7 @@ def plot_examples(run: UnlearningRun, measure: str, changes: Mapping[str, Exampl
     """
     text = measure_text(measure)
     shown = dict(list(changes.items())[:SHOWN_DATASETS])
+    parts = list(dict.fromkeys(run.parts_of(name) for name in shown))
     with plain_text():
         figure, panels = panel_grid(len(shown))
         edges = _edges([side for one in shown.values() for side in (one.before, one.after)])
@@ -141,11 +142,11 @@ def plot_examples(run: UnlearningRun, measure: str, changes: Mapping[str, Exampl
             axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
             axes.set_xlim(edges[0], edges[-1])
         figure.supxlabel(_axis_title(text), fontsize=10)
-        figure.supylabel("share of the examples", fontsize=10, color=MUTED)
+        figure.supylabel(f"share of the {' or '.join(parts)}", fontsize=10, color=MUTED)
         remark = part_title(len(shown), len(changes), "datasets")
         add_heading(
             figure,
-            f"{text.title} of each example, before and after",
+            f"{text.title} of each {' or '.join(part.removesuffix('s') for part in parts)}, before and after",
             f"{_subject(run)}  ·  grey: before, coloured: after; dashed: medians"
             + (f"  ·  {remark}" if remark else ""),
         )

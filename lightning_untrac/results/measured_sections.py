@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from lightning_untrac.results.measured_answers import change_of
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.page import escape, picture_html, table_html
+from lightning_untrac.results.sentence import NAMED_AT_MOST
 from lightning_untrac.results.soundness import FLAG_TITLES
 from lightning_untrac.results.style import format_number, shorten_all, unit_title
 
@@ -52,12 +53,24 @@ def changes_section(measured: Measured) -> str:
     Args:
         measured: all of a folder.
     """
+    weights = dict.fromkeys(unit for run in measured.runs for unit in run.weights)
+    packed = list(dict.fromkeys(name for run in measured.runs for name in run.datasets if name in run.blocks))
+    each = "each example (or block) with itself" if packed else "each example with itself"
     said = (
-        '<p class="muted small">Means over the examples of each dataset, with half of their 95 % intervals. The '
-        "interval of a change pairs each example with itself. Bold: the forget set.</p>"
+        f'<p class="muted small">Means over the {escape(" or ".join(weights) or "examples")} of each dataset, with '
+        f"half of their 95 % intervals. The interval of a change pairs {each}. {_packed(packed)}Bold: the forget "
+        "set.</p>"
     )
     tables = _each(measured, lambda run: _changes_table(run, measured.roles))
     return said + tables if tables else ""
+
+
+def _packed(names: Sequence[str]) -> str:
+    """Which datasets are measured in blocks, whose number is not that of their examples."""
+    if not names:
+        return ""
+    shown = f"{len(names)} datasets" if len(names) > NAMED_AT_MOST else escape(", ".join(names))
+    return f"Packed, so that a block and not an example was measured: {shown}. "
 
 
 def _changes_table(run: UnlearningRun, roles: Mapping[str, str]) -> str:
@@ -144,8 +157,9 @@ def survivors_section(measured: Measured) -> str:
         measured: all of a folder.
     """
     tables = _each(measured, lambda run: _survivors_table(run, measured.texts))
+    parts = " or ".join(dict.fromkeys(run.parts_of(run.forget_set) for run in measured.runs)) or "examples"
     said = (
-        '<p class="muted small">The examples of the forget set that changed least, the least changed first. A mean '
+        f'<p class="muted small">The {parts} of the forget set that changed least, the least changed first. A mean '
         "hides them.</p>"
     )
     return said + tables if tables else ""
@@ -161,7 +175,7 @@ def _survivors_table(run: UnlearningRun, texts: Mapping[str, Mapping[int, str]])
     chosen = survivors(changes, sign, SURVIVORS)
     quoted = texts.get(run.forget_set, {})
     shown = [name for name in run.measures if (name, run.forget_set) in run.changes]
-    head = ["example", *(measure_text(name).title.lower() for name in shown)]
+    head = [run.parts_of(run.forget_set).removesuffix("s"), *(measure_text(name).title.lower() for name in shown)]
     rows = []
     for place in chosen:
         example = int(changes.examples[place])

@@ -21,13 +21,22 @@ _OPEN_AT_MOST: Final = 12
 
 
 def asked_section(run: Mapping[str, Any]) -> str:
-    """What was asked, and by which command.
+    """What was asked, and by which command each step.
 
     Args:
         run: content of ``run.json``.
     """
     asked = f"<p>{escape(run['asked'])}</p>" if run.get("asked") else ""
-    return asked + (f"<pre>{escape(run['command'])}</pre>" if run.get("command") else "")
+    steps: dict[str, list[str]] = {}
+    for step, command in (run.get("commands") or {}).items():
+        if isinstance(command, str):
+            steps.setdefault(command, []).append(str(step))
+    if not steps:
+        return asked + (f"<pre>{escape(run['command'])}</pre>" if run.get("command") else "")
+    return asked + "".join(
+        f'<p class="muted small">{escape(", ".join(names))}</p><pre>{escape(command)}</pre>'
+        for command, names in steps.items()
+    )
 
 
 def data_section(run: Mapping[str, Any]) -> str:

@@ -60,6 +60,8 @@ class Spread:
 
     def _resample(self) -> bool:
         """Fill in the variances over examples: on the diagonal of each influence, beside it of each difference."""
+        if self._options["num_resamples"] < 1:
+            return False
         if any(record.get(name) is None for of_corpus in self._readings for record in of_corpus for name in PARTS):
             return False
         # Seeds measure the same examples: their mean is a function of sums over seeds.

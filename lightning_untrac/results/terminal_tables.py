@@ -123,7 +123,9 @@ def summary_table(
         found.setdefault((row["dataset"], row["measure"], row["statistic"]), []).append(row)
     datasets, measures = (list(dict.fromkeys(row[key] for row in rows)) for key in ("dataset", "measure"))
     several = any(len(those) > 1 for those in found.values())
-    heads = ["dataset", *((*names, "change") if several else ("mean", "\u00b1")), "counted", "examples"]
+    weighed, of = (_units(rows, statistic) for statistic in ("weight", "count"))
+    heads = ["dataset", *((*names, "change") if several else ("mean", "\u00b1"))]
+    heads += [weighed[0] if len(weighed) == 1 else "counted", of[0] if len(of) == 1 else "measured in"]
     groups = []
     for measure in measures:
         text = measure_text(measure)
@@ -133,12 +135,17 @@ def summary_table(
             first, last = (means[0], means[-1]) if means else (None, None)
             after = last if len(means) > 1 else None
             cells = [_value(first), *((_value(after), _change(first, after)) if several else (_half(first),))]
-            for statistic in ("weight", "count"):
+            for statistic, units in (("weight", weighed), ("count", of)):
                 counts = found.get((dataset, measure, statistic), [])
-                cells.append(f"{counts[-1]['value']:,.0f}" if counts else "\u2013")
+                unit = f" {counts[-1]['unit']}" if counts and len(units) > 1 else ""
+                cells.append(f"{counts[-1]['value']:,.0f}{unit}" if counts else "\u2013")
             lines.append([Text(cell) for cell in (dataset, *cells)])
         groups.append((f"{text.title} ({unit_title(text.unit)})" if text.unit else text.title, lines))
-    return _fixed("Means over the examples of each dataset", heads, groups, 1, width)
+    return _fixed(f"Means over the {' or '.join(weighed) or 'examples'} of each dataset", heads, groups, 1, width)
+
+
+def _units(rows: list[dict[str, Any]], statistic: str) -> list[str]:
+    return list(dict.fromkeys(row["unit"] for row in rows if row["statistic"] == statistic))
 
 
 def _value(row: dict[str, Any] | None) -> str:

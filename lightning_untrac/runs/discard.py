@@ -75,7 +75,9 @@ def _made_by(folder: Path, step: str, model: str, forget_set: str | None) -> boo
 def _is_one_of(name: str, models: list[Path]) -> bool:
     """Whether a table names one of the models, also where the folder was moved since."""
     path = Path(name)
-    return any(
-        path.resolve() == model.resolve() or (not path.is_dir() and path.name == model.name and len(path.parts) > 1)
-        for model in models
-    )
+    for model in models:
+        # `org/model` is a name of the hub unless the folder itself is called `org`.
+        is_path = path.is_absolute() or len(path.parts) > 2 or path.parent.name == model.parent.name
+        if path.resolve() == model.resolve() or (not path.is_dir() and path.name == model.name and is_path):
+            return True
+    return False

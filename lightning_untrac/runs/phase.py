@@ -39,7 +39,7 @@ from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.surroundings import quiet, say, temporary_output
 from lightning_untrac.runs.trainers import REFUSALS, length_problems, make_trainer, trainer_problems
 from lightning_untrac.tables import InfluenceStore
-from lightning_untrac.verb import method_of_step
+from lightning_untrac.verb import method_of_step, traits
 
 
 class Phase:
@@ -159,12 +159,26 @@ class Phase:
             say(f"untrac: warning: {line}")
         notes = flag_notes(self.trainer_arguments, self.column)
         self.folder.add_notes("warning", [f"{self.step}: {note}" for note in notes])
+        self._tell_untrained()
         told = self.folder.facts().get("methods", {})
         self.folder.update_run(
             methods={**told, **texts_of([method_of_step(self.step)])},
             data=data_rows(self.data.by_role(), self.module, self.data.report_texts),
             **run_fields,
         )
+
+    def _tell_untrained(self) -> None:
+        """Say it where a verb that expects a trained model has been given the configuration of a new one."""
+        verb = traits(self.parsed.verb)
+        if self.module.config is None or verb.trains or verb.retrains:
+            return
+        text = (
+            f"{self.step}: the model is untrained: `model.config` makes a new one with random weights, and "
+            f"{self.folder.path} holds no {verb.starts_from}/; run `untrac pretrain` on the folder first, or give "
+            "--model.name_or_path"
+        )
+        self.folder.add_notes("warning", [text])
+        say(f"untrac: warning: {text}")
 
     @property
     def is_done(self) -> bool:

@@ -139,16 +139,20 @@ def _step_problems(parsed: Parsed, trained: Trained | None, output: str) -> tupl
         find = getattr(module, "option_problems", None)
         return ([] if find is None else find(parsed.options)), None, None
     asked = module.intent(parsed)
+    settings, saved = parsed.config.model.init_args, None
+    if trained is None and not verb.trains and settings.get("name_or_path") is None:
+        saved = saved_model(Path(output), verb.starts_from)
+    if saved is not None:
+        settings.config = None  # as the verb itself does, which takes the saved model
     phase = Phase(parsed, asked)
     # Retraining takes as long as training took, which pretrain.json says later.
     later = (*LATER, "steps", "passes") if verb.retrains else LATER
     if not verb.repeats and is_finished(phase, phase.folder, later, quiet=True):
         return [], phase, None  # it will be skipped; its data may be gone by now
-    settings = parsed.config.model.init_args
     facts = None
     if settings.get("name_or_path") is None and settings.get("config") is None:
-        if trained is None and (path := saved_model(Path(output), verb.starts_from)) is not None:
-            phase.module.name_or_path = path
+        if saved is not None:
+            phase.module.name_or_path = saved
         facts = None if trained is None else trained.module
     plan = asked.plan
     if verb.retrains and trained is not None and plan.steps is None and plan.passes is None:

@@ -157,14 +157,20 @@ class RunFiles:
     def costs(self, step: str) -> Iterator[None]:
         """Write the time and the peak memory of the block to ``run.json``: of its last part, if it was interrupted.
 
-        The memory of earlier steps is given back first, and does not count.
+        The command is written before it. The memory of earlier steps is given back first, and does not count.
         """
+        self._add_command(step)
         release()
         forget_peak()
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
         self.add_cost({"step": step, "seconds": round(seconds, 2), "peak_memory_mb": round(peak_mb(), 1)})
+
+    @rank_zero_only
+    def _add_command(self, step: str) -> None:
+        with self.locked():
+            self.update_run(commands={**self.facts().get("commands", {}), step: command_line()})
 
     @rank_zero_only
     def add_cost(self, cost: dict[str, Any]) -> None:

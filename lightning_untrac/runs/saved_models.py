@@ -19,6 +19,9 @@ def saved_model(folder: Path, name: str) -> str | None:
 def use_saved_model(config: Any, output: str, name: str) -> Path | None:
     """Let the model default to one that an earlier step saved in the output folder.
 
+    A configuration file that was written for ``pretrain`` holds ``model.config``, which would make a new model with
+    random weights; the saved model takes its place.
+
     Args:
         config: a verb's configuration; its model's path is filled in.
         output: the output folder.
@@ -28,8 +31,8 @@ def use_saved_model(config: Any, output: str, name: str) -> Path | None:
         The local folder of the model that is used, or None for a model of the hub.
     """
     settings = config.model.init_args
-    if settings.get("name_or_path") is None and settings.get("config") is None:
-        settings.name_or_path = saved_model(Path(output), name)
+    if settings.get("name_or_path") is None and (saved := saved_model(Path(output), name)) is not None:
+        settings.name_or_path, settings.config = saved, None
     path = Path(settings.name_or_path) if settings.get("name_or_path") else None
     return path if path is not None and path.is_dir() else None
 

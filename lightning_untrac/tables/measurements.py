@@ -51,8 +51,8 @@ def summary_schema() -> pa.Schema:
 
     Returns:
         The schema. ``statistic`` is ``mean`` (weighted), ``example_mean`` (every example alike), ``weight`` (the sum of
-        all weights) or ``count`` (of examples); ``ci_low`` and ``ci_high`` bound a mean (95 %, bootstrap over
-        examples).
+        all weights) or ``count`` (of examples or, as its unit says, of blocks); ``ci_low`` and ``ci_high`` bound a mean
+        (95 %, bootstrap over them).
     """
     own = [("statistic", "string", False), ("value", "float", False), ("ci_low", "float", True)]
     return schema_of([*STATE, *own, ("ci_high", "float", True), ("unit", "string", False), ("status", "string", False)])
@@ -121,7 +121,7 @@ def replace_rows(folder: Path, name: str, mine: Mapping[str, Any], rows: pa.Tabl
     Args:
         folder: of the run.
         name: ``measurements.parquet`` or ``summary.parquet``.
-        mine: column to value; rows that have all of these values give way.
+        mine: column to value, or to a list of values; rows that have (one of) these values in all columns give way.
         rows: the new ones, with the columns of the table.
     """
     import pyarrow as pa
@@ -182,7 +182,10 @@ def _others(table: pa.Table, mine: Mapping[str, Any]) -> Any:
     same: Any = pa.chunked_array([pa.repeat(True, table.num_rows)])
     for column, value in mine.items():
         values = table[column]
-        here = pc.is_null(values) if value is None else pc.fill_null(pc.equal(values, value), False)
+        if isinstance(value, list):
+            here = pc.is_in(values, pa.array(value, values.type))
+        else:
+            here = pc.is_null(values) if value is None else pc.fill_null(pc.equal(values, value), False)
         same = pc.and_(same, here)
     return pc.invert(same)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.callbacks import MeasureRecorder
+from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import ROLES
@@ -112,10 +113,9 @@ def measure(phase: Phase, module: LanguageModule) -> list[dict[str, Any]]:
     """
     recorder = MeasureRecorder(phase.folder.path, phase.parsed.options.measures)
     trainer = phase.build_trainer(
-        callbacks=[recorder],
+        callbacks=[MeasuringProgress(STEP), recorder],
         logger=phase.build_loggers(STEP),
         enable_checkpointing=False,
-        enable_progress_bar=False,
     )
     run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
     finish_loggers(trainer)

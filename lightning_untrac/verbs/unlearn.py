@@ -136,7 +136,8 @@ def main(argv: Arguments) -> None:
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
     objective: Any = phase.module.unlearning_objective
-    method = f"unlearn:{objective}"
+    way = _way(phase.module)
+    method = f"unlearn:{way}"
     if done and not is_measured(phase.folder.path, method, forget, options.seed):
         phase.folder.forget_done(step)
         warnings.warn(f"what {step} measured is gone: it is unlearned again", DamageWarning, stacklevel=2)
@@ -152,7 +153,7 @@ def main(argv: Arguments) -> None:
     if asked.choice is not None:
         dataset = phase.data.tokenized_forget[forget]
         write_ids(phase.folder.path / f"{step}.examples.txt", dataset.distinct_hashes().to_pylist())
-    tell_measures(phase, options.measures, {method: f"Unlearning by {objective}"})
+    tell_measures(phase, options.measures, {method: f"Unlearning by {way}"})
     readings = InfluenceLogger(None, method="unlearn")
     recorder = MeasureRecorder(phase.folder.path, options.measures, method=method, result=str(result))
     trainer = phase.build_trainer(
@@ -187,6 +188,12 @@ def main(argv: Arguments) -> None:
     if trainer.is_global_zero:
         after_success(checkpoints, keep=options.keep_checkpoints)
     finish_loggers(trainer)
+
+
+def _way(module: Any) -> str:
+    """What a step minimises: the objective, or the class of a module that has a method of its own for it."""
+    cls = type(module)
+    return str(module.unlearning_objective) if cls.objective is Unlearning.objective else cls.__name__
 
 
 def _show(phase: Phase, readings: InfluenceLogger, recorder: MeasureRecorder, result: str) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 import lightning.pytorch as L
 import pytest
 from lightning.pytorch.callbacks import Callback
+from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from rich.console import Console
 
-from lightning_untrac import EpisodePlan, EpisodeProgress, Pretraining
+from lightning_untrac import EpisodePlan, EpisodeProgress, Evaluation, Pretraining
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -60,3 +61,18 @@ def test_it_can_be_turned_off(trace: Any, make_data: Any) -> None:
     progress.disable()
     trace(data=make_data(batch_size=4), callbacks=(progress,), enable_progress_bar=True)
     assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_measuring_names_the_model_and_counts_batches(
+    make_data: Any, model_folders: Any, terminal: bool, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("lightning_untrac.callbacks.measuring_progress.SECONDS_BETWEEN_LINES", 0.0)
+    written, progress = io.StringIO(), MeasuringProgress("evaluate")
+    progress._console = Console(file=written, force_terminal=terminal, width=200, legacy_windows=False)
+    data, module = make_data(("birds",), (), eval_batch_size=4), Evaluation(model_folders("llama"))
+    data.plan = EpisodePlan("one")
+    L.Trainer(accelerator="cpu", logger=False, callbacks=[progress]).validate(module, data, verbose=False)
+    text = written.getvalue()
+    assert f"evaluate: measuring {model_folders('llama')} on 1 dataset" in text
+    assert ("3/3" if terminal else "evaluate: batch 3 of 3") in text

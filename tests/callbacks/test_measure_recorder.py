@@ -15,6 +15,7 @@ from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
 
 from lightning_untrac import EpisodePlan, Evaluation, ReadingSchedule, Unlearning
 from lightning_untrac.errors import ConfigurationError, UnlearningError
+from lightning_untrac.metrics import ForwardPass, Measure, Measured
 from lightning_untrac.tables import equal_tables, read_measurements, read_summary
 
 BOTH = "loss,memorisation_accuracy"
@@ -213,3 +214,43 @@ def test_two_ranks_leave_the_tables_of_one(
             assert {**other, "value": 0, "model": 0, "ci_low": 0, "ci_high": 0} == {
                 **row, "value": 0, "model": 0, "ci_low": 0, "ci_high": 0,
             }  # fmt: skip
+
+
+class Scalar(Measure):
+    """A measure that gives one number a batch, which is a mistake."""
+
+    name = "test_scalar"
+
+    def __call__(self, seen: ForwardPass) -> Measured:
+        return Measured(seen.logits.mean(), torch.ones(len(seen.logits)))
+
+
+class Bare(Measure):
+    """A measure that forgets the weights."""
+
+    name = "test_bare"
+
+    def __call__(self, seen: ForwardPass) -> Any:
+        return seen.logits.mean(dim=(1, 2))
+
+
+def test_a_measure_given_twice_is_measured_once_or_refused(trace: Any, make_data: Any, tmp_path: Path) -> None:
+    assert [measure.name for measure in MeasureRecorder(measures=["loss", "loss", BOTH]).measures] == BOTH.split(",")
+    one = Scalar()
+    assert MeasureRecorder(measures=[one, one]).measures == [one]
+    with pytest.raises(ConfigurationError, match="'test_scalar' is given twice"):
+        MeasureRecorder(measures=[one, Scalar()])
+
+
+@pytest.mark.parametrize("measure", [Scalar(), Bare()])
+def test_a_measure_has_to_give_a_number_an_example(
+    make_data: Any, model_folders: Any, tmp_path: Path, measure: Measure
+) -> None:
+    module, data = Evaluation(model_folders("llama")), make_data(("birds",), (), eval_batch_size=3)
+    data.plan = EpisodePlan("one")
+    data.prepare(module)
+    options: Any = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = L.Trainer(accelerator="cpu", callbacks=[MeasureRecorder(tmp_path, [measure])], **options)
+    said = rf"measure '{measure.name}': its value has the shape \[\], and the batch has 3 examples; return `Measured"
+    with pytest.raises(UnlearningError, match=said):
+        trainer.validate(module, datamodule=data, verbose=False)

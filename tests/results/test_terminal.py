@@ -102,7 +102,8 @@ def test_comparison_fits_a_small_terminal_and_says_its_notes(rows):
 
 def measured(dataset, value, step, statistic="mean", measure="loss", **more):
     row = {"model": "a", "measure": measure, "dataset": dataset, "statistic": statistic, "value": value, "step": step}
-    return {**row, "ci_low": None, "ci_high": None, "status": "ok", **more}
+    unit = {"weight": "target tokens", "count": "examples"}.get(statistic, "u")
+    return {**row, "unit": unit, "ci_low": None, "ci_high": None, "status": "ok", **more}
 
 
 def test_a_summary_shows_two_models_only_if_there_are_two():
@@ -111,6 +112,12 @@ def test_a_summary_shows_two_models_only_if_there_are_two():
     text = render(summary_table(one))
     assert "before" not in text
     assert all(number in text for number in ("2.50", "0.25", "12,345", "7"))
+    assert "Means over the target tokens of each dataset" in text
+    assert "examples" in text
+    packed = [{**row, "unit": "blocks" if row["statistic"] == "count" else row["unit"]} for row in one]
+    text = render(summary_table(packed))
+    assert "blocks" in text
+    assert "examples" not in text
     both = [*one, measured("d", 3.0, 8, status="collapsed")]
     text = render(summary_table(both, names=("before", "after")))
     assert all(said in text for said in ("before", "after", "3.00 collapsed", "+0.50"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lightning_untrac.runs.discard import discard
 from lightning_untrac.tables import read_measurements
@@ -55,3 +56,26 @@ def test_an_evaluation_takes_nothing(tmp_path: Path) -> None:
     names = set(fill(tmp_path))
     discard(tmp_path, tmp_path / ".untrac", "evaluate", {})
     assert measured(tmp_path) == names
+
+
+@pytest.mark.parametrize("hub", ["org/model", "org/unlearned-forum"])
+def test_a_model_of_the_hub_with_a_name_of_ours_stays(tmp_path: Path, hub: str) -> None:
+    fill(tmp_path)
+    state = {"method": "evaluate", "measure": "loss", "dataset": "news", "unit": "u", "status": "ok"}
+    columns = {"example": np.arange(2), "value": np.ones(2), "weight": np.ones(2)}
+    replace_rows(tmp_path, MEASUREMENTS, {"model": hub}, measurements_table({"model": hub, **state}, columns))
+    (tmp_path / ".untrac").mkdir()
+    for step in ("pretrain", "unlearn-forum"):
+        discard(tmp_path, tmp_path / ".untrac", step, {})
+    assert hub in measured(tmp_path)
+
+
+@pytest.mark.parametrize("before", ["/elsewhere/run/model", "runs/old/model", "{name}/model"])
+def test_a_folder_that_was_moved_knows_its_own_rows(tmp_path: Path, before: str) -> None:
+    model = before.format(name=tmp_path.name)
+    state = {"method": "evaluate", "measure": "loss", "dataset": "news", "unit": "u", "status": "ok"}
+    columns = {"example": np.arange(2), "value": np.ones(2), "weight": np.ones(2)}
+    replace_rows(tmp_path, MEASUREMENTS, {"model": model}, measurements_table({"model": model, **state}, columns))
+    (tmp_path / ".untrac").mkdir()
+    discard(tmp_path, tmp_path / ".untrac", "pretrain", {})
+    assert measured(tmp_path) == set()

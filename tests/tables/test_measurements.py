@@ -75,3 +75,11 @@ def test_rows_of_models_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert [row["model"] for row in read_measurements(tmp_path).to_pylist()] == ["a"]
     drop_rows(tmp_path, MEASUREMENTS, lambda model, forget_set: model == "a")
     assert read_measurements(tmp_path) is read_summary(tmp_path) is None
+
+
+def test_several_values_of_a_column_give_way_together(tmp_path: Path) -> None:
+    for dataset in ("birds", "ships", "bread"):
+        replace_rows(tmp_path, MEASUREMENTS, {"dataset": dataset}, table("a", [1.0], dataset=dataset))
+    replace_rows(tmp_path, MEASUREMENTS, {"dataset": ["birds", "bread"]}, table("a", [2.0]))
+    rows = read_measurements(tmp_path).to_pylist()
+    assert [(row["dataset"], row["value"]) for row in rows] == [("birds", 2.0), ("ships", 1.0)]

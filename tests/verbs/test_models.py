@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+import yaml
 
 from lightning_untrac.tables import InfluenceStore, equal_tables, read_measurements, read_summary
 
@@ -162,8 +163,17 @@ def test_an_encoder_decoder_is_measured_on_its_targets(
 def test_packed_corpora_say_that_their_rows_are_blocks(untrac, config, settings, tmp_path, model_folders):
     data = {**settings["data"], "block_size": 16}
     evaluate = ("evaluate", "--config", config(data=data), "--output", tmp_path / "out")
-    assert untrac(*evaluate).code == 0
+    ran = untrac(*evaluate)
+    assert ran.code == 0, ran.text
+    assert f"evaluate: measuring {model_folders('llama')} on 5 datasets" in ran.text
+    assert "Means over the target tokens of each dataset" in ran.text
+    assert "measured in" in ran.text
+    assert " blocks" in ran.text
     assert "a block of 16 tokens" in (tmp_path / "out" / "notes.json").read_text()
+    summary = [row for row in read_summary(tmp_path / "out").to_pylist() if row["statistic"] == "count"]
+    units = {row["dataset"]: row["unit"] for row in summary}
+    assert {units[name] for name in ("birds", "ships", "bread")} == {"blocks"}
+    assert {units[name] for name in ("ask-birds", "ask-ships")} == {"examples"}
     blocks = [row for row in read_measurements(tmp_path / "out").to_pylist() if row["dataset"] == "birds"]
     assert untrac(*evaluate, "--examples").code == 0
     examples = [row for row in read_measurements(tmp_path / "out").to_pylist() if row["dataset"] == "birds"]
@@ -285,3 +295,74 @@ def test_methods_that_need_float32_refuse_half_precision(untrac, config, tmp_pat
     ran = untrac("trace", "--method", method, "--config", config(), "--output", tmp_path / "out", *flags)
     assert ran.code == 2, ran.text
     assert f"{method} needs float32" in ran.text
+
+
+def test_the_saved_model_counts_and_not_the_configuration_of_a_new_one(untrac, config, run_copy, recipe_content):
+    """A file that was written for ``pretrain`` holds ``model.config``, with which later verbs would measure noise."""
+    for_pretrain = config(model=recipe_content["model"])
+    for flags in (("evaluate",), ("unlearn", "--forget", "birds", "--steps", "1"), ("trace", "--method", "graddot")):
+        ran = untrac(flags[0], "--config", for_pretrain, "--output", run_copy, *flags[1:])
+        assert ran.code == 0, ran.text
+        assert "untrained" not in ran.text
+    rows = means(run_copy)
+    saved = str(run_copy / "model")
+    assert {model for model, step, _ in rows if not step} == {saved}
+    pretrained = json.loads((run_copy / "pretrain.json").read_text())
+    assert pretrained
+    alone = config(model={"name_or_path": saved, "tokenizer": "byte"})
+    assert untrac("evaluate", "--config", alone, "--output", run_copy.parent / "alone").code == 0
+    expected = {name: row["value"] for (_, _, name), row in means(run_copy.parent / "alone").items()}
+    assert {name: row["value"] for (_, step, name), row in rows.items() if step is None} == expected
+    # A recipe of later steps alone takes it, too.
+    path = run_copy.parent / "later.yaml"
+    path.write_text(yaml.safe_dump({**recipe_content, "steps": [{"evaluate": {}}, {"trace": {"method": "graddot"}}]}))
+    ran = untrac("run", path, "--output", run_copy)
+    assert ran.code == 0, ran.text
+    assert "finished already" in ran.text
+
+
+@pytest.mark.parametrize("verb", [("evaluate",), ("unlearn", "--forget", "birds", "--steps", "1")])
+def test_a_new_model_is_said_to_be_untrained(untrac, config, tmp_path, recipe_content, verb):
+    asked = config(model=recipe_content["model"])
+    ran = untrac(verb[0], "--config", asked, "--output", tmp_path / "out", *verb[1:])
+    assert ran.code == 0, ran.text
+    assert "the model is untrained" in ran.text
+    assert "holds no model/" in (tmp_path / "out" / "notes.json").read_text()
+
+
+def test_another_evaluation_of_a_model_keeps_the_rows_of_the_first(untrac, config, settings, tmp_path):
+    def cells(output):
+        tables = read_summary(output).to_pylist(), read_measurements(output).to_pylist()
+        return [{(row["measure"], row["dataset"]) for row in rows} for rows in tables]
+
+    output, corpora = tmp_path / "out", settings["data"]["corpora"]
+    some = config(data={**settings["data"], "corpora": corpora[:1], "test_sets": []})
+    others = config(data={**settings["data"], "corpora": corpora[1:2], "test_sets": []})
+    for asked, measures in ((some, "loss"), (some, "memorisation_accuracy"), (others, "loss"), (some, "loss")):
+        assert untrac("evaluate", "--config", asked, "--output", output, "--measures", measures).code == 0
+    expected = {("loss", "birds"), ("memorisation_accuracy", "birds"), ("loss", "ships")}
+    assert cells(output) == [expected, expected]
+    counts = [row for row in read_summary(output).to_pylist() if row["statistic"] == "count"]
+    assert len(counts) == 3
+
+
+OWN_PHASE = """
+from lightning_untrac import Unlearning
+
+class WarmedUp(Unlearning):
+    def objective(self, seen):
+        return 0.5 * -seen.forget.mean_loss()
+
+class Renamed(Unlearning):
+    pass
+"""
+
+
+@pytest.mark.parametrize(("phase", "method"), [("WarmedUp", "unlearn:WarmedUp"), ("Renamed", "unlearn:GradientAscent")])
+def test_a_method_is_named_after_the_class_whose_objective_it_is(untrac, config, tmp_path, monkeypatch, phase, method):
+    (tmp_path / "my_phases.py").write_text(OWN_PHASE)
+    monkeypatch.syspath_prepend(tmp_path)
+    flags = ("--forget", "birds", "--steps", "1", "--model", f"my_phases.{phase}")
+    ran = untrac("unlearn", "--config", config(), "--output", tmp_path / "out", *flags)
+    assert ran.code == 0, ran.text
+    assert {row["method"] for row in read_summary(tmp_path / "out").to_pylist()} == {method}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from safetensors.torch import load_file, save_file
@@ -294,3 +296,11 @@ def test_after_fine_tuning_the_fine_tuned_model_is_traced(untrac, recipe, model_
     assert all(
         weight.equal(initial[name]) for name, weight in load_file(f"{model_folders('llama')}/model.safetensors").items()
     )
+
+
+def test_a_comparison_without_resamples_has_no_intervals(untrac, run_copy):
+    ran = untrac("compare", "--output", run_copy, "--num_resamples", "0")
+    assert ran.code == 0, ran.text
+    rows = pq.read_table(run_copy / "comparison.parquet").to_pylist()
+    assert rows
+    assert all(row["ci_low"] is None or math.isnan(row["ci_low"]) for row in rows)

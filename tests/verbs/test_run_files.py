@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -105,3 +106,23 @@ def test_a_file_without_a_copy_says_what_to_do(tmp_path):
         RunFiles(tmp_path).read_json("card.json", {})
     assert RunFiles(tmp_path).read_json("card.json", None) == [1]
     assert RunFiles(tmp_path).read_json("missing.json", {"a": 1}) == {"a": 1}
+
+
+def test_the_report_shows_each_steps_own_command(untrac, config, tmp_path, monkeypatch):
+    def go(*arguments):
+        monkeypatch.setattr("sys.argv", ["untrac", *map(str, arguments)])
+        ran = untrac(*arguments)
+        assert ran.code == 0, ran.text
+
+    common = ("--config", config(), "--output", tmp_path / "out")
+    go("evaluate", *common)
+    go("trace", *common, "--method", "untrac", "--steps", "1")
+    go("unlearn", *common, "--forget", "birds", "--steps", "1")
+    go("report", "--output", tmp_path / "out")
+    commands = json.loads((tmp_path / "out" / "run.json").read_text())["commands"]
+    assert [step for step in commands if step != "report"] == ["evaluate", "trace-untrac", "unlearn-birds"]
+    page = html.unescape((tmp_path / "out" / "report.html").read_text())
+    for step in ("evaluate", "trace-untrac", "unlearn-birds"):
+        assert f"<pre>{commands[step]}</pre>" in page
+        assert f"untrac {step.partition('-')[0]} --config" in commands[step]
+    assert "--forget birds" in commands["unlearn-birds"]
