@@ -45,6 +45,8 @@ from lightning_untrac.verb import Arguments, Traits
 class UnlearnOptions:
     """Forget one named dataset, by gradient ascent or another objective, and keep the resulting model.
 
+    Objectives (``--model.unlearning_objective.forget NPO``, say) are compared in docs/unlearning.md.
+
     Attributes:
         output: folder for ``unlearned-<forget>/`` (a transformers folder; ``unlearned-<forget>-chosen/`` where examples
             are chosen), ``measurements.parquet`` and ``summary.parquet``; its ``model/`` is unlearned from unless
