@@ -43,9 +43,7 @@ from lightning_untrac.verb import Arguments, Traits
 
 @dataclass
 class UnlearnOptions:
-    """Forget one named dataset, by gradient ascent or another objective, and keep the resulting model.
-
-    Objectives (``--model.unlearning_objective.forget NPO``, say) are compared in docs/unlearning.md.
+    """Forget one named dataset, by gradient ascent or another objective (see docs/unlearning.md), and keep the model.
 
     Attributes:
         output: folder for ``unlearned-<forget>/`` (a transformers folder; ``unlearned-<forget>-chosen/`` where examples
