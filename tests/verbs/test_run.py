@@ -75,7 +75,7 @@ def test_every_step_is_checked_before_the_first(untrac, recipe, settings, tmp_pa
     [
         ({"stepz": 1}, "stepz: unknown key of a recipe; did you mean 'steps'?"),
         ({"steps": []}, "has no `steps`"),
-        ({"steps": [{"trane": None}]}, "step 1 is 'trane'; steps are pretrain"),
+        ({"steps": [{"trane": None}]}, "step 1 is 'trane'; steps are "),
         ({"steps": ["trace"]}, "step 1 is the word 'trace'; write `- trace:`"),
         ({"steps": [5]}, "step 1 is no single `verb: options`"),
         ({"steps": [{"trace": None}], "model": {}}, "step 1 (trace): model: give either"),
