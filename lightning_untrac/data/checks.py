@@ -63,18 +63,21 @@ def episode_problems(
     return found
 
 
-def stream_problems(module: Any, data: Any) -> list[str]:
+def stream_problems(module: Any, data: Any, plan: EpisodePlan) -> list[str]:
     """Whether an objective reads a stream that the data don't bring.
 
     Args:
         module: the LightningModule.
         data: the DataModule; nothing is said of one that doesn't say what it brings.
+        plan: its episodes.
     """
     brings = getattr(data, "streams", None)
     if brings is None:
         return []
-    return [
+    asked = frozenset(getattr(module, "streams", ()))
+    found = [
         f"model.unlearning_objective: a term reads {stream} examples, and {type(data).__name__} brings none; leave the "
         f"term out, or give a DataModule whose batches have them and that names {stream!r} in `streams`"
-        for stream in sorted(frozenset(getattr(module, "streams", ())) - brings)
+        for stream in sorted(asked - brings)
     ]
+    return found + (data.alternative_problems(plan) if "alternative" in asked & brings else [])

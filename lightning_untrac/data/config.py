@@ -34,6 +34,8 @@ class DatasetConfig:
         text: column with the text. Ignored where ``prompt`` and ``target`` or ``messages`` are given.
         prompt: column with the prompt, on which no loss is taken.
         target: column with the target.
+        alternative: column with another answer to the prompt, such as a refusal, for objectives that prefer it to the
+            target.
         separator: what stands between prompt and target for causal models; part of the target.
         messages: column with conversations, each a list of messages with ``role`` and ``content`` (or the same as JSON
             text); the tokenizer's chat template makes one text of each.
@@ -59,6 +61,7 @@ class DatasetConfig:
     text: str = "text"
     prompt: str | None = None
     target: str | None = None
+    alternative: str | None = None
     separator: str = " "
     messages: str | None = None
     tools: str | None = None
@@ -75,7 +78,9 @@ class DatasetConfig:
         """The columns that hold the examples."""
         if self.messages:
             return (self.messages, self.tools) if self.tools else (self.messages,)
-        return (self.prompt, self.target) if self.prompt and self.target else (self.text,)
+        if self.prompt and self.target:
+            return (self.prompt, self.target, self.alternative) if self.alternative else (self.prompt, self.target)
+        return (self.text,)
 
     def problems(self, role: str) -> list[str]:
         """What is wrong with this entry on its own.
@@ -116,6 +121,13 @@ class DatasetConfig:
             found.append("give both `prompt` and `target`, or neither (then `text` is read)")
         if self.prompt is not None and self.prompt == self.target:
             found.append(f"`prompt` and `target` are both column {self.prompt!r}; name two columns")
+        if self.alternative is not None:
+            if None in (self.prompt, self.target):
+                found.append("`alternative` is another answer to a prompt; give `prompt` and `target` too")
+            if self.alternative in (self.prompt, self.target):
+                found.append(f"`alternative` is column {self.alternative!r}, as the prompt or the target; name another")
+            if self.transform is not None:
+                found.append(f"transform {self.transform!r} makes rows without alternatives; leave one of the two out")
         if self.tools is not None and self.messages is None:
             found.append("`tools` belong to conversations; give `messages` too")
         if self.messages is None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch.utils.data import DataLoader
 
+from lightning_untrac.data.alternatives import alternatives
 from lightning_untrac.data.checks import data_parallel_rank, episode_problems, sampler_problems, stream_problems
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
@@ -70,7 +71,7 @@ class CorpusDataModule(PreparedDataModule):
         streams: what its batches can bring; a subclass that brings more says so.
     """
 
-    streams: ClassVar[frozenset[str]] = frozenset({"forget", "retain"})
+    streams: ClassVar[frozenset[str]] = frozenset({"forget", "retain", "alternative"})
 
     def __init__(
         self,
@@ -116,7 +117,7 @@ class CorpusDataModule(PreparedDataModule):
         raise_if_any(sampler_problems(self.trainer))
         if stage == "fit" and self.trainer is not None:
             names, num_episodes = self.episode_names(self.active_plan), len(self.episodes())
-            raise_if_any(stream_problems(self.trainer.lightning_module, self))
+            raise_if_any(stream_problems(self.trainer.lightning_module, self, self.active_plan))
             needs_retain = getattr(self.trainer.lightning_module, "needs_retain", False)
             raise_if_any(episode_problems(self.trainer, self.active_plan, *names, num_episodes, needs_retain))
 
@@ -173,7 +174,7 @@ class CorpusDataModule(PreparedDataModule):
     def training_examples(self, name: str) -> Examples:
         """What an episode steps on: blocks of a packed corpus, examples otherwise."""
         dataset = self.tokenized[name]
-        if name in self.tokenized_corpora and self._packs(self._known()):
+        if self.is_packed(name):
             assert self.block_size is not None
             return PackedBlocks(dataset, self.block_size)
         return dataset
@@ -214,9 +215,14 @@ class CorpusDataModule(PreparedDataModule):
         sampler = self.sampler(episode, self.trainer.accumulate_grad_batches, rank, num_replicas)
         options = self.loader_options()
         streams, order = {"forget": examples}, None
-        if "retain" in getattr(self.trainer.lightning_module, "streams", ()):
+        asked = getattr(self.trainer.lightning_module, "streams", ())
+        if "alternative" in asked:
+            streams["alternative"] = self._alternatives(episode)
+        if "retain" in asked:
             streams["retain"], order = self._retained(episode), self.retained_order(episode)
-        elif self.trainer.accumulate_grad_batches * num_replicas == 1:  # a batch is a whole step and has its counts
+        if (
+            len(streams) == 1 and self.trainer.accumulate_grad_batches * num_replicas == 1
+        ):  # a batch is a whole step and has its counts
             return EpisodeDataLoader(examples, batch_sampler=sampler, **options)
         data = StreamExamples(streams)
         batches = StreamBatchSampler(sampler, data, order, self.retained_per_example)
@@ -227,13 +233,14 @@ class CorpusDataModule(PreparedDataModule):
         """Every example of a stream of the current episode once, over all ranks, and how many each dataset has.
 
         Args:
-            stream: ``forget`` or ``retain``.
+            stream: ``forget``, ``retain`` or ``alternative``.
         """
         episode = self.current_episode
-        names = episode.drawn_from or episode.trains_on
-        data = (
-            self._retained(episode) if stream == "retain" else Concatenation([self.training_examples(n) for n in names])
-        )
+        if stream == "forget":
+            names = episode.drawn_from or episode.trains_on
+            data = Concatenation([self.training_examples(name) for name in names])
+        else:
+            data = self._retained(episode) if stream == "retain" else self._alternatives(episode)
         rank, num_replicas = data_parallel_rank(self.trainer)
         batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
         return DataLoader(data, batch_sampler=batches, **self.loader_options()), [len(part) for part in data.parts]
@@ -246,6 +253,9 @@ class CorpusDataModule(PreparedDataModule):
     def _retained(self, episode: Episode) -> Concatenation:
         names = self.active_plan.retained(episode.dataset, self.corpus_names)
         return Concatenation([self.training_examples(name) for name in names])
+
+    def _alternatives(self, episode: Episode) -> Concatenation:
+        return alternatives([self.tokenized[name] for name in episode.trains_on])
 
     def retained_dataloader(self, num_examples: int) -> DataLoader[Any]:
         """Single examples (or blocks) that the current episode is to keep, the same ones on every rank.

@@ -71,6 +71,7 @@ class SomeExamples(TokenizedDataset):
         self.longest, self.max_token = whole.longest, whole.max_token
         self.longest_source_after_cut = whole.longest_source_after_cut
         self.longest_target_after_cut = whole.longest_target_after_cut
+        self.alternative = whole.alternative and SomeExamples(whole.alternative, indices, name)
 
     def __len__(self) -> int:
         return len(self.indices)

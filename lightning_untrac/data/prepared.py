@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from lightning_untrac.data.alternatives import alternative_problems
 from lightning_untrac.data.arrow_cache import clear_cache, default_cache_folder
 from lightning_untrac.data.config import ROLES, DatasetConfig, config_problems
 from lightning_untrac.data.encoding import TokenizationConfig
@@ -244,6 +245,21 @@ class PreparedDataModule(L.LightningDataModule):
     def clear_cache(self) -> None:
         """Delete the cached rows and token ids."""
         clear_cache(self._cache_folder())
+
+    def is_packed(self, name: str) -> bool:
+        """Whether a dataset is stepped on in blocks."""
+        return name in self.tokenized_corpora and self._packs(self._known())
+
+    def alternative_problems(self, plan: EpisodePlan) -> list[str]:
+        """Why there is no other answer to each prompt that a plan unlearns.
+
+        Args:
+            plan: which need not be the one that is served.
+        """
+        known = self.tokenized
+        names = [name for name in plan.datasets(*self.episode_names(plan)) if name in known]
+        packed = [name for name in names if self.is_packed(name)]
+        return alternative_problems(plan.kind, [known[name] for name in names], packed)
 
     def _packs(self, facts: Facts) -> bool:
         return self.block_size is not None and not facts.is_seq2seq

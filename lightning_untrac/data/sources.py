@@ -39,7 +39,8 @@ def expand(configs: Iterable[DatasetConfig], cache_folder: Path | None = None) -
 
     Returns:
         Pairs of an entry (always with a name, never with ``split_by``) and its rows: a ``datasets.Dataset`` whose
-        columns are strings: ``text``; or ``prompt`` and ``target``; or ``messages`` and ``tools`` (JSON).
+        columns are strings: ``text``; or ``prompt``, ``target`` and perhaps ``alternative``; or ``messages`` and
+        ``tools`` (JSON).
 
     Raises:
         ConfigurationError: with every problem of every dataset.
@@ -224,7 +225,7 @@ def _as_strings(rows: Dataset, config: DatasetConfig) -> Dataset:
     if config.messages:
         tools = _converted(rows, config.tools, tools_text) if config.tools else [""] * len(rows)
         return as_dataset({"messages": _converted(rows, config.messages, conversation_text), "tools": tools})
-    standard = ("prompt", "target") if len(config.columns) == 2 else ("text",)
+    standard = ("text",) if len(config.columns) == 1 else ("prompt", "target", "alternative")[: len(config.columns)]
     rows = rows.select_columns(list(config.columns))
     kinds = {str(rows.data.schema.field(column).type) for column in config.columns}
     if not kinds <= {"string", "large_string"}:

@@ -144,12 +144,14 @@ class StreamBatchSampler(Sampler[Any]):
                 yield StepShare(dict(zip(shares, parts, strict=True)), tokens, sequences)
 
     def _steps(self) -> Iterator[dict[str, np.ndarray]]:
+        # Row for row: an alternative is another answer to the prompt beside it.
+        beside = [name for name in self.targets if name != "retain"]
         if self.order is None:
-            yield from ({"forget": step} for step in self.forget.steps())
+            yield from (dict.fromkeys(beside, step) for step in self.forget.steps())
             return
         counts = (len(step) * self.times for step in self.forget.steps())
         for step, retained in zip(self.forget.steps(), self.order.takes(counts), strict=True):
-            yield {"forget": step, "retain": retained}
+            yield {**dict.fromkeys(beside, step), "retain": retained}
 
     def _times(self, stream: str) -> int:
         return self.times if stream == "retain" else 1

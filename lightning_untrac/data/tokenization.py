@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,12 @@ import numpy as np
 from lightning_untrac.data.arrow_cache import TOKENS, cached_table
 from lightning_untrac.data.chat import ConversationError
 from lightning_untrac.data.config import DatasetConfig
-from lightning_untrac.data.encoding import Encoder, TokenizationConfig
+from lightning_untrac.data.encoding import Encoder, TokenizationConfig, content_hash
 from lightning_untrac.data.progress import progress_bars
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.naming import counted
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -46,14 +47,18 @@ def tokenize(
 
     Args:
         config: the dataset, for its name, separator and subsample.
-        rows: strings in ``text``, in ``prompt`` and ``target``, or in ``messages`` and ``tools``.
+        rows: strings in ``text``, in ``prompt``, ``target`` and perhaps ``alternative``, or in ``messages`` and
+            ``tools``.
         tokenizer: any of transformers'.
         how: see :class:`TokenizationConfig`.
         cache_folder: where the Arrow files lie, each named by a digest of the text, the tokenizer and ``how``.
 
+    Returns:
+        The dataset; its ``alternative`` holds the other answers, row for row, where there are any.
+
     Raises:
         ConfigurationError: if seq2seq rows have no prompt, if the tokenizer lacks a token or a chat template that is
-            needed, if no example has a target token, or if the folder can't be written.
+            needed, if no example has a target token, if an alternative is empty, or if the folder can't be written.
     """
     if how.seq2seq and "prompt" not in rows.column_names:
         raise ConfigurationError(
@@ -62,6 +67,9 @@ def tokenize(
     if config.num_examples is not None and len(rows) > config.num_examples:
         chosen = np.random.default_rng(config.sample_seed).permutation(len(rows))[: config.num_examples]
         rows = rows.select(np.sort(chosen))
+    alternatives = rows if "alternative" in rows.column_names else None
+    if alternatives is not None:
+        rows = rows.remove_columns("alternative")
     encode = Encoder(tokenizer, how, config.separator)
     identity = [CACHE_VERSION, tokenizer_fingerprint(tokenizer), asdict(how), config.separator, _digest(rows)]
     if "messages" in rows.column_names:
@@ -79,7 +87,34 @@ def tokenize(
     dataset = TokenizedDataset(config, table, num_source_examples=len(rows), fingerprint=key)
     if len(dataset) == 0 or dataset.num_targets == 0:
         raise ConfigurationError([f"{config.name}: has no target token at all; {_why_none(rows)}"])
+    if alternatives is not None:
+        dataset.alternative = _alternative(dataset, alternatives, tokenizer, how, cache_folder)
     return dataset
+
+
+def _alternative(
+    dataset: TokenizedDataset, rows: Dataset, tokenizer: PreTrainedTokenizerBase, how: TokenizationConfig, cache: Path
+) -> TokenizedDataset:
+    """The other answers to the prompts of a dataset's examples, row for row."""
+    kept = set(dataset.distinct_hashes().to_pylist())  # rows without a target were left out
+    places = [i for i, row in enumerate(rows) if content_hash(row["prompt"], row["target"]) in kept]
+    chosen = rows.select(places)
+    config = replace(dataset.config, target=dataset.config.alternative, alternative=None, num_examples=None)
+    others = chosen.remove_columns("target").rename_columns({"alternative": "target"})
+    empty = [place for place, text in zip(places, others["target"], strict=True) if not text]
+    column = dataset.config.alternative
+    if empty:
+        raise ConfigurationError(
+            [f"{dataset.name}: column {column!r} is empty in {counted(len(empty), 'row')}, first in row "
+             f"{empty[0] + 1}; write an alternative into each"]
+        )  # fmt: skip
+    found = tokenize(config, others, tokenizer, how, cache)
+    if len(found) != len(dataset):
+        raise ConfigurationError(
+            [f"{dataset.name}: {len(dataset) - len(found)} cells of column {column!r} make no token; write an "
+             "alternative into each row"]
+        )  # fmt: skip
+    return found
 
 
 def _encoded(rows: Dataset, encode: Encoder, said: str) -> Iterator[Any]:

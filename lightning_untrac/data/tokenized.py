@@ -65,7 +65,10 @@ class TokenizedDataset:
         longest_source_after_cut: tokens of the longest text (or source) after cuts.
         longest_target_after_cut: the same of the longest target, which is the text itself for a causal model.
         max_token: largest token id.
+        alternative: other answers to the same prompts, row for row, where the dataset has any.
     """
+
+    alternative: TokenizedDataset | None = None
 
     def __init__(self, config: DatasetConfig, table: Any, num_source_examples: int, fingerprint: str) -> None:
         import pyarrow.compute as pc

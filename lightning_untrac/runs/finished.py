@@ -59,4 +59,5 @@ def note_data_content(phase: Checked) -> None:
         phase: the step.
     """
     if datasets := phase.data.tokenized:
-        phase.identity["data_content"] = {name: dataset.fingerprint for name, dataset in datasets.items()}
+        others = {f"{name}.alternative": d.alternative.fingerprint for name, d in datasets.items() if d.alternative}
+        phase.identity["data_content"] = {name: d.fingerprint for name, d in datasets.items()} | others

@@ -145,7 +145,7 @@ class Phase:
             names = [[c.name or c.path for c in configs] for configs in (self.data.corpora, self.data.test_sets)]
             names[1] += [c.name or c.path for c in self.data.forget]
             names[1] += [] if self.data.choice is None else [self.data.choice.chosen]
-        found += plan.problems(*names) + stream_problems(self.module, self.data)
+        found += plan.problems(*names) + stream_problems(self.module, self.data, plan)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
         return found or length_problems(self, plan)

@@ -187,10 +187,13 @@ def test_names_are_given_once_over_all_roles(beside):
 
 def test_a_stream_that_the_data_do_not_bring_is_refused(make):
     class Module:
-        streams = frozenset({"forget", "alternative"})
+        streams = frozenset({"forget", "retain"})
 
-    (problem,) = stream_problems(Module(), make())
-    assert "reads alternative examples, and CorpusDataModule brings none" in problem
-    Module.streams = frozenset({"forget", "retain"})
-    assert not stream_problems(Module(), make())
-    assert not stream_problems(Module(), object())
+    class ForgetOnly:
+        streams = frozenset({"forget"})
+
+    plan = EpisodePlan("one")
+    (problem,) = stream_problems(Module(), ForgetOnly(), plan)
+    assert "reads retain examples, and ForgetOnly brings none" in problem
+    assert not stream_problems(Module(), make(), plan)
+    assert not stream_problems(Module(), object(), plan)

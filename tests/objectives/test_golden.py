@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from terms import PreferAlternative
 
 from lightning_untrac import objectives
 from lightning_untrac.functional import distributions, preference, token_weights
@@ -102,6 +103,8 @@ def test_direct_preference() -> None:
         chosen.log_probs, chosen.reference_log_probs, rejected.log_probs, rejected.reference_log_probs, beta=0.1
     )
     assert values.mean().item() == pytest.approx(13.66632910, abs=5e-9)
+    term = PreferAlternative(0.1)(Seen(rejected, alternative=chosen))
+    assert term.mean.item() == pytest.approx(13.66632910, abs=5e-9)
 
 
 def test_token_wise_npo_and_its_weighted_form_have_one_gradient() -> None:
