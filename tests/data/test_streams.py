@@ -224,3 +224,20 @@ def test_no_retained_examples_a_step_is_refused(make):
         make(retained_per_example=0)
     with pytest.raises(ValueError, match="nothing to retain"):
         RetainedOrder([], None, 0)
+
+
+@pytest.mark.parametrize(("accumulation", "ranks"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_an_alternative_goes_where_its_prompt_goes(make, accumulation, ranks):
+    data = make(batch_size=2)
+    data.plan = EpisodePlan("each_corpus", (0,), passes=2)
+    (episode,) = (e for e in data.episodes() if e.dataset == "a")
+    forget, other = (Concatenation([data.training_examples(name)]) for name in "aa")
+    seen = []
+    for rank in range(ranks):
+        sampler = data.sampler(episode, accumulation, rank, ranks)
+        examples = StreamExamples({"forget": forget, "alternative": other, "retain": data._retained(episode)})
+        for share in StreamBatchSampler(sampler, examples, data.retained_order(episode)):
+            assert share.indices["alternative"] == share.indices["forget"]
+            assert share.tokens["alternative"] == share.tokens["forget"]
+            seen += share.indices["alternative"]
+    assert sorted(index for index in seen if index >= 0) == sorted([*range(12)] * 2)
