@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
+import sys
 from typing import Any
 
 import lightning.pytorch as L
+import processes
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from lightning.pytorch.callbacks import Callback
 from terms import PreferAlternative
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Unlearning
+from lightning_untrac.cli import main
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.objectives import GradientAscent, Objective, RetainLoss
+from lightning_untrac.tables import read_summary
 
 BETA, LR = 0.5, 0.1
 ROWS = [
@@ -190,3 +196,62 @@ def test_rows_without_an_answer_are_left_out_of_both(make: Any, model_folders: A
 
 def test_alternatives_go_with_prompts_alone() -> None:
     assert "give `prompt` and `target` too" in DatasetConfig("x", "x", alternative="no").problems("corpora[0]")[0]
+
+
+@pytest.fixture
+def command(tmp_path: Any, make: Any, model_folders: Any, cache_folder: str, text_files: Any) -> list[Any]:
+    """`untrac unlearn` of the pairs, with preference and a retain term, but for folder and cut."""
+    make()
+    pairs = {"name": "pairs", "path": str(tmp_path / "pairs.jsonl"), "prompt": "q", "target": "a", "alternative": "no"}
+    content = {
+        "model": {
+            "name_or_path": model_folders("llama"),
+            "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.05}},
+            "unlearning_objective": {"forget": "terms.PreferAlternative", "retain": ["RetainKL"]},
+        },
+        "data": {
+            "corpora": [{"name": "birds", "path": str(text_files["birds"])}],
+            "forget": [pairs],
+            "cache_folder": cache_folder,
+        },
+        "trainer": {"accelerator": "cpu"},
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return ["unlearn", "--config", path, "--forget", "pairs", "--passes", 2, "--readings", 1]
+
+
+def losses(folder: Any) -> dict[Any, float]:
+    rows = read_summary(folder).to_pylist()
+    return {(r["step"], r["dataset"]): r["value"] for r in rows if (r["measure"], r["statistic"]) == ("loss", "mean")}
+
+
+def test_a_command_prefers_the_alternatives_and_a_changed_one_is_another_run(
+    command: list[Any], make: Any, tmp_path: Any, capfd: Any
+) -> None:
+    words = [str(word) for word in (*command, "--data.batch_size", 4, "--output", tmp_path / "run")]
+    assert (main(words) or 0) == 0
+    found = losses(tmp_path / "run")
+    assert found[4, "pairs"] > found[0, "pairs"]
+    make([{**row, "no": "never"} for row in ROWS])
+    assert main(words) == 2
+    assert "pairs" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ranks are started by a fork server")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_ranks_take_the_steps_of_one_process(strategy: str, command: list[Any], tmp_path: Any) -> None:
+    one = processes.start(*command, "--data.batch_size", 4, "--output", tmp_path / "one", log=tmp_path / "one.log")
+    assert one.wait() == 0, one.text
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ranks = processes.start_ranks(
+        2, *command, "--data.batch_size", 2, "--trainer.devices", 2, "--trainer.strategy", strategy,
+        "--output", tmp_path / "two", log=tmp_path / "log", port=port, OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    assert [rank.wait() for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)
+    expected = losses(tmp_path / "one")
+    assert expected[4, "pairs"] > expected[0, "pairs"] + 1e-3
+    assert losses(tmp_path / "two") == pytest.approx(expected, abs=5e-6)
