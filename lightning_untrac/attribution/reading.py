@@ -15,8 +15,7 @@ from lightning_untrac.attribution.scoring import ScoringRun
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.checks import data_parallel_rank, sampler_problems
 from lightning_untrac.data.collator import Collator, LanguageBatch
-from lightning_untrac.data.datamodule import some_of
-from lightning_untrac.data.loading import Concatenation
+from lightning_untrac.data.loading import Concatenation, some_of
 from lightning_untrac.data.sampling import evaluation_batches, examples_by_share
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.errors import ConfigurationError, raise_if_any

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lightning_untrac.attribution.scoring import ScoringRun
-from lightning_untrac.data.datamodule import some_of
+from lightning_untrac.data.loading import some_of
 
 
 def documents(run: ScoringRun, name: str) -> Iterator[np.ndarray]:

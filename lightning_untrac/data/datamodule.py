@@ -13,17 +13,14 @@ from lightning_untrac.data.checks import data_parallel_rank, episode_problems, s
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.episodes import Episode, EpisodePlan, mixture_episode
-from lightning_untrac.data.forget_set import choice_notes
-from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples
-from lightning_untrac.data.preparation import dataset_notes, document_start_notes, share_notes
+from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples, some_of
+from lightning_untrac.data.notes import data_notes
 from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.data.sampling import EpisodeBatchSampler, evaluation_batches
-from lightning_untrac.data.shared_texts import role_notes, shared_text_notes
 from lightning_untrac.data.streams import RetainedOrder, StreamBatchSampler, StreamCollator, StreamExamples
 from lightning_untrac.data.tokenized import PackedBlocks
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.errors import raise_if_any
-from lightning_untrac.naming import self_name
 
 
 class CorpusDataModule(PreparedDataModule):
@@ -123,24 +120,8 @@ class CorpusDataModule(PreparedDataModule):
 
     def notes(self) -> list[str]:
         """What was left out, cut or repeated, a sentence each, for the report: nothing of it is silent."""
-        found = []
-        for dataset in self.tokenized.values():
-            found += dataset_notes(dataset, self.max_length)
-        if self.choice is not None and self.choice.chosen in self.tokenized_forget:
-            found += choice_notes(self.choice, self.tokenized_forget[self.choice.chosen])
         sizes = {name: len(self.training_examples(name)) for name in self.tokenized_corpora}
-        if shares := self._shares(list(sizes)):
-            found += share_notes(sizes, shares)
-        by_design = {self_name(name) for name in self.tokenized_corpora} if self.self_examples is not None else set()
-        test_sets = [dataset for name, dataset in self.tokenized_test_sets.items() if name not in by_design]
-        found += shared_text_notes([*self.tokenized_corpora.values()], test_sets)
-        found += role_notes(self.by_role())
-        if self._facts is not None:
-            every = [dataset.config for dataset in self.tokenized.values()]
-            found += document_start_notes(self._facts, every, self.document_start)
-        if self.block_size is not None and self._facts is not None and self._facts.is_seq2seq:
-            found.append("data.block_size: not used, because an encoder-decoder model takes examples and not blocks")
-        return found
+        return data_notes(self, self._facts, sizes, self._shares(list(sizes)))
 
     # -- episodes --------------------------------------------------------------------------------------------------
 
@@ -313,10 +294,3 @@ class CorpusDataModule(PreparedDataModule):
             "persistent_workers": False,
             "pin_memory": bool(self.trainer and self.trainer.strategy.root_device.type == "cuda"),
         }
-
-
-def some_of(part: Examples, count: int | None) -> np.ndarray | None:
-    """Indices of ``count`` examples, drawn once for all; None for all of them."""
-    if count is None or len(part) <= count:
-        return None
-    return np.sort(np.random.default_rng(0).permutation(len(part))[:count])

@@ -74,6 +74,13 @@ class Concatenation(Dataset[dict[str, Any]]):
         return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
 
 
+def some_of(part: Examples, count: int | None) -> np.ndarray | None:
+    """Indices of ``count`` examples, drawn once for all; None for all of them."""
+    if count is None or len(part) <= count:
+        return None
+    return np.sort(np.random.default_rng(0).permutation(len(part))[:count])
+
+
 class EpisodeDataLoader(DataLoader[Any]):
     """A DataLoader whose position Lightning saves in its checkpoints and restores, so that no batch is seen twice.
 

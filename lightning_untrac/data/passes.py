@@ -10,8 +10,8 @@ import lightning.pytorch as L
 from torch.utils.data import DataLoader
 
 from lightning_untrac.data.checks import data_parallel_rank, sampler_problems
-from lightning_untrac.data.datamodule import CorpusDataModule, some_of
-from lightning_untrac.data.loading import Concatenation
+from lightning_untrac.data.datamodule import CorpusDataModule
+from lightning_untrac.data.loading import Concatenation, some_of
 from lightning_untrac.data.sampling import evaluation_batches
 from lightning_untrac.errors import raise_if_any
 

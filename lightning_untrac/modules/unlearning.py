@@ -25,9 +25,9 @@ from lightning_untrac.objectives.terms import ForgetTerm, Outputs, Seen, Stream
 from lightning_untrac.sharding import local_shard
 
 NO_STREAM = (
-    "model.unlearning_objective: {objective} needs {stream} examples, which no batch brings; put into each "
-    "batch a batch of them as `{stream}` and, into both, `step_tokens` and `step_sequences`: the targets of the whole "
-    "step (CorpusDataModule does it)"
+    "model.unlearning_objective: {objective} needs {stream} examples, which no batch brings; fit with a "
+    "CorpusDataModule, or put into each batch a batch of them as `{stream}` and, into both, `step_tokens` and "
+    "`step_sequences`: the targets of the whole step"
 )
 
 
