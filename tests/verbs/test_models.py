@@ -360,9 +360,9 @@ class Renamed(Unlearning):
 
 @pytest.mark.parametrize(("phase", "method"), [("WarmedUp", "unlearn:WarmedUp"), ("Renamed", "unlearn:GradientAscent")])
 def test_a_method_is_named_after_the_class_whose_objective_it_is(untrac, config, tmp_path, monkeypatch, phase, method):
-    (tmp_path / "my_phases.py").write_text(OWN_PHASE)
+    (tmp_path / "own_phases.py").write_text(OWN_PHASE)
     monkeypatch.syspath_prepend(tmp_path)
-    flags = ("--forget", "birds", "--steps", "1", "--model", f"my_phases.{phase}")
+    flags = ("--forget", "birds", "--steps", "1", "--model", f"own_phases.{phase}")
     ran = untrac("unlearn", "--config", config(), "--output", tmp_path / "out", *flags)
     assert ran.code == 0, ran.text
     assert {row["method"] for row in read_summary(tmp_path / "out").to_pylist()} == {method}
