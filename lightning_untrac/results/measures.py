@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from lightning_untrac.results.descriptions import Descriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class MeasureText:
         return {"lower": 1, "higher": -1}.get(self.direction, 0)
 
 
-_KNOWN: Final[dict[str, MeasureText]] = {}
+_MEASURES: Final = Descriptions(MeasureText)
 
 
 def describe_measure(measure: str, text: MeasureText) -> None:
@@ -44,7 +46,7 @@ def describe_measure(measure: str, text: MeasureText) -> None:
         measure: its name in the tables.
         text: what is said of it.
     """
-    _KNOWN[measure] = text
+    _MEASURES.describe(measure, text)
 
 
 def measure_text(measure: str) -> MeasureText:
@@ -54,12 +56,12 @@ def measure_text(measure: str) -> MeasureText:
     >>> measure_text("example_measure").forgetting, measure_text("nobody_knows").title
     (1, 'nobody_knows')
     """
-    return _KNOWN.get(measure, MeasureText(measure))
+    return _MEASURES.of(measure)
 
 
 def measure_texts(measures: Iterable[str]) -> dict[str, dict[str, str]]:
     """What is said of some measures as plain values, for a file beside the tables."""
-    return {measure: asdict(_KNOWN[measure]) for measure in measures if measure in _KNOWN}
+    return _MEASURES.plain(measures)
 
 
 def read_measure_texts(entries: object) -> None:
@@ -68,8 +70,4 @@ def read_measure_texts(entries: object) -> None:
     Args:
         entries: as they were read; whatever has another form is passed over.
     """
-    names = [field.name for field in fields(MeasureText)]
-    for measure, entry in entries.items() if isinstance(entries, Mapping) else ():
-        if measure not in _KNOWN and isinstance(entry, Mapping) and isinstance(entry.get("title"), str):
-            words: dict[str, Any] = {name: entry[name] for name in names if isinstance(entry.get(name), str)}
-            describe_measure(str(measure), MeasureText(**words))
+    _MEASURES.read(entries)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from lightning_untrac.results.descriptions import Descriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class MethodText:
 REFERENCE: Final = "leave_out"
 """The method that counts as the truth unless another is named: retraining."""
 
-_KNOWN: Final[dict[str, MethodText]] = {}
+_METHODS: Final = Descriptions(MethodText)
 
 
 def describe_method(method: str, text: MethodText) -> None:
@@ -50,7 +52,7 @@ def describe_method(method: str, text: MethodText) -> None:
         method: its name in the tables.
         text: what is said of it.
     """
-    _KNOWN[method] = text
+    _METHODS.describe(method, text)
 
 
 def method_text(method: str) -> MethodText:
@@ -64,7 +66,7 @@ def method_text(method: str) -> MethodText:
     ('The Example (other seeds)', 'nobody_knows')
     """
     name, bracket, rest = method.partition(" (")
-    found = _KNOWN.get(name, MethodText(name))
+    found = _METHODS.of(name)
     return replace(found, title=found.title + bracket + rest) if bracket else found
 
 
@@ -75,7 +77,7 @@ def method_title(method: str) -> str:
 
 def texts_of(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What is said of some methods as plain values, for a file beside the tables."""
-    return {method: asdict(_KNOWN[method]) for method in methods if method in _KNOWN}
+    return _METHODS.plain(methods)
 
 
 def read_texts(entries: object) -> None:
@@ -84,12 +86,4 @@ def read_texts(entries: object) -> None:
     Args:
         entries: as they were read; whatever has another form is passed over.
     """
-    if not isinstance(entries, Mapping):
-        return
-    for method, entry in entries.items():
-        if method in _KNOWN or not isinstance(entry, Mapping) or not isinstance(entry.get("title"), str):
-            continue
-        own = {field.name: entry[field.name] for field in fields(MethodText) if field.name in entry}
-        kinds = {field.name: type(field.default) for field in fields(MethodText)} | {"title": str}
-        known: dict[str, Any] = {key: value for key, value in own.items() if type(value) is kinds[key]}
-        describe_method(str(method), MethodText(**known))
+    _METHODS.read(entries)
