@@ -114,10 +114,13 @@ class StepTraining(L.LightningModule):
             self._seed_dropout(batch_idx)
         seen = self.see(batch)
         parts = as_parts(self.objective(seen), seen)
-        total = sum_of(self.weighted(part, seen, pieces=1) for part in parts)
-        self._log_parts(total, parts)
-        loss = total if self.pieces == 1 else sum_of(self.weighted(part, seen, self.pieces) for part in parts)
-        self._before_backward(parts, seen, batch_idx)
+        values = [self.weighted(part, seen, pieces=1) for part in parts]
+        total = sum_of(values)
+        self._log_parts(total, {part.name: value for part, value in zip(parts, values, strict=True)})
+        pieces = self.pieces
+        shares = values if pieces == 1 else [self.weighted(part, seen, pieces) for part in parts]
+        loss = total if pieces == 1 else sum_of(shares)
+        self._before_backward(shares, batch_idx)
         return {"loss": loss, "objective": total.detach(), "measured_loss": seen.forget.measured_loss}
 
     def step_loss(self, batch: LanguageBatch) -> Tensor:
@@ -125,8 +128,8 @@ class StepTraining(L.LightningModule):
         seen = self.see(batch)
         return sum_of(self.weighted(part, seen, pieces=1) for part in as_parts(self.objective(seen), seen))
 
-    def _before_backward(self, parts: list[Part], seen: Seen, batch_idx: int) -> None:
-        """For phases that need the gradients of some parts by themselves."""
+    def _before_backward(self, shares: list[Tensor], batch_idx: int) -> None:
+        """For phases that need the gradients of some parts by themselves: what each contributes to the step."""
 
     def weighted(self, part: Part, seen: Seen, pieces: int) -> Tensor:
         """A micro-batch's contribution to the step: after accumulation and ranks were averaged the sum is right.
@@ -153,12 +156,12 @@ class StepTraining(L.LightningModule):
         of_step = {"token": tokens, "sequence": sequences, "later_token": tokens - sequences}[part.unit]
         return part.term.total * (part.weight * pieces / max(1, of_step))
 
-    def _log_parts(self, total: Tensor, parts: list[Part]) -> None:
+    def _log_parts(self, total: Tensor, values: dict[str, Tensor]) -> None:
         to_loggers = bool(self.trainer.loggers)
         self.log("train/objective", total.detach(), logger=to_loggers)
-        if len(parts) > 1:
-            for part in parts:
-                self.log(f"train/{part.name}_term", part.weight * part.term.mean.detach(), logger=to_loggers)
+        if len(values) > 1:
+            for name, value in values.items():
+                self.log(f"train/{name}_term", value.detach(), logger=to_loggers)
 
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

@@ -20,7 +20,7 @@ from lightning_untrac.modules.episode_state import EpisodeState
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.modules.reference import Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
-from lightning_untrac.objectives.objective import Objective, Part
+from lightning_untrac.objectives.objective import Objective
 from lightning_untrac.objectives.terms import ForgetTerm, Outputs, Seen, Stream
 from lightning_untrac.sharding import local_shard
 
@@ -130,9 +130,9 @@ class Unlearning(LanguageModule):
         return found
 
     @override
-    def _before_backward(self, parts: list[Part], seen: Seen, batch_idx: int) -> None:
+    def _before_backward(self, shares: list[Tensor], batch_idx: int) -> None:
         if self.unlearning_objective.rectify is not None:
-            self.two_gradients.hold([self.weighted(part, seen, self.pieces) for part in parts], batch_idx)
+            self.two_gradients.hold(shares, batch_idx)
 
     @override
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_untrac.functional import IGNORE_INDEX, example_losses, token_loss_sum
+from lightning_untrac.functional.token_losses import token_losses
 from lightning_untrac.objectives.checks import non_negative
 
 if TYPE_CHECKING:
@@ -116,6 +117,16 @@ class Outputs:
         """The target tokens, ``[places]`` int64."""
         return self.targets[self.places]
 
+    @cached_property
+    def target_losses(self) -> Tensor:
+        """The loss of each target token, ``[places]``, nats, differentiable."""
+        return token_losses(self.target_logits, self.target_ids)
+
+    @property
+    def reference_target_losses(self) -> Tensor:
+        """The same under the model before unlearning."""
+        return token_losses(self.reference_target_logits, self.target_ids)
+
     @property
     def is_sequence(self) -> Tensor:
         """Which rows have a target, ``[batch]`` bool; filler has none."""
@@ -126,6 +137,8 @@ class Outputs:
         """Mean loss per target token, nats, without gradient: what guards judge, whatever the objective is."""
         if "loss" in self.__dict__:
             return self.loss.mean.detach()
+        if "target_losses" in self.__dict__:
+            return self.target_losses.detach().sum() / self.count("token").clamp(min=1)
         if "log_probs" in self.__dict__:
             mean = -self.log_probs.detach().sum() / self.count("token").clamp(min=1)
             return mean.to(torch.promote_types(self.logits.dtype, torch.float32))  # as on ranks that have a loss

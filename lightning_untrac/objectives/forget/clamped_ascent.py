@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing_extensions import override
 
 from lightning_untrac.functional import uniform_guess_loss
-from lightning_untrac.functional.token_losses import token_losses
 from lightning_untrac.objectives.checks import positive
 from lightning_untrac.objectives.terms import ForgetTerm, Seen, Term
 
@@ -31,4 +30,4 @@ class ClampedAscent(ForgetTerm):
     @override
     def __call__(self, seen: Seen) -> Term:
         cap = uniform_guess_loss(seen.vocabulary_size) if self.cap is None else self.cap
-        return Term.of(-token_losses(seen.forget.target_logits, seen.forget.target_ids).clamp(max=cap))
+        return Term.of(-seen.forget.target_losses.clamp(max=cap))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from lightning_untrac.functional.token_losses import token_losses
 from lightning_untrac.functional.token_weights import weighted_ascent
 from lightning_untrac.objectives.checks import non_negative
 from lightning_untrac.objectives.terms import ForgetTerm, Seen, Term
@@ -31,5 +30,4 @@ class SatImp(ForgetTerm):
 
     @override
     def __call__(self, seen: Seen) -> Term:
-        losses = token_losses(seen.forget.target_logits, seen.forget.target_ids)
-        return Term.of(weighted_ascent(losses, self.known, self.unsure))
+        return Term.of(weighted_ascent(seen.forget.target_losses, self.known, self.unsure))

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from lightning_untrac.functional.token_losses import token_losses
 from lightning_untrac.functional.token_weights import weighted_token_npo
 from lightning_untrac.objectives.checks import non_negative, positive
 from lightning_untrac.objectives.terms import ForgetTerm, Need, Seen, Term
@@ -36,6 +35,5 @@ class WeightedTokenNPO(ForgetTerm):
 
     @override
     def __call__(self, seen: Seen) -> Term:
-        now = token_losses(seen.forget.target_logits, seen.forget.target_ids)
-        before = token_losses(seen.forget.reference_target_logits, seen.forget.target_ids)
+        now, before = seen.forget.target_losses, seen.forget.reference_target_losses
         return Term.of(weighted_token_npo(now, before, self.beta, self.alpha))
