@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from lightning_untrac.data.config import ROLES
+
 EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out", "continuation", "one"]
 """``mixture``: all corpora (pretraining). ``each_corpus``: UnTrac. ``each_test_set``: UnTrac-Inv. ``leave_one_out``:
 all corpora but one. ``continuation``: the same, in the order of the mixture, beside a
@@ -111,6 +113,11 @@ class EpisodePlan:
         if self.kind == "each_test_set":
             return "corpora"
         return "all" if self.kind == "one" else "test_sets"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The lists of datasets on which the results depend: a trace reads corpora and test sets alone."""
+        return ROLES if self.kind == "one" else ROLES[:2]
 
     @property
     def episode_key(self) -> Literal["corpus", "test_set"]:

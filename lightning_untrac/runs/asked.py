@@ -40,6 +40,7 @@ class Checked(Protocol):
     parsed: Parsed
     step: str
     column: Column
+    roles: tuple[str, ...]
     folder: RunFolder
     module: LanguageModule
     data: CorpusDataModule

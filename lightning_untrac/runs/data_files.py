@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning_untrac.data.config import ROLES, DatasetConfig
+from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.files import find_files
 from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.errors import ConfigurationError
@@ -38,9 +38,9 @@ class Look:
     moved: bool = False
 
 
-def configured(data: PreparedDataModule) -> dict[str, DatasetConfig]:
-    """The entries by their place in the configuration, e.g. ``corpora.0``."""
-    return {f"{role}.{index}": config for role in ROLES for index, config in enumerate(getattr(data, role))}
+def configured(data: PreparedDataModule, roles: Iterable[str]) -> dict[str, DatasetConfig]:
+    """The entries of some lists by their place in the configuration, e.g. ``corpora.0``."""
+    return {f"{role}.{index}": config for role in roles for index, config in enumerate(getattr(data, role))}
 
 
 def local_files(config: DatasetConfig) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from lightning_untrac.data.config import ROLES
 from lightning_untrac.runs.asked import Checked
 from lightning_untrac.runs.checks import data_problems
 from lightning_untrac.runs.data_files import configured, look, take, with_digests
@@ -26,7 +27,7 @@ def is_finished(phase: Checked, folder: RunFolder, ignore: Collection[str] = (),
     """
     if folder.done(phase.step) is None:
         return False
-    entries = configured(phase.data)
+    entries = configured(phase.data, phase.roles)
     found = look(folder.data_record(phase.step), entries)
     if found.changed:
         if data_problems(phase.data, phase.module):
@@ -48,7 +49,7 @@ def folder_problems(phase: Checked, ignore: Collection[str] = ()) -> list[str]:
         phase: the step.
         ignore: settings that may differ.
     """
-    found = look(phase.folder.data_record(phase.step), configured(phase.data))
+    found = look(phase.folder.data_record(phase.step), configured(phase.data, phase.roles))
     return phase.folder.problems(phase.step, phase.identity, {*ignore, *found.same}, found.changed)
 
 
@@ -58,6 +59,7 @@ def note_data_content(phase: Checked) -> None:
     Args:
         phase: the step.
     """
-    if datasets := phase.data.tokenized:
-        others = {f"{name}.alternative": d.alternative.fingerprint for name, d in datasets.items() if d.alternative}
-        phase.identity["data_content"] = {name: d.fingerprint for name, d in datasets.items()} | others
+    by_role = zip(ROLES, phase.data.by_role().values(), strict=True)
+    if datasets := [dataset for role, datasets in by_role if role in phase.roles for dataset in datasets]:
+        others = {f"{d.name}.alternative": d.alternative.fingerprint for d in datasets if d.alternative is not None}
+        phase.identity["data_content"] = {d.name: d.fingerprint for d in datasets} | others

@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning_untrac.config.trainer_callbacks import PASSIVE, lightning_name
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.data.config import ROLES
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.saved_models import tokenizer_digest
 
@@ -86,6 +87,7 @@ def with_effective_batch(
     """
     identity = {**config, "data": dict(config["data"]), "trainer": dict(config["trainer"])}
     batch_size = identity["data"].pop("batch_size", None) or plan.default_batch_size
+    identity["data"] = {k: v for k, v in identity["data"].items() if k not in ROLES or k in plan.roles}
     accumulation = identity["trainer"].pop("accumulate_grad_batches", None) or 1
     identity["effective_batch_size"] = batch_size * accumulation * replicas
     if module.tokenizer_name is not None and Path(module.tokenizer_name).is_dir():

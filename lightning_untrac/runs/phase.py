@@ -56,6 +56,7 @@ class Phase:
         identity: the configuration and whatever else the results depend on, such as the digest of a model's weights.
         data: the datasets, tokenised once :meth:`check` has passed.
         replicas: data-parallel ranks.
+        roles: lists of datasets on which its results depend.
         column: whose column of the table of Trainer flags counts.
     """
 
@@ -63,6 +64,7 @@ class Phase:
         termination.begin()
         quiet()
         self.parsed, self.step, self.column = parsed, asked.step, asked.column
+        self.roles = asked.plan.roles
         self.config = parsed.resolved()
         self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
         output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
@@ -131,7 +133,7 @@ class Phase:
             plan: what the verb is going to do.
             facts: stands in for a model that an earlier step is yet to make.
         """
-        self._data_files = take(configured(self.data))
+        self._data_files = take(configured(self.data, self.roles))
         found = model_problems(self.module) if facts is None else []
         found += optimizer_problems(self.module, later=facts is not None)
         found += trainer_problems(self)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import signal
 import socket
 import sys
+import time
 from typing import Any
 
 import lightning.pytorch as L
@@ -255,3 +257,23 @@ def test_two_ranks_take_the_steps_of_one_process(strategy: str, command: list[An
     expected = losses(tmp_path / "one")
     assert expected[4, "pairs"] > expected[0, "pairs"] + 1e-3
     assert losses(tmp_path / "two") == pytest.approx(expected, abs=5e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="commands are started by a fork server")
+def test_killed_in_a_step_the_same_command_ends_in_the_same_weights(command: list[Any], tmp_path: Any) -> None:
+    """What was measured before the first step lies in the checkpoint: after the kill the model is another."""
+    words = [*command[:-4], "--steps", 100, "--readings", 1, "--data.batch_size", 4, "--checkpoint_every", 20]
+    cut = processes.start(*words, "--output", tmp_path / "cut", log=tmp_path / "cut.log")
+    checkpoints, deadline = tmp_path / "cut" / "checkpoints" / "unlearn-pairs", time.monotonic() + 100
+    while not list(checkpoints.glob("step=*.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    cut.signal(signal.SIGKILL)
+    cut.wait()
+    assert list(checkpoints.glob("step=*.ckpt")), cut.text
+    assert not (tmp_path / "cut" / "unlearned-pairs").exists()
+    for folder in ("cut", "whole"):
+        assert (main([str(word) for word in (*words, "--output", tmp_path / folder)]) or 0) == 0
+    one, other = (tmp_path / folder / "unlearned-pairs" / "model.safetensors" for folder in ("cut", "whole"))
+    assert one.read_bytes() == other.read_bytes()
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")

@@ -133,3 +133,22 @@ def test_a_collapse_is_remembered_by_a_checkpoint(untrac, config, tmp_path):
     again = untrac(*command, tmp_path / "out")
     assert again.code == 0, again.text
     assert (tmp_path / "out" / "unlearned-birds" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_holdout_or_a_forget_set_makes_a_trace_no_other_run(untrac, config, settings, text_files, tmp_path):
+    """They are added after a trace, to unlearn; of `unlearn`, which measures them, they are a part."""
+    more = {
+        "forget": [{"name": "mine", "path": str(text_files["ask-birds"])}],
+        "holdout": [{"name": "unseen", "path": str(text_files["bread"])}],
+    }
+    corpora = {"corpora": settings["data"]["corpora"][:2]}
+    without, with_both = (config(data={**settings["data"], **corpora, **lists}) for lists in ({}, more))
+    trace = ("trace", "--method", "untrac", "--steps", "1", "--readings", "1", "--output", tmp_path / "out")
+    assert untrac(*trace, "--config", without).code == 0
+    again = untrac(*trace, "--config", with_both)
+    assert again.code == 0, again.text
+    assert "birds, episode" not in again.text
+    unlearn = ("unlearn", "--forget", "birds", "--steps", "1", "--readings", "1", "--output", tmp_path / "out")
+    assert untrac(*unlearn, "--config", without).code == 0
+    other = untrac(*unlearn, "--config", with_both)
+    assert (other.code, "data.holdout.0.name" in other.text or "data.forget.0.name" in other.text) == (2, True)
