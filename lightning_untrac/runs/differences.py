@@ -13,6 +13,9 @@ DATA_CONTENT = "data_content."
 DATA_PLACE = re.compile(r"data\.(corpora|test_sets|forget|holdout)\.\d+\.path")
 """Keys that hold where a dataset lies."""
 
+UNREAD = re.compile(r"data\.(forget|holdout)\.\d+\.\w+")
+"""Keys of datasets that neither training nor a trace reads."""
+
 CONTENT_OF = {
     "model.init_args.name_or_path": "model_files",
     "model.init_args.tokenizer": "tokenizer_files",
@@ -50,6 +53,22 @@ def different_keys(
         for key in keys
         if before.get(key) != now.get(key) and not _same_thing(key, before, now, both_read=both_read)
     )
+
+
+def without_unread(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a training or a trace was made with, without datasets that it did not read: versions before wrote them down.
+
+    Args:
+        settings: a flat identity.
+
+    Example:
+        >>> without_unread({"data.holdout.0.name": "new", "data_content.new": "1f", "data_content.old": "2e"})
+        {'data_content.old': '2e'}
+    """
+    unread = {key for key in settings if UNREAD.fullmatch(key)}
+    content = {f"{DATA_CONTENT}{settings[key]}" for key in unread if key.endswith(".name")}
+    unread |= content | {f"{key}.alternative" for key in content}
+    return {key: value for key, value in settings.items() if key not in unread}
 
 
 def _same_thing(key: str, before: dict[str, Any], now: dict[str, Any], *, both_read: bool) -> bool:

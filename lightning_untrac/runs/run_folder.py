@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.paths import in_the_way, path_problem
 from lightning_untrac.runs.data_files import Record
-from lightning_untrac.runs.differences import different_keys, refusal
+from lightning_untrac.runs.differences import different_keys, refusal, without_unread
 from lightning_untrac.runs.discard import discard
 from lightning_untrac.runs.identity import comparable, flat
 from lightning_untrac.runs.run_files import STATE, DamagedFileError, DamageWarning, RunFiles
@@ -139,10 +139,15 @@ class RunFolder(RunFiles):
 
     def _claim(self, step: str) -> dict[str, Any] | None:
         """What a step was claimed with; None where it was not, or where that can't be read."""
+        return self._made_with(step, _claim_name(step))
+
+    def _made_with(self, step: str, name: str) -> dict[str, Any] | None:
         try:
-            return self.read_json(_claim_name(step), {}) or None
+            found: dict[str, Any] | None = self.read_json(name, {}) or None
         except DamagedFileError:
             return None
+        verb = traits(verb_of_step(step))
+        return without_unread(found) if found is not None and (verb.trains or verb.fills) else found
 
     def _claims(self) -> dict[str, dict[str, Any]]:
         steps = [path.name.removesuffix(CLAIM) for path in self.state.glob(f"*{CLAIM}")]
@@ -186,10 +191,7 @@ class RunFolder(RunFiles):
 
     def done(self, step: str) -> dict[str, Any] | None:
         """What a step was finished with; None where it was not, or where that can't be read: then it is run again."""
-        try:
-            return self.read_json(_done_name(step), {}) or None
-        except DamagedFileError:
-            return None
+        return self._made_with(step, _done_name(step))
 
     def is_done(self, step: str, identity: dict[str, Any], ignore: Collection[str] = ()) -> bool:
         """Whether ``step`` was finished with these settings; data are compared where ``identity`` has read them.

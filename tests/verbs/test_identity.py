@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -148,6 +149,12 @@ def test_a_holdout_or_a_forget_set_makes_a_trace_no_other_run(untrac, config, se
     again = untrac(*trace, "--config", with_both)
     assert again.code == 0, again.text
     assert "birds, episode" not in again.text
+    for name in ("trace-untrac.claim.json", "trace-untrac.done.json"):  # as versions before wrote them
+        path = tmp_path / "out" / ".untrac" / name
+        unread = {"data.holdout.0.name": "unseen", "data.holdout.0.path": "x", "data_content.unseen": "1f"}
+        path.write_text(json.dumps({**json.loads(path.read_text()), **unread}))
+    for shown in (without, with_both):
+        assert "finished already" in untrac(*trace, "--config", shown).text
     unlearn = ("unlearn", "--forget", "birds", "--steps", "1", "--readings", "1", "--output", tmp_path / "out")
     assert untrac(*unlearn, "--config", without).code == 0
     other = untrac(*unlearn, "--config", with_both)
