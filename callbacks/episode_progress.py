@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from lightning_untrac.console import console
 from lightning_untrac.data.checks import data_parallel_rank
-from lightning_untrac.data.episodes import CONTROL, UNLEARNING, WITHOUT_ONE
+from lightning_untrac.data.episodes import CONTROL, NAMED, UNLEARNING, WITHOUT_ONE
 from lightning_untrac.data.lengths import limited
 from lightning_untrac.naming import counted
 
@@ -135,7 +135,7 @@ class EpisodeProgress(ProgressBar):
 
     def _is_single(self, trainer: L.Trainer) -> bool:
         """Whether the fit is one long training, and not many episodes."""
-        return trainer.datamodule.active_plan.kind in ("mixture", "one")  # type: ignore[attr-defined]
+        return trainer.datamodule.active_plan.kind in ("mixture", *NAMED)  # type: ignore[attr-defined]
 
     def _loss(self, trainer: L.Trainer, outputs: Any) -> str:
         """What the last batch minimised, in nats per token: the loss, or another objective."""

@@ -61,17 +61,20 @@ def _packed(trainer: L.Trainer) -> set[str]:
 class MeasureRecorder(Callback):
     """Write what was measured: each example before and after, and means with intervals at every reading.
 
-    A validation writes the model as it is (method ``evaluate``). A fit is read before its first step, in Lightning's
-    sanity check, which this callback asks to be a full one; then at every reading; and its last reading is kept example
-    by example. Tables are written at each reading, so that a killed run leaves what it has measured. The same run again
-    puts its rows in the place of the earlier ones, and a run that goes on from a checkpoint ends with the same tables.
+    A validation writes the model as it is (method ``evaluate``, unless it is told how the model was made). A fit is
+    read before its first step, in Lightning's sanity check, which this callback asks to be a full one; then at every
+    reading; and its last reading is kept example by example. Tables are written at each reading, so that a killed run
+    leaves what it has measured. The same run again puts its rows in the place of the earlier ones, and a run that goes
+    on from a checkpoint ends with the same tables.
 
     The model runs once for all measures. Each example is measured by one rank, and rank 0 writes.
 
     Args:
         folder: where ``measurements.parquet`` and ``summary.parquet`` are; None keeps the rows in memory only.
         measures: names or class paths, or measures.
-        method: name in the tables of how a fit makes its model; by default the class of the module.
+        method: name in the tables of how a fit makes its model; by default the class of the module. Of a validation:
+            how the model was made.
+        episode: of a validation, the forget set and the seed with which its model was made.
         model: name of the model that is measured, or that a fit starts from; by default the module's.
         result: name of the model that a fit makes; by default as ``model``.
 
@@ -90,6 +93,7 @@ class MeasureRecorder(Callback):
         method: str | None = None,
         model: str | None = None,
         result: str | None = None,
+        episode: tuple[str | None, int | None] = (None, None),
     ) -> None:
         self.folder = Path(folder) if folder is not None else None
         self.measures = each_once(measures)
@@ -99,7 +103,7 @@ class MeasureRecorder(Callback):
         self._measured = ExampleArrays({}, self._columns)
         self._before: Reading | None = None
         self._losses_before: dict[str, float] = {}
-        self._episode: tuple[str | None, int | None] = (None, None)
+        self._validated = self._episode = episode
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -140,9 +144,9 @@ class MeasureRecorder(Callback):
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             step = 0 if trainer.sanity_checking else None
             self._before, self._losses_before = self._reading(pl_module, model, step, losses), losses
-            self._episode, self.summary = (None, None), []
+            self._episode, self.summary = (None, None) if step == 0 else self._validated, []
             if step is None:
-                self._take(trainer, self._before, EVALUATE, examples=[self._before])
+                self._take(trainer, self._before, self.method or EVALUATE, examples=[self._before])
             return
         self._begin(trainer, pl_module)
         step = InfluenceLogger.optimizer_step(trainer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lightning_untrac.data.episodes import EpisodePlan
+from lightning_untrac.data.episodes import NAMED, EpisodePlan
 
 
 def data_parallel_rank(trainer: Any) -> tuple[int, int]:
@@ -46,8 +46,8 @@ def episode_problems(
     found = plan.problems(corpora, test_sets)
     if needs_retain:
         found += plan.retain_problems(corpora, test_sets)
-    if plan.kind == "one" and len(plan.only) != 1:
-        found.append(f"plan: kind 'one' needs exactly one dataset's name in `only`, not {list(plan.only)}")
+    if plan.kind in NAMED and len(plan.only) != 1:
+        found.append(f"plan: kind {plan.kind!r} needs exactly one dataset's name in `only`, not {list(plan.only)}")
     if plan.kind == "mixture" or found or trainer.fast_dev_run:
         return found
     if trainer.max_epochs is None or not 0 < trainer.max_epochs <= num_episodes:

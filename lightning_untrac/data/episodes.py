@@ -8,16 +8,20 @@ from typing import Literal, get_args
 
 from lightning_untrac.data.config import ROLES
 
-EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out", "continuation", "one"]
+EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out", "continuation", "one", "without"]
 """``mixture``: all corpora (pretraining). ``each_corpus``: UnTrac. ``each_test_set``: UnTrac-Inv. ``leave_one_out``:
 all corpora but one. ``continuation``: the same, in the order of the mixture, beside a
-control with all corpora. ``one``: a single named dataset (unlearning for good)."""
+control with all corpora. ``one``: a single named dataset (unlearning for good). ``without``: all corpora but a named
+dataset, which may be no corpus (retraining for good)."""
 
-WITHOUT_ONE: tuple[EpisodeKind, ...] = ("leave_one_out", "continuation")
+WITHOUT_ONE: tuple[EpisodeKind, ...] = ("leave_one_out", "continuation", "without")
 """Kinds whose episodes each go without the corpus that they are named after."""
 
 UNLEARNING: tuple[EpisodeKind, ...] = ("each_corpus", "each_test_set", "one")
 """Kinds whose episodes each unlearn the dataset that they are named after, so that the others may be retained."""
+
+NAMED: tuple[EpisodeKind, ...] = ("one", "without")
+"""Kinds of one named dataset, whatever its role; their readings measure everything."""
 
 DEFAULT_PASSES: dict[EpisodeKind, float] = {"each_test_set": 5.0}
 """Passes of an episode where a plan gives neither steps nor passes; one elsewhere. A method may have its own."""
@@ -79,7 +83,8 @@ class EpisodePlan:
             ``each_test_set`` (with all of a test set in a batch that is its 5 steps), 1 otherwise.
         least_steps: an episode of ``passes`` has at least so many steps, or as many as it has examples where those are
             fewer: the most that an episode may take which ends by its strength.
-        only: keep only the episodes of these datasets; all of them where empty. ``one`` needs exactly one.
+        only: keep only the episodes of these datasets; all of them where empty. ``one`` and ``without`` need exactly
+            one.
         done: episodes, as (dataset, seed), that are finished and not run again.
         chosen: run these episodes, as (dataset, seed), and no others; all of them where None.
         with_control: begin each seed with the control of ``continuation``, an episode that is in no table.
@@ -112,12 +117,12 @@ class EpisodePlan:
         """Which datasets a reading measures."""
         if self.kind == "each_test_set":
             return "corpora"
-        return "all" if self.kind == "one" else "test_sets"
+        return "all" if self.kind in NAMED else "test_sets"
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The lists of datasets on which the results depend: a trace reads corpora and test sets alone."""
-        return ROLES if self.kind == "one" else ROLES[:2]
+        return ROLES if self.kind in NAMED else ROLES[:2]
 
     @property
     def episode_key(self) -> Literal["corpus", "test_set"]:
@@ -129,7 +134,7 @@ class EpisodePlan:
         if self.kind == "mixture":
             return [""]
         names = list(test_sets) if self.kind == "each_test_set" else list(corpora)
-        if self.kind == "one":
+        if self.kind in NAMED:
             names += list(test_sets)
         return [name for name in names if not self.only or name in self.only]
 
@@ -175,12 +180,12 @@ class EpisodePlan:
         found += self._seed_problems() + self._only_problems(corpora, test_sets)
         if not corpora and self.kind != "one":
             found.append("corpora: none given; name at least one training dataset")
-        if self.kind in WITHOUT_ONE and len(corpora) == 1:
+        if self.kind in WITHOUT_ONE and len(corpora) == 1 and (self.kind != "without" or corpora[0] in self.only):
             found.append(
                 "corpora: leaving out the only corpus leaves nothing to train on; give at least 2, or unlearn it "
                 "(trace --method untrac)"
             )
-        if not test_sets and self.kind in ("each_corpus", "each_test_set", *WITHOUT_ONE):
+        if not test_sets and self.kind in ("each_corpus", "each_test_set", "leave_one_out", "continuation"):
             found.append("test_sets: none given; name at least one dataset that shows the behaviour")
         return found
 

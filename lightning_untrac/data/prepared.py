@@ -14,7 +14,7 @@ from lightning_untrac.data.alternatives import alternative_problems
 from lightning_untrac.data.arrow_cache import clear_cache, default_cache_folder
 from lightning_untrac.data.config import ROLES, DatasetConfig, config_problems
 from lightning_untrac.data.encoding import TokenizationConfig
-from lightning_untrac.data.episodes import EpisodePlan
+from lightning_untrac.data.episodes import NAMED, EpisodePlan
 from lightning_untrac.data.forget_set import ForgetChoice, take_apart
 from lightning_untrac.data.preparation import Facts, ModelFacts, length_problems, prepare_datasets
 from lightning_untrac.data.tokenized import TokenizedDataset
@@ -117,7 +117,7 @@ class PreparedDataModule(L.LightningDataModule):
 
     def episode_names(self, plan: EpisodePlan) -> tuple[list[str], list[str]]:
         """Names of the corpora, and of the other datasets that a plan's episodes may be of."""
-        forget = list(self.tokenized_forget) if plan.kind == "one" else []
+        forget = list(self.tokenized_forget) if plan.kind in NAMED else []
         return self.corpus_names, self.test_set_names + forget
 
     def all_test_sets(self) -> list[DatasetConfig]:

@@ -61,14 +61,14 @@ def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
 def _discard_rows(folder: Path, step: str) -> None:
     InfluenceStore(folder).discard(method_of_step(step))
     for name in (MEASUREMENTS, SUMMARY):
-        drop_rows(folder, name, lambda model, forget_set: _made_by(folder, step, model, forget_set))
+        drop_rows(folder, name, lambda *row: _made_by(folder, step, *row))
 
 
-def _made_by(folder: Path, step: str, model: str, forget_set: str | None) -> bool:
+def _made_by(folder: Path, step: str, model: str, method: str, forget_set: str | None) -> bool:
     """Whether rows of measurements are of a step's model, or of its way there."""
     verb = verb_of_step(step)
     models = traits(verb).models(folder, step)
-    on_the_way = bool(models) and forget_set is not None and step == f"{verb}-{forget_set}"
+    on_the_way = forget_set is not None and step == f"{verb}-{forget_set}" and method.partition(":")[0] == verb
     return on_the_way or _is_one_of(model, models)
 
 

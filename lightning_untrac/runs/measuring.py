@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_untrac.callbacks import MeasureRecorder
+from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.data.report_texts import beginnings
 from lightning_untrac.metrics import find_measures
+from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import result_console, summary_table
 from lightning_untrac.results.measured import find_measured, main_measure, survivors
 from lightning_untrac.results.measured_sections import SURVIVORS
 from lightning_untrac.results.measures import measure_text, measure_texts
 from lightning_untrac.results.methods import MethodText, describe_method, texts_of
-from lightning_untrac.runs.phase import Phase
+from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.tables import ResultsError
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, read_measurements, read_summary
 
@@ -41,6 +44,27 @@ def tell_measures(phase: Phase, measures: str | Iterable[str], methods: Mapping[
             f"{phase.data.block_size} tokens; --data.per_example true measures examples"
         )
         phase.folder.add_notes("info", [text])
+
+
+def measure(phase: Phase, module: LanguageModule, recorder: MeasureRecorder) -> list[dict[str, Any]]:
+    """Measure a module as it is on everything that the plan reads.
+
+    Args:
+        phase: the verb's.
+        module: whose weights may not be loaded yet.
+        recorder: says what is measured, and writes the tables.
+
+    Returns:
+        Rows of ``summary.parquet``; none on ranks but the first.
+    """
+    trainer = phase.build_trainer(
+        callbacks=[MeasuringProgress(phase.parsed.verb), recorder],
+        logger=phase.build_loggers(phase.step),
+        enable_checkpointing=False,
+    )
+    run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
+    finish_loggers(trainer)
+    return recorder.summary
 
 
 def show_summary(phase: Phase, rows: list[dict[str, Any]], names: tuple[str, str] = ("before", "after")) -> None:

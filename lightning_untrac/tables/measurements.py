@@ -146,13 +146,13 @@ def replace_rows(folder: Path, name: str, mine: Mapping[str, Any], rows: pa.Tabl
         write_table(path, table.sort_by([(key, "ascending") for key in keys]).combine_chunks())
 
 
-def drop_rows(folder: Path, name: str, gone: Callable[[str, str | None], bool]) -> None:
+def drop_rows(folder: Path, name: str, gone: Callable[[str, str, str | None], bool]) -> None:
     """Remove the rows of models that are gone; where there is no table, do nothing.
 
     Args:
         folder: of the run.
         name: of the table.
-        gone: says of a model and a forget set whether their rows are removed.
+        gone: says of a model, a method and a forget set whether their rows are removed.
 
     Raises:
         ResultsError: if the table is damaged.
@@ -164,9 +164,8 @@ def drop_rows(folder: Path, name: str, gone: Callable[[str, str | None], bool]) 
         if not path.exists():
             return
         table = read_table(path)
-        pairs = table.group_by(["model", "forget_set"], use_threads=False).aggregate([]).to_pylist()
-        dropped = {(pair["model"], pair["forget_set"]): gone(pair["model"], pair["forget_set"]) for pair in pairs}
-        rows = zip(table["model"].to_pylist(), table["forget_set"].to_pylist(), strict=True)
+        rows = list(zip(*(table[key].to_pylist() for key in ("model", "method", "forget_set")), strict=True))
+        dropped = {row: gone(*row) for row in dict.fromkeys(rows)}
         kept = table.filter(pa.array([not dropped[row] for row in rows], pa.bool_()))
         if kept.num_rows == 0:
             path.unlink()

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.callbacks import MeasureRecorder
-from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import ROLES
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
-from lightning_untrac.modules import Evaluation, LanguageModule
+from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
-from lightning_untrac.runs.measuring import show_summary, tell_measures
-from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.measuring import measure, show_summary, tell_measures
+from lightning_untrac.runs.phase import Phase
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.verb import Arguments, Traits
@@ -85,11 +84,11 @@ def main(argv: Arguments) -> None:
     phase.start()
     tell_measures(phase, options.measures)
     with phase.folder.costs(STEP):
-        rows = measure(phase, phase.build_module())
+        rows = measure(phase, phase.build_module(), MeasureRecorder(phase.folder.path, options.measures))
         if options.reference is not None:
             module = phase.build_module()
             module.name_or_path, module.config = options.reference, None
-            rows = [*measure(phase, module), *rows]
+            rows = [*measure(phase, module, MeasureRecorder(phase.folder.path, options.measures)), *rows]
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     phase.mark_done()
@@ -103,20 +102,3 @@ def _reference_problems(phase: Phase) -> list[str]:
     module = phase.parsed.build_module()
     module.name_or_path, module.config = reference, None
     return [f"reference: {problem}" for problem in model_problems(module)]
-
-
-def measure(phase: Phase, module: LanguageModule) -> list[dict[str, Any]]:
-    """Measure a module on everything, and write both tables.
-
-    Returns:
-        Rows of ``summary.parquet``; none on ranks but the first.
-    """
-    recorder = MeasureRecorder(phase.folder.path, phase.parsed.options.measures)
-    trainer = phase.build_trainer(
-        callbacks=[MeasuringProgress(STEP), recorder],
-        logger=phase.build_loggers(STEP),
-        enable_checkpointing=False,
-    )
-    run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
-    finish_loggers(trainer)
-    return recorder.summary

@@ -38,6 +38,15 @@ def test_leaving_one_out_trains_on_all_others_even_where_only_some_episodes_run(
     assert episode.trains_on == ("a", "c")
 
 
+def test_retraining_goes_without_one_named_dataset_which_may_be_no_corpus():
+    (episode,) = EpisodePlan("without", only=("b",)).episodes(CORPORA, TEST_SETS)
+    assert episode.trains_on == ("a", "c")
+    (episode,) = EpisodePlan("without", only=("x",)).episodes(CORPORA, TEST_SETS)
+    assert episode.trains_on == ("a", "b", "c")
+    assert "nothing to train on" in EpisodePlan("without", only=("a",)).problems(["a"], [])[0]
+    assert EpisodePlan("without", only=("x",)).problems(["a"], ["x"]) == []
+
+
 def test_the_mixture_has_an_episode_a_pass():
     assert [e.pass_index for e in EpisodePlan("mixture").episodes(CORPORA, [], 3)] == [0, 1, 2]
 
@@ -45,7 +54,7 @@ def test_the_mixture_has_an_episode_a_pass():
 @pytest.mark.parametrize(
     ("kind", "evaluates"),
     [("mixture", "test_sets"), ("each_corpus", "test_sets"), ("leave_one_out", "test_sets"),
-     ("each_test_set", "corpora"), ("one", "all")],
+     ("each_test_set", "corpora"), ("one", "all"), ("without", "all")],
 )  # fmt: skip
 def test_what_a_reading_measures(kind, evaluates):
     assert EpisodePlan(kind).evaluates == evaluates

@@ -25,8 +25,8 @@ def fill(folder: Path) -> tuple[str, str, str]:
     for model, method, forget_set, step in (
         (saved, "evaluate", None, None),
         (hub, "evaluate", None, None),
-        (hub, "how", "forum", 0),  # before: the model that was unlearned
-        (unlearned, "how", "forum", 8),
+        (hub, "unlearn:how", "forum", 0),  # before: the model that was unlearned
+        (unlearned, "unlearn:how", "forum", 8),
     ):
         state = {"method": method, "forget_set": forget_set, "seed": 0, "measure": "loss", "dataset": "news"}
         columns = {"example": np.arange(2), "value": np.ones(2), "weight": np.ones(2)}
@@ -43,6 +43,20 @@ def test_of_an_unlearning_all_its_readings_go(tmp_path: Path) -> None:
     table = read_measurements(tmp_path)
     assert table is not None
     assert set(table["method"].to_pylist()) == {"evaluate"}
+
+
+def test_unlearning_and_retraining_leave_each_others_rows(tmp_path: Path) -> None:
+    saved, _, hub = fill(tmp_path)
+    (tmp_path / ".untrac").mkdir()
+    retrained = str(tmp_path / "retrained-forum" / "seed-0")
+    state = {"model": retrained, "method": "retrain", "forget_set": "forum", "seed": 0, "measure": "loss"}
+    columns = {"example": np.arange(2), "value": np.ones(2), "weight": np.ones(2)}
+    rows = measurements_table({**state, "dataset": "news", "unit": "u", "status": "ok"}, columns)
+    replace_rows(tmp_path, MEASUREMENTS, {"model": retrained}, rows)
+    discard(tmp_path, tmp_path / ".untrac", "unlearn-forum", {})
+    assert measured(tmp_path) == {saved, hub, retrained}
+    discard(tmp_path, tmp_path / ".untrac", "retrain-forum", {})
+    assert measured(tmp_path) == {saved, hub}
 
 
 def test_of_a_training_the_rows_of_its_model_go(tmp_path: Path) -> None:

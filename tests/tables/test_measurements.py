@@ -68,12 +68,12 @@ def test_a_damaged_table_is_moved_aside_and_what_is_new_is_kept(tmp_path: Path) 
 
 
 def test_rows_of_models_that_are_gone_are_removed(tmp_path: Path) -> None:
-    drop_rows(tmp_path, MEASUREMENTS, lambda model, forget_set: True)
+    drop_rows(tmp_path, MEASUREMENTS, lambda *row: True)
     replace_rows(tmp_path, MEASUREMENTS, {"model": "a"}, table("a", [1.0]))
     replace_rows(tmp_path, MEASUREMENTS, {"model": "b"}, table("b", [1.0], forget_set="birds", seed=0, step=0))
-    drop_rows(tmp_path, MEASUREMENTS, lambda model, forget_set: forget_set == "birds")
+    drop_rows(tmp_path, MEASUREMENTS, lambda model, method, forget_set: forget_set == "birds")
     assert [row["model"] for row in read_measurements(tmp_path).to_pylist()] == ["a"]
-    drop_rows(tmp_path, MEASUREMENTS, lambda model, forget_set: model == "a")
+    drop_rows(tmp_path, MEASUREMENTS, lambda model, *others: model == "a")
     assert read_measurements(tmp_path) is read_summary(tmp_path) is None
 
 

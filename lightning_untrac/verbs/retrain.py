@@ -1,0 +1,180 @@
+"""``untrac retrain``: train anew without a forget set, the model that unlearning is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from lightning_untrac.callbacks import EpisodeProgress, MeasureRecorder, SavePretrained, WeightsMustMove
+from lightning_untrac.config.parsing import Parsed, parse
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
+from lightning_untrac.modules import Pretraining
+from lightning_untrac.naming import counted
+from lightning_untrac.runs.asked import Intent
+from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
+from lightning_untrac.runs.measuring import is_measured, measure, tell_measures
+from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.rehearsal import sound
+from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
+from lightning_untrac.runs.surroundings import say
+from lightning_untrac.runs.trained_with import as_trained, training_seed
+from lightning_untrac.runs.training_took import training_took
+from lightning_untrac.verb import Arguments, Traits
+
+METHOD: Final = "retrain"
+
+
+@dataclass
+class RetrainOptions:
+    """Train anew without a forget set, from the weights before training, once a seed, and keep the models.
+
+    They show what a model is like that has never seen the set: the aim of unlearning. ``untrac judge`` holds unlearned
+    models against them. The settings are those of training as the output folder has them, unless others are given.
+
+    Attributes:
+        output: folder with ``initial_model/``, where retraining starts, and for ``retrained-<forget>/seed-<n>/``,
+            ``measurements.parquet`` and ``summary.parquet``.
+        forget: name of the corpus, test set or forget set that is left out.
+        forget_examples: leave out only these examples of the corpus: a text file with a content hash or a row number a
+            line.
+        forget_top: leave out only so many examples of the corpus, those of the largest influence in
+            ``examples.parquet`` of the same folder.
+        forget_top_of: the test set on which their influence counts.
+        forget_top_method: the method whose influences count, where the table holds those of several.
+        seeds: seeds of the data order; a model a seed. How far these models are apart is the noise of retraining.
+        steps: optimizer steps; by default what ``pretrain`` took here.
+        measures: what is measured, example by example: names separated by commas or in a list, or class paths of your
+            own measures.
+        wandb: watch the run in Weights & Biases.
+        overwrite: throw away what this step left in the folder under other settings.
+    """
+
+    output: str
+    forget: str
+    forget_examples: str | None = None
+    forget_top: int | None = None
+    forget_top_of: str | None = None
+    forget_top_method: str | None = None
+    seeds: list[int] = field(default_factory=lambda: [0, 1])
+    steps: int | None = None
+    measures: str | list[str] = DEFAULT_MEASURES
+    wandb: WandbConfig | None = None
+    overwrite: bool = False
+
+
+def _models(folder: Path, step: str) -> list[Path]:
+    every = folder / f"retrained-{step.removeprefix('retrain-')}"
+    return [*sorted(every.glob("seed-*")), every]
+
+
+TRAITS = Traits(RetrainOptions, Pretraining, starts_from="initial_model", method=METHOD, models=_models)
+
+
+def arguments(argv: Arguments) -> Parsed:
+    """Read the verb's arguments."""
+    return parse("retrain", RetrainOptions, as_trained(argv), Pretraining)
+
+
+def intent(parsed: Parsed) -> Intent:
+    """What the verb is going to do, and what is wrong with its options."""
+    options: RetrainOptions = parsed.options
+    chosen = _chosen(options)
+    forget = options.forget if chosen.choice is None else chosen.choice.chosen
+    plan = EpisodePlan("without", options.seeds, steps=options.steps, only=(forget,))
+    problems = [*chosen.problems, *measure_problems(options.measures)]
+    return Intent(f"retrain-{forget}", plan, problems, "leave-out", chosen.choice)
+
+
+def _chosen(options: RetrainOptions) -> Asked:
+    top = (options.forget_top, options.forget_top_of, options.forget_top_method)
+    return chosen_examples(options.output, options.forget, options.forget_examples, *top)
+
+
+def main(argv: Arguments) -> None:
+    """Run the verb."""
+    parsed = arguments(argv)
+    sound(parsed)
+    options: RetrainOptions = parsed.options
+    asked = intent(parsed)
+    start = use_saved_model(parsed.config, options.output, "initial_model")
+    phase = Phase(parsed, asked)
+    if start is not None:
+        phase.identity["model_files"] = files_digest(start)
+    steps, missing = _steps(options, phase.folder)
+    phase.identity["steps"] = steps  # those of another training are other retrainings
+    plan = replace(asked.plan, steps=steps)
+    results = {int(seed): phase.folder.path / f"retrained-{plan.only[0]}" / f"seed-{seed}" for seed in plan.seeds}
+    if phase.is_done and all(_is_finished(phase, plan.only[0], seed, path) for seed, path in results.items()):
+        say(f"retrain: finished already; the models are in {results[int(plan.seeds[0])].parent}")
+        return
+    problems = [*asked.problems, *_chosen(options).missing, *missing]
+    phase.check(plan, problems, copies=len(results))
+    phase.start()
+    if asked.choice is not None:
+        hashes = phase.data.tokenized_forget[plan.only[0]].distinct_hashes().to_pylist()
+        write_ids(phase.folder.path / f"{asked.step}.examples.txt", hashes)
+    tell_measures(phase, options.measures, {METHOD: "Retraining without it"})
+    phase.folder.add_notes("info", _notes(phase, plan))
+    with phase.folder.costs(asked.step):
+        for seed, path in results.items():
+            phase.data.plan = replace(plan, seeds=(seed,))
+            if damage_of(path):
+                _retrain(phase, seed, path)
+            if phase.fast_dev_run:
+                say("retrain: fast_dev_run tried each part once and stored nothing")
+                return
+            if not _is_finished(phase, plan.only[0], seed, path):
+                _measure(phase, plan.only[0], seed, path)
+    phase.mark_done()
+    said = f"retrain: {counted(len(results), 'model')}, in {results[int(plan.seeds[0])].parent}"
+    say(f"{said}; `untrac judge --forget {plan.only[0]}` holds unlearned models against them")
+
+
+def _steps(options: RetrainOptions, folder: RunFolder) -> tuple[int | None, list[str]]:
+    """Optimizer steps of a retraining, and what is wrong with them."""
+    took = training_took(folder)
+    steps = options.steps if options.steps is not None or took is None else took["steps"]
+    missing = ["steps: not given, and the output folder has no pretrain.json that says what training took"]
+    return steps, [] if steps is not None else missing
+
+
+def _is_finished(phase: Phase, forget: str, seed: int, model: Path) -> bool:
+    """Whether a seed's model is whole, and measured."""
+    return not damage_of(model) and is_measured(phase.folder.path, METHOD, forget, seed)
+
+
+def _notes(phase: Phase, plan: EpisodePlan) -> list[str]:
+    """What is to be known of retraining without something that training never saw."""
+    forget, seeds = plan.only[0], [int(seed) for seed in plan.seeds]
+    if forget in phase.data.corpus_names or phase.data.choice is not None:
+        return []
+    text = f"{phase.step}: {forget} is no corpus, so that retraining without it is training again in another order"
+    if (same := training_seed(phase.folder.path)) in seeds:
+        text += f"; seed {same} is that of training itself, and its model is the same again"
+    say(text)
+    return [text]
+
+
+def _retrain(phase: Phase, seed: int, result: Path) -> None:
+    trainer = phase.build_trainer(
+        callbacks=[EpisodeProgress(METHOD), WeightsMustMove(), SavePretrained(result)],
+        logger=phase.build_loggers(f"{phase.step} seed {seed}"),
+        max_epochs=1,
+        limit_val_batches=0,  # the saved model is measured
+        enable_checkpointing=False,
+    )
+    run_trainer(lambda: trainer.fit(phase.build_module(), datamodule=phase.data))
+    finish_loggers(trainer)
+
+
+def _measure(phase: Phase, forget: str, seed: int, model: Path) -> None:
+    module = phase.build_module()
+    module.name_or_path, module.config, module.lora = str(model), None, None
+    recorder = MeasureRecorder(
+        phase.folder.path, phase.parsed.options.measures, method=METHOD, episode=(forget, seed), model=str(model)
+    )
+    measure(phase, module, recorder)
