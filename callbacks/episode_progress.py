@@ -1,4 +1,4 @@
-"""A progress bar that names the phase, the dataset, the episode, the loss and the time left."""
+"""A progress bar that names the run, the dataset, the episode, the loss and the time left."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class EpisodeProgress(ProgressBar):
     tenth of a single training, and one whenever a minute has passed.
 
     Args:
-        phase: what the bar calls this run, e.g. ``untrac``.
+        name: what the bar calls this run, e.g. ``untrac``.
     """
 
     unit = "steps"
     """What the bar counts."""
 
-    def __init__(self, phase: str) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.phase = phase
+        self.name = name
         self._enabled = True
         self._progress: Progress | None = None
         self._task: Any = None
@@ -67,13 +67,13 @@ class EpisodeProgress(ProgressBar):
 
     @override
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._say(f"{self.phase}: reading the losses at the start weights")
+        self._say(f"{self.name}: reading the losses at the start weights")
         self._start("reading the losses at the start weights", None)
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if title := getattr(getattr(pl_module, "reference", None), "title", ""):
-            self.announce(f"{self.phase}: the model before unlearning stands by: {title}")
+            self.announce(f"{self.name}: the model before unlearning stands by: {title}")
         if self._progress is None:
             self._start(self._describe(trainer), self._total(trainer))
         self._batches = trainer.global_step * trainer.accumulate_grad_batches
@@ -83,7 +83,7 @@ class EpisodeProgress(ProgressBar):
         if not self._is_live:
             return
         self._progress = Progress(
-            TextColumn("[bold]{task.fields[phase]}[/]"),
+            TextColumn("[bold]{task.fields[name]}[/]"),
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -95,11 +95,11 @@ class EpisodeProgress(ProgressBar):
             console=self._console,
         )
         self._progress.start()
-        self._task = self._progress.add_task(description, total=total, phase=self.phase, loss="")
+        self._task = self._progress.add_task(description, total=total, name=self.name, loss="")
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        self._say(f"{self.phase}: {self._describe(trainer)}, {counted(int(trainer.num_training_batches), 'batch')}")
+        self._say(f"{self.name}: {self._describe(trainer)}, {counted(int(trainer.num_training_batches), 'batch')}")
         if self._progress is not None:
             done = sum(self._lengths(trainer)[: trainer.current_epoch])
             self._progress.update(
@@ -131,7 +131,7 @@ class EpisodeProgress(ProgressBar):
             return
         per_step = trainer.accumulate_grad_batches
         where = f"step {math.ceil(self._batches / per_step)} of {math.ceil(self._total_batches / per_step)}"
-        self._say(f"{self.phase}: {where}{', ' if loss else ''}{loss}")
+        self._say(f"{self.name}: {where}{', ' if loss else ''}{loss}")
 
     def _is_single(self, trainer: L.Trainer) -> bool:
         """Whether the fit is one long training, and not many episodes."""

@@ -16,21 +16,21 @@ class MeasuringProgress(EpisodeProgress):
     """Name the model that is measured and the number of datasets, and show how many batches are done.
 
     Args:
-        phase: what the lines call this run, e.g. ``evaluate``.
+        name: what the lines call this run, e.g. ``evaluate``.
         model: what the model is called; by default the module's own name.
     """
 
     unit = "batches"
 
-    def __init__(self, phase: str, model: str | None = None) -> None:
-        super().__init__(phase)
+    def __init__(self, name: str, model: str | None = None) -> None:
+        super().__init__(name)
         self.model = model
 
     @override
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         model = self.model or getattr(pl_module, "name_or_path", None) or f"a new {type(pl_module).__name__}"
-        self.announce(f"{self.phase}: measuring {model} on {counted(len(data.evaluation_names), 'dataset')}")
+        self.announce(f"{self.name}: measuring {model} on {counted(len(data.evaluation_names), 'dataset')}")
         self._batches, self._total_batches = 0, int(sum(trainer.num_val_batches))
         self._start("measuring", self._total_batches)
         self._shown = time.monotonic()
@@ -42,7 +42,7 @@ class MeasuringProgress(EpisodeProgress):
             self._progress.advance(self._task)
         elif time.monotonic() - self._shown > SECONDS_BETWEEN_LINES:
             self._shown = time.monotonic()
-            self._say(f"{self.phase}: batch {self._batches} of {self._total_batches}")
+            self._say(f"{self.name}: batch {self._batches} of {self._total_batches}")
 
     @override
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -21,18 +21,18 @@ class PassProgress(EpisodeProgress):
     Where every pass computes the same quantity, the first batches tell how long all of them will take.
 
     Args:
-        phase: what the bar calls this run, e.g. ``graddot``.
+        name: what the bar calls this run, e.g. ``graddot``.
     """
 
-    def __init__(self, phase: str) -> None:
-        super().__init__(phase)
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
         self._timed, self._began = 0, 0.0
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
         # A line a pass would be hundreds.
         if trainer.current_epoch == 0:
-            self._say(f"{self.phase}: {counted(len(_data(trainer).passes), 'pass')} over datasets")
+            self._say(f"{self.name}: {counted(len(_data(trainer).passes), 'pass')} over datasets")
         if self._progress is not None:
             self._progress.update(self._task, description=self._describe(trainer))
 
@@ -48,7 +48,7 @@ class PassProgress(EpisodeProgress):
         if self._timed == WARM_UP_BATCHES + TIMED_BATCHES and len({one.quantity for one in passes}) == 1:
             seconds = (now(pl_module) - self._began) / TIMED_BATCHES * self._total(trainer)
             number = counted(len(passes), "pass")
-            self.announce(f"{self.phase}: {number} over datasets in all, about {duration(seconds)}")
+            self.announce(f"{self.name}: {number} over datasets in all, about {duration(seconds)}")
 
     @override
     def _is_single(self, trainer: L.Trainer) -> bool:
@@ -56,7 +56,7 @@ class PassProgress(EpisodeProgress):
 
     @override
     def _show(self, trainer: L.Trainer, loss: str) -> None:
-        self._say(f"{self.phase}: {self._describe(trainer)}")
+        self._say(f"{self.name}: {self._describe(trainer)}")
 
     @override
     def _loss(self, trainer: L.Trainer, outputs: Any) -> str:

@@ -231,13 +231,13 @@ def _base_url() -> str:
 def make_loggers(
     wandb: WandbConfig | None, folder: Path, verb: str, run_name: str, config: dict[str, Any]
 ) -> list[Logger]:
-    """The loggers of a phase: CSV files always, W&B where it is asked for.
+    """The loggers of a fit: CSV files always, W&B where it is asked for.
 
     Args:
         wandb: None for no W&B.
         folder: the output folder.
         verb: job type in W&B.
-        run_name: name of this phase's run, e.g. ``untrac seed 0``.
+        run_name: name of this fit's run, e.g. ``untrac seed 0``.
         config: resolved configuration, sent to W&B without its secrets.
     """
     loggers: list[Logger] = [CSVLogger(folder / "logs", name=run_name.replace(" ", "-"))]

@@ -18,7 +18,7 @@ FILES = (
 """What a run makes in its folder."""
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-"""Of steps, methods and datasets: no separators and no leading dot, so that they never lead out of a folder."""
+"""Of stages, methods and datasets: no separators and no leading dot, so that they never lead out of a folder."""
 
 
 def path_problem(path: Any) -> str | None:

@@ -30,7 +30,7 @@ Column = Literal["pretrain", "trace", "rivals", "leave-out", "unlearn", "evaluat
 trained weights."""
 
 
-def _no_models(folder: Path, step: str) -> list[Path]:
+def _no_models(folder: Path, stage: str) -> list[Path]:
     return []
 
 
@@ -55,9 +55,9 @@ class Traits:
             ``initial_model`` retrains: in a recipe it takes the settings of training.
         repeats: whether it does its work anew each time, so that it is never finished.
         fills: whether its episodes and scores are rows of the influence table.
-        method: what the tables call its method; None where a step is called ``VERB-METHOD``.
+        method: what the tables call its method; None where a stage is called ``VERB-METHOD``.
         apart: makes stages of what a recipe says of it once, such as one for each of several methods.
-        models: the models that a step of it saves in an output folder.
+        models: the models that a stage of it saves in an output folder.
     """
 
     options: type[Any] | None = None
@@ -137,28 +137,28 @@ def is_stage(verb: str) -> bool:
     return module_of(verb) is not None and traits(verb).stage and traits(verb).options is not None
 
 
-def verb_of_step(step: str) -> str:
-    """The verb of a step: a step is called as its verb, or ``VERB-SOMETHING``.
+def verb_of_stage(stage: str) -> str:
+    """The verb of a stage: a stage is called as its verb, or ``VERB-SOMETHING``.
 
     Example:
-        >>> [verb_of_step(step) for step in ("pretrain", "trace-untrac", "leave-out", "unlearn-leave-out")]
+        >>> [verb_of_stage(stage) for stage in ("pretrain", "trace-untrac", "leave-out", "unlearn-leave-out")]
         ['pretrain', 'trace', 'leave-out', 'unlearn']
     """
-    if step in own_verbs():
-        return step
-    fitting = [name for name in verbs() if step == name or step.startswith(f"{name}-")]
-    return max(fitting, key=len, default=step)
+    if stage in own_verbs():
+        return stage
+    fitting = [name for name in verbs() if stage == name or stage.startswith(f"{name}-")]
+    return max(fitting, key=len, default=stage)
 
 
-def method_of_step(step: str) -> str:
-    """What the tables call a step's method.
+def method_of_stage(stage: str) -> str:
+    """What the tables call a stage's method.
 
     Example:
-        >>> method_of_step("trace-untrac_inv"), method_of_step("leave-out")
+        >>> method_of_stage("trace-untrac_inv"), method_of_stage("leave-out")
         ('untrac_inv', 'leave_out')
     """
-    verb = verb_of_step(step)
-    return traits(verb).method or step.removeprefix(f"{verb}-")
+    verb = verb_of_stage(stage)
+    return traits(verb).method or stage.removeprefix(f"{verb}-")
 
 
 def summary(module: str) -> str:

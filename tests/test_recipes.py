@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lightning_untrac.config.recipes import load_recipe, recipe_problems, resolve_steps, shipped_recipes
+from lightning_untrac.config.recipes import load_recipe, recipe_problems, resolve_stages, shipped_recipes
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.rehearsal import rehearse
 
@@ -71,7 +71,7 @@ def at_hand(tmp_path: Path, cache_folder: str, model: str) -> Any:
 def test_a_shipped_recipe_is_rehearsed(name: str, at_hand: Any, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     assert recipe_problems(recipe) == []
-    stages = resolve_steps(at_hand(recipe), ["--trainer.accelerator", "cpu"])
+    stages = resolve_stages(at_hand(recipe), ["--trainer.accelerator", "cpu"])
     assert {stage.number for stage in stages} == set(range(1, len(recipe["steps"]) + 1))
     assert rehearse(stages, str(tmp_path / "out")) == []
 
@@ -79,5 +79,5 @@ def test_a_shipped_recipe_is_rehearsed(name: str, at_hand: Any, tmp_path: Path) 
 def test_a_wrong_key_in_a_recipe_would_be_found(at_hand: Any, tmp_path: Path) -> None:
     recipe = at_hand(load_recipe("trace_my_model"))
     recipe["steps"][1]["trace"]["model"] = {"optimiser": "torch.optim.Adam"}
-    (problem,) = rehearse(resolve_steps(recipe, ["--trainer.accelerator", "cpu"]), str(tmp_path / "out"))
-    assert problem.startswith("step 2 (trace): model.optimiser: unknown key; did you mean 'optimizer'?")
+    (problem,) = rehearse(resolve_stages(recipe, ["--trainer.accelerator", "cpu"]), str(tmp_path / "out"))
+    assert problem.startswith("stage 2 (trace): model.optimiser: unknown key; did you mean 'optimizer'?")

@@ -127,7 +127,7 @@ class Scoring(Method):
 
         Args:
             training: output folder of the training that made the model, for methods that need more of it than the
-                model; None where an earlier step is yet to train it.
+                model; None where an earlier stage is yet to train it.
         """
         return self.lacking()
 

@@ -15,13 +15,13 @@ FAR = 0.5
 raised a corpus' own loss by more than about 0.2, and was gone at 3 and more."""
 
 
-def worse_than_guessing(step: str, rows: Sequence[InfluenceRow], vocabulary_size: int) -> list[str]:
+def worse_than_guessing(stage: str, rows: Sequence[InfluenceRow], vocabulary_size: int) -> list[str]:
     """Say where unlearning went further than to know nothing, short of the collapse that ends an episode.
 
     A loss that stood above a uniform guess before the first step was not brought there.
 
     Args:
-        step: e.g. ``trace-untrac``.
+        stage: e.g. ``trace-untrac``.
         rows: of finished episodes.
         vocabulary_size: of the model.
     """
@@ -32,42 +32,42 @@ def worse_than_guessing(step: str, rows: Sequence[InfluenceRow], vocabulary_size
     if not above:
         return []
     return [
-        f"{step}: the loss ends above that of a uniform guess ({limit:.1f} nats per token) for {', '.join(above[:6])}"
+        f"{stage}: the loss ends above that of a uniform guess ({limit:.1f} nats per token) for {', '.join(above[:6])}"
         + (f" and {len(above) - 6} more" if len(above) > 6 else "")
         + ": the model is broken there and the influence says little; take fewer steps or a lower learning rate"
     ]
 
 
-def went_far(step: str, rows: Sequence[InfluenceRow]) -> list[str]:
+def went_far(stage: str, rows: Sequence[InfluenceRow]) -> list[str]:
     """Say where unlearning raised losses by so much that an influence says more about the damage than about the corpus.
 
     Args:
-        step: e.g. ``trace-untrac``.
+        stage: e.g. ``trace-untrac``.
         rows: of finished episodes.
     """
     largest = max((row.influence for row in rows if row.final and row.status == "ok"), default=0.0)
     if largest < FAR or not rows or rows[0].unit not in UNITS:
         return []
     return [
-        f"{step}: unlearning raised a loss by up to {largest:.2f} nats per token, which is far: influences of some "
+        f"{stage}: unlearning raised a loss by up to {largest:.2f} nats per token, which is far: influences of some "
         "hundredths to tenths are a good range, and beyond it a corpus that is unlearned further looks stronger. Take "
         "fewer steps, or read at a strength that is the same for all (--read_at_own_rise 0.02), and check with "
         "--data.self_examples 32"
     ]
 
 
-def how_it_was_made(step: str, objective: Any, strength: str) -> list[str]:
+def how_it_was_made(stage: str, objective: Any, strength: str) -> list[str]:
     """Say what a table of this method doesn't show: another objective, another place of reading.
 
     Args:
-        step: e.g. ``trace-untrac``.
+        stage: e.g. ``trace-untrac``.
         objective: of the module.
         strength: where the influences were read, e.g. ``read_at_kl 0.01``; empty for the last step.
     """
     found = []
     objective = Objective.of(objective)
     if str(objective) != str(Objective()):
-        found.append(f"{step}: the objective was {objective} and not plain gradient ascent")
+        found.append(f"{stage}: the objective was {objective} and not plain gradient ascent")
     if strength:
-        found.append(f"{step}: the influences were read at {strength}, in each episode where that was reached")
+        found.append(f"{stage}: the influences were read at {strength}, in each episode where that was reached")
     return found

@@ -1,4 +1,4 @@
-"""Several methods in one step of a recipe, each with settings of its own where it needs them."""
+"""Several methods in one stage of a recipe, each with settings of its own where it needs them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LENGTHS = ("steps", "passes")
 
 
 def methods_apart(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """A step's configuration once a method.
+    """A stage's configuration once a method.
 
     Args:
         config: whose ``method`` is a name, several separated by commas, or a list of names and of

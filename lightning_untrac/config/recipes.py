@@ -15,7 +15,7 @@ from lightning_untrac.config.trainer_callbacks import for_retraining
 from lightning_untrac.config.training_seed import KEY, training_seed, with_training_seed
 from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
 from lightning_untrac.paths import path_problem
-from lightning_untrac.verb import is_stage, stage_verbs, traits, verb_of_step
+from lightning_untrac.verb import is_stage, stage_verbs, traits, verb_of_stage
 
 MODEL_BEFORE_TRAINING = ("config", "name_or_path", "lora")
 REPLACED_BY_TRAINING = (*MODEL_BEFORE_TRAINING, "optimizer", "lr_scheduler")
@@ -24,14 +24,14 @@ SHARED = ("model", "data", "trainer")
 
 
 @dataclass(frozen=True)
-class Stage:
+class RecipeStage:
     """What one verb is to do in a recipe.
 
     Attributes:
-        number: of the step in the recipe, from 1; a step with several methods has a stage for each.
+        number: its place in the recipe, from 1; what a recipe asks of several methods at once is a stage for each.
         verb: its verb.
         config: its configuration.
-        alone: whether the step has no other stage.
+        alone: whether no other stage has its number.
     """
 
     number: int
@@ -60,7 +60,7 @@ class Stage:
     @property
     def label(self) -> str:
         """What messages call it: as the recipe's author counts."""
-        return f"step {self.number} ({self.verb if self.alone else self.name})"
+        return f"stage {self.number} ({self.verb if self.alone else self.name})"
 
 
 def recipes_folder() -> Path:
@@ -92,7 +92,7 @@ def load_recipe(name: str) -> dict[str, Any]:
 
 
 def recipe_problems(recipe: dict[str, Any]) -> list[str]:
-    """What is wrong with a recipe's own keys and with the form of its steps."""
+    """What is wrong with a recipe's own keys and with the form of its stages."""
     known = {"title", "output", "steps", "wandb", KEY, *SHARED}
     found = [
         unknown_key("", key, known, "run").replace(": unknown key", ": unknown key of a recipe", 1)
@@ -110,34 +110,36 @@ def recipe_problems(recipe: dict[str, Any]) -> list[str]:
     if not isinstance(steps, list) or not steps:
         found.append("recipe: has no `steps`; list at least one, e.g. `- trace: {method: untrac}`")
         steps = []
-    return found + [problem for number, step in enumerate(steps, start=1) for problem in _step_problems(number, step)]
+    return found + [
+        problem for number, stage in enumerate(steps, start=1) for problem in _stage_problems(number, stage)
+    ]
 
 
-def _step_problems(number: int, step: Any) -> list[str]:
-    if isinstance(step, str) and step in stage_verbs():
-        return [f"recipe: step {number} is the word {step!r}; write `- {step}:` with a colon"]
-    if not isinstance(step, dict) or len(step) != 1:
-        return [f"recipe: step {number} is no single `verb: options`"]
-    verb, own = next(iter(step.items()))
+def _stage_problems(number: int, stage: Any) -> list[str]:
+    if isinstance(stage, str) and stage in stage_verbs():
+        return [f"recipe: stage {number} is the word {stage!r}; write `- {stage}:` with a colon"]
+    if not isinstance(stage, dict) or len(stage) != 1:
+        return [f"recipe: stage {number} is no single `verb: options`"]
+    verb, own = next(iter(stage.items()))
     if not is_stage(verb):
-        return [f"recipe: step {number} is {verb!r}; steps are {', '.join(stage_verbs())}"]
+        return [f"recipe: stage {number} is {verb!r}; stages are {', '.join(stage_verbs())}"]
     if own is not None and not isinstance(own, dict):
         named = isinstance(own, str) and traits(verb).has_option("method")
         example = f"{{method: {own}}}" if named else "{option: value}"
-        return [f"recipe: step {number} is `{verb}: {own}`; its options are a mapping: `- {verb}: {example}`"]
+        return [f"recipe: stage {number} is `{verb}: {own}`; its options are a mapping: `- {verb}: {example}`"]
     found = [
-        f"step {number} ({verb}): {group}: got {value!r}; expected a mapping of its options"
+        f"stage {number} ({verb}): {group}: got {value!r}; expected a mapping of its options"
         for group, value in (own or {}).items()
         if group in SHARED and not isinstance(value, (dict, type(None)))
     ]
     wrong = problems_of(lambda: traits(verb).apart(own or {}))
-    return found + [f"step {number} ({verb}): {problem}" for problem in wrong]
+    return found + [f"stage {number} ({verb}): {problem}" for problem in wrong]
 
 
-def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[Stage]:
-    """Each step with the recipe's shared settings, its own, its method's, and the flags, in that order of strength.
+def resolve_stages(recipe: dict[str, Any], flags: Sequence[str]) -> list[RecipeStage]:
+    """Each stage with the recipe's shared settings, its own, its method's, and the flags, in that order of strength.
 
-    After a ``pretrain`` step, later steps use its model instead of the shared one (``model.config`` or
+    After a ``pretrain`` stage, later stages use its model instead of the shared one (``model.config`` or
     ``model.name_or_path``, also where a flag gives it), and ``leave-out`` retrains with its settings.
     Steps in which :func:`recipe_problems` found something are left out.
 
@@ -146,19 +148,19 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[Stage]:
         flags: the command line after the recipe's name.
 
     Raises:
-        ConfigurationError: for a flag that no step could take.
+        ConfigurationError: for a flag that no stage could take.
     """
     given, flags = take(list(flags), f"--{KEY}")
     seed = training_seed(recipe.get(KEY) if given is None else given)
     overrides = parse_flags(flags)
     shared = {key: recipe[key] for key in (*SHARED, "wandb") if isinstance(recipe.get(key), dict)}
-    stages: list[Stage] = []
+    stages: list[RecipeStage] = []
     training: dict[str, Any] | None = None
     steps = recipe.get("steps")
-    for number, step in enumerate(steps if isinstance(steps, list) else [], start=1):
-        if _step_problems(number, step):
+    for number, stage in enumerate(steps if isinstance(steps, list) else [], start=1):
+        if _stage_problems(number, stage):
             continue
-        verb, own = next(iter(step.items()))
+        verb, own = next(iter(stage.items()))
         own = {key: value for key, value in (own or {}).items() if value is not None or key not in SHARED}
         apart = traits(verb).apart
         each = apart(merge(_shared_settings(verb, shared, training), own))
@@ -168,7 +170,7 @@ def resolve_steps(recipe: dict[str, Any], flags: Sequence[str]) -> list[Stage]:
         each = [with_training_seed(verb, one, seed) for one in each]
         if traits(verb).trains:
             training = _settings_of_training(each[0])
-        stages += [Stage(number, verb, one, alone=len(each) == 1) for one in each]
+        stages += [RecipeStage(number, verb, one, alone=len(each) == 1) for one in each]
     return stages
 
 
@@ -186,7 +188,7 @@ def _shared_settings(verb: str, shared: dict[str, Any], training: dict[str, Any]
 
 
 def _settings_of_training(config: dict[str, Any]) -> dict[str, Any]:
-    """Of a ``pretrain`` step: those with which ``leave-out`` retrains."""
+    """Of a ``pretrain`` stage: those with which ``leave-out`` retrains."""
     training = {key: dict(config[key]) for key in SHARED if isinstance(config.get(key), dict)}
     training["model"] = {k: v for k, v in training.get("model", {}).items() if k != "config"}
     if "trainer" in training:
@@ -198,9 +200,9 @@ def _with_flags(
     verb: str, config: dict[str, Any], overrides: Sequence[tuple[str | None, dict[str, Any]]], trained: bool
 ) -> dict[str, Any]:
     method = config.get("method", traits(verb).default("method"))
-    step_name = verb if method is None else f"{verb}-{method}"
+    stage_name = verb if method is None else f"{verb}-{method}"
     for scope, override in overrides:
-        applies = scope in (verb, step_name) or (scope is None and _reaches(override, verb))
+        applies = scope in (verb, stage_name) or (scope is None and _reaches(override, verb))
         if trained and scope is None and isinstance(override.get("model"), dict):
             model = {k: v for k, v in override["model"].items() if k not in MODEL_BEFORE_TRAINING}
             override = {"model": model}
@@ -221,7 +223,7 @@ def parse_flags(flags: Sequence[str]) -> list[tuple[str | None, dict[str, Any]]]
     """``--trainer.devices 2 --trace.steps=5`` to nested mappings, each with the verb that it is for or None.
 
     Raises:
-        ConfigurationError: for something that is no flag, or that no step takes.
+        ConfigurationError: for something that is no flag, or that no stage takes.
 
     Example:
         >>> parse_flags(["--trainer.devices", "2", "--trace.steps=5"])
@@ -239,12 +241,12 @@ def parse_flags(flags: Sequence[str]) -> list[tuple[str | None, dict[str, Any]]]
         if not equals:
             value = "true" if not rest or rest[0].startswith("--") else rest.pop(0)
         head, *path = key.split(".")
-        scope = head if path and is_stage(verb_of_step(head)) else None
+        scope = head if path and is_stage(verb_of_stage(head)) else None
         keys = path if scope else [head, *path]
         if scope is None and head not in (*SHARED, "seeds", "overwrite", "wandb"):
             problems.append(
-                f"--{key}: no step takes it; use --model.*, --data.*, --trainer.*, --seeds, --wandb.*, --overwrite, "
-                f"or --STEP.OPTION with STEP one of {', '.join(stage_verbs())}, trace-untrac, trace-untrac_inv"
+                f"--{key}: no stage takes it; use --model.*, --data.*, --trainer.*, --seeds, --wandb.*, --overwrite, "
+                f"or --STAGE.OPTION with STAGE one of {', '.join(stage_verbs())}, trace-untrac, trace-untrac_inv"
             )
             continue
         try:

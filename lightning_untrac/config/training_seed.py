@@ -12,12 +12,12 @@ KEY = "training_seed"
 
 
 def with_training_seed(verb: str, config: dict[str, Any], seed: int | None) -> dict[str, Any]:
-    """A step's configuration with the seeds of another training where it names none itself.
+    """A stage's configuration with the seeds of another training where it names none itself.
 
     First weights (also of adapters), the order of training, and the orders of retraining, tracing and unlearning.
 
     Args:
-        verb: of the step.
+        verb: of the stage.
         config: its own configuration.
         seed: of the training; None to leave everything as it is.
 

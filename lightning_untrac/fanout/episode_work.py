@@ -16,8 +16,8 @@ from lightning_untrac.naming import counted
 from lightning_untrac.results import plot_matrix
 from lightning_untrac.runs.finished import is_finished
 from lightning_untrac.runs.output import log_influences, matrix_of, publish, show_influences
-from lightning_untrac.runs.phase import finish_loggers, run_trainer
 from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.stage import finish_loggers, run_trainer
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.tables import InfluenceRow
 
@@ -32,49 +32,49 @@ def carry_out(work: EpisodeWork) -> None:
         ConfigurationError: with all problems, before anything is written or stepped on.
         UntracError: if episodes failed on Ray.
     """
-    phase, options = work.phase, work.options
+    stage, options = work.stage, work.options
     method = work.attribution.method
-    if phase.is_done:
+    if stage.is_done:
         say(f"{work.title}: finished already")
-        show_influences(phase.folder, method)
+        show_influences(stage.folder, method)
         return
     shard = None if options.shard is None or shard_problems(options.shard) else Shard.read(options.shard)
-    whole = phase.folder
+    whole = stage.folder
     if shard is not None:
-        own = RunFolder(shard.folder(whole.path, phase.step), whole.overwrite)
+        own = RunFolder(shard.folder(whole.path, stage.name), whole.overwrite)
         own.mend_tables()
-        if is_finished(phase, own):
+        if is_finished(stage, own):
             say(f"{work.title}, shard {shard}: finished already")
             return
-    phase.check(work.plan, [*work.problems, *keep_going_problems(options.keep_going, phase.replicas)])
+    stage.check(work.plan, [*work.problems, *keep_going_problems(options.keep_going, stage.replicas)])
     if shard is not None:
         _enter(work, shard, own)
-    phase.start(**work.run_fields())
+    stage.start(**work.run_fields())
     if shard is not None:
         key = work.attribution.episode_key
-        write_card(phase.folder, shard, phase.step, method, key, work.episodes())
-    with phase.folder.costs(phase.step):
+        write_card(stage.folder, shard, stage.name, method, key, work.episodes())
+    with stage.folder.costs(stage.name):
         rows = _run(work, shard)
     _add_memory(work)
-    phase.folder.add_notes("warning", work.warnings(rows))
-    something = phase.finish_episodes(work.attribution, work.plan)
+    stage.folder.add_notes("warning", work.warnings(rows))
+    something = stage.finish_episodes(work.attribution, work.plan)
     if shard is not None:
         _show_shard(work, shard, whole)
     elif something:
         if options.ray is not None:
-            publish_matrix(options.wandb, phase.folder, method, phase.step)
-        show_influences(phase.folder, method, phase.data.corpus_names, phase.data.test_set_names)
+            publish_matrix(options.wandb, stage.folder, method, stage.name)
+        show_influences(stage.folder, method, stage.data.corpus_names, stage.data.test_set_names)
 
 
 def _enter(work: EpisodeWork, shard: Shard, folder: RunFolder) -> None:
     """Go on in the shard's own folder, with its episodes only."""
-    phase = work.phase
-    make_room(phase.folder.path)
-    raise_if_any(folder.problems(phase.step, phase.identity))
-    if phase.parsed.options.wandb is not None:  # shards of one experiment stand side by side in W&B
-        phase.parsed.options.wandb.group = phase.parsed.options.wandb.group or phase.folder.path.resolve().name
+    stage = work.stage
+    make_room(stage.folder.path)
+    raise_if_any(folder.problems(stage.name, stage.identity))
+    if stage.parsed.options.wandb is not None:  # shards of one experiment stand side by side in W&B
+        stage.parsed.options.wandb.group = stage.parsed.options.wandb.group or stage.folder.path.resolve().name
     chosen = frozenset(shard.part(work.episodes()))
-    phase.folder = folder
+    stage.folder = folder
     work.plan = replace(work.plan, chosen=chosen)
     work.run.folder, work.run.chosen = folder.path, chosen
 
@@ -90,18 +90,18 @@ def _run(work: EpisodeWork, shard: Shard | None) -> list[InfluenceRow]:
         work.run.baseline = work.baseline()
 
     def after_fit(trainer: L.Trainer) -> None:
-        if shard is None and not work.phase.fast_dev_run and trainer.is_global_zero:
-            data = work.phase.data
-            log_influences(trainer, work.phase.folder, work.attribution.method, data.corpus_names, data.test_set_names)
+        if shard is None and not work.stage.fast_dev_run and trainer.is_global_zero:
+            data = work.stage.data
+            log_influences(trainer, work.stage.folder, work.attribution.method, data.corpus_names, data.test_set_names)
         finish_loggers(trainer)
 
     return run_trainer(lambda: work.run.run(after_fit=after_fit))
 
 
 def _add_memory(work: EpisodeWork) -> None:
-    for cost in work.phase.folder.facts().get("costs", []):
-        if cost["step"] == work.phase.step and work.peak_memory_mb > cost["peak_memory_mb"]:
-            work.phase.folder.add_cost({**cost, "peak_memory_mb": round(work.peak_memory_mb, 1)})
+    for cost in work.stage.folder.facts().get("costs", []):
+        if cost["step"] == work.stage.name and work.peak_memory_mb > cost["peak_memory_mb"]:
+            work.stage.folder.add_cost({**cost, "peak_memory_mb": round(work.peak_memory_mb, 1)})
 
 
 def _show_shard(work: EpisodeWork, shard: Shard, whole: RunFolder) -> None:
@@ -114,18 +114,18 @@ def _show_shard(work: EpisodeWork, shard: Shard, whole: RunFolder) -> None:
     say(f"when all shards are finished: untrac merge --output {whole.path}")
 
 
-def publish_matrix(wandb: Any, folder: RunFolder, method: str, step: str) -> None:
+def publish_matrix(wandb: Any, folder: RunFolder, method: str, stage: str) -> None:
     """Send the matrix and the results to W&B, where no Trainer of this process has done it.
 
     Args:
         wandb: the verb's ``WandbConfig``; None for no W&B.
         folder: the output folder.
         method: name in the tables.
-        step: e.g. ``trace-untrac``.
+        stage: e.g. ``trace-untrac``.
     """
     if wandb is None:
         return
     from lightning_untrac.results.figures import save_figure
 
     save_figure(plot_matrix(matrix_of(folder, method)), Path(folder.path) / "plots" / f"matrix_{method}.png")
-    publish(wandb, folder, step)
+    publish(wandb, folder, stage)

@@ -68,8 +68,8 @@ def _resources(work: EpisodeWork, config: RayConfig) -> tuple[float, float]:
     import ray
 
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    on_cpu = isinstance(work.phase.build_trainer(logger=False).accelerator, CPUAccelerator)
-    if work.phase.config["trainer"].get("accelerator") in (None, "auto"):
+    on_cpu = isinstance(work.stage.build_trainer(logger=False).accelerator, CPUAccelerator)
+    if work.stage.config["trainer"].get("accelerator") in (None, "auto"):
         # The workers' machines decide, not the one where the command was typed.
         on_cpu = not any(machine.get("GPU", 0) for machine in machines)
     gpus = config.gpus_per_episode
@@ -153,7 +153,7 @@ class _Episodes:
         import ray
 
         asked, unfinished = self.work.episodes(), self.work.unfinished()
-        shown = self.work.phase.config["trainer"].get("enable_progress_bar") is not False
+        shown = self.work.stage.config["trainer"].get("enable_progress_bar") is not False
         with EpisodesProgress(
             self.work.attribution.method, len(asked), len(asked) - len(unfinished), shown
         ) as progress:
@@ -176,24 +176,24 @@ class _Episodes:
         self.pending[self.remote.remote(self._task(episode))] = episode
 
     def _task(self, episode: Key) -> EpisodeTask:
-        work, phase = self.work, self.work.phase
+        work, stage = self.work, self.work.stage
         dataset, seed = episode
-        config = copy.deepcopy(phase.config)
+        config = copy.deepcopy(stage.config)
         # An episode's own seed; its length as the command counted it, which may have been in the output folder.
         config |= {"seeds": [seed], "steps": work.run.steps, "passes": work.run.passes}
         config |= {"ray": None, "shard": None, "overwrite": False}
         config["trainer"]["devices"] = 1
         return EpisodeTask(
-            work.phase.parsed.verb,
+            work.stage.parsed.verb,
             config,
             dataset,
             seed,
             baseline=work.run.baseline,
-            found={what: phase.identity.get(what) for what in FOUND},
+            found={what: stage.identity.get(what) for what in FOUND},
             num_threads=torch.get_num_threads(),
             folder=os.getcwd(),
             import_path=tuple(os.path.abspath(path) for path in sys.path if os.path.isdir(path or ".")),
-            output=str(phase.folder.path.resolve()),
+            output=str(stage.folder.path.resolve()),
         )
 
     def _collect(self, task: Any, progress: EpisodesProgress) -> None:
@@ -232,13 +232,13 @@ class _Episodes:
         self.rows += result.rows
         self.work.run.notes += result.notes
         self.work.peak_memory_mb = max(self.work.peak_memory_mb, result.peak_memory_mb)
-        if not self.work.phase.fast_dev_run:
+        if not self.work.stage.fast_dev_run:
             self.store.unpack(result.files)
 
     def _raise_if_any_failed(self) -> None:
         if not self.faults:
             return
-        logs = Path(self.work.phase.folder.path).resolve() / "logs"
+        logs = Path(self.work.stage.folder.path).resolve() / "logs"
         for (dataset, seed), fault in self.faults.items():
             name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in dataset)
             atomic_write_bytes(logs / f"failed-{name}-seed-{seed}.txt", hidden(fault.details).encode())

@@ -17,17 +17,17 @@ class EpisodesProgress:
     """A bar over episodes; where the output is no terminal, a line for each that is finished.
 
     Args:
-        phase: what the bar calls this run, e.g. ``untrac``.
+        name: what the bar calls this run, e.g. ``untrac``.
         total: how many episodes there are.
         finished: how many were finished before.
         shown: whether anything is shown of those that go well.
     """
 
-    def __init__(self, phase: str, total: int, finished: int, shown: bool = True) -> None:
-        self.phase, self.total, self.count, self.shown = phase, total, finished, shown
+    def __init__(self, name: str, total: int, finished: int, shown: bool = True) -> None:
+        self.name, self.total, self.count, self.shown = name, total, finished, shown
         self._console = console(stderr=True)
         self._progress = Progress(
-            TextColumn("[bold]{task.fields[phase]}[/]"),
+            TextColumn("[bold]{task.fields[name]}[/]"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("episodes"),
@@ -36,7 +36,7 @@ class EpisodesProgress:
             console=self._console,
             disable=not (shown and self._console.is_terminal),
         )
-        self._bar = self._progress.add_task("", total=total, completed=finished, phase=phase)
+        self._bar = self._progress.add_task("", total=total, completed=finished, name=name)
 
     def __enter__(self) -> EpisodesProgress:
         self._progress.start()
@@ -66,4 +66,4 @@ class EpisodesProgress:
         self._print(text)
 
     def _print(self, text: str) -> None:
-        self._console.print(f"{self.phase}: {text}", soft_wrap=True, highlight=False, markup=False)
+        self._console.print(f"{self.name}: {text}", soft_wrap=True, highlight=False, markup=False)

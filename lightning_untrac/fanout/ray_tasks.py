@@ -18,12 +18,12 @@ from lightning_untrac.faults import advice, first_line
 from lightning_untrac.loggers import make_loggers
 from lightning_untrac.memory import peak_mb
 from lightning_untrac.metrics import DatasetLosses
-from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
 from lightning_untrac.verb import verb_module
 
 FOUND = ("data_content", "model_files")
-"""Parts of a step's identity that a machine reads from its own disk."""
+"""Parts of a stage's identity that a machine reads from its own disk."""
 
 
 OF_RANKS = (
@@ -126,24 +126,24 @@ def _run(task: EpisodeTask) -> EpisodeResult:
     module = verb_module(task.verb)
     with tempfile.TemporaryDirectory(prefix="untrac-episode-") as folder:
         work = module.work(module.arguments([{**task.config, "output": folder}]))
-        phase, run = work.phase, work.run
-        raise_if_any(dict.fromkeys([*phase.problems(work.plan), *_differences(task, phase)]))
+        stage, run = work.stage, work.run
+        raise_if_any(dict.fromkeys([*stage.problems(work.plan), *_differences(task, stage)]))
         run.chosen, run.baseline, run.keep_going = frozenset({(task.dataset, task.seed)}), task.baseline, False
         # Not in the folder that goes: W&B's offline runs are sent later. A name of its own, because others run too.
         run.build_loggers = lambda name: make_loggers(
-            phase.parsed.options.wandb, Path(task.output), phase.step, f"{name} {task.dataset}", phase.config
+            stage.parsed.options.wandb, Path(task.output), stage.name, f"{name} {task.dataset}", stage.config
         )
         rows = run_trainer(lambda: run.run(after_fit=finish_loggers))
         return EpisodeResult(rows, list(InfluenceStore(run.folder).packed()), peak_mb(), run.notes)
 
 
-def _differences(task: EpisodeTask, phase: Phase) -> list[str]:
+def _differences(task: EpisodeTask, stage: Stage) -> list[str]:
     """Whether this machine's files are others than those of the machine where the command was typed."""
-    datasets = phase.data.tokenized
+    datasets = stage.data.tokenized
     if not datasets:
         return []  # they could not be read, which has been said
     here: dict[str, Any] = {"data_content": {name: dataset.fingerprint for name, dataset in datasets.items()}}
-    here["model_files"] = phase.identity.get("model_files")
+    here["model_files"] = stage.identity.get("model_files")
     return [
         f"{what}: the files on {os.uname().nodename} are others than where the command was typed; make them the same"
         for what in FOUND

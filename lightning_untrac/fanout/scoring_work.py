@@ -16,7 +16,7 @@ from lightning_untrac.console import console
 from lightning_untrac.fanout.episode_work import publish_matrix
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.output import show_influences
-from lightning_untrac.runs.phase import Phase, run_trainer
+from lightning_untrac.runs.stage import Stage, run_trainer
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.tables import InfluenceStore
 
@@ -37,13 +37,13 @@ def _scoring(parsed: Parsed) -> Scoring:
     return method
 
 
-def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) -> None:
+def carry_out_scoring(parsed: Parsed, asked: Intent, stage: Stage, fields: Any) -> None:
     """Check everything, score, and show the result.
 
     Args:
         parsed: the verb's arguments.
         asked: what the verb is going to do.
-        phase: its model, data and Trainers.
+        stage: its model, data and Trainers.
         fields: makes what is added to ``run.json``, once the data are known.
 
     Raises:
@@ -51,30 +51,30 @@ def carry_out_scoring(parsed: Parsed, asked: Intent, phase: Phase, fields: Any) 
     """
     options = parsed.options
     scoring = _scoring(parsed)
-    if phase.is_done:
+    if stage.is_done:
         say(f"trace ({options.method}): finished already")
-        show_influences(phase.folder, options.method)
+        show_influences(stage.folder, options.method)
         return
-    phase.check(asked.plan, [*asked.problems, *missing_of_training(parsed)])
-    phase.data.plan = asked.plan
-    phase.start(**fields())
+    stage.check(asked.plan, [*asked.problems, *missing_of_training(parsed)])
+    stage.data.plan = asked.plan
+    stage.start(**fields())
     run = ScoringRun(
-        phase.folder.path,
-        phase.build_module,
-        phase.build_trainer,
-        phase.data,
+        stage.folder.path,
+        stage.build_module,
+        stage.build_trainer,
+        stage.data,
         max_examples=options.max_examples,
-        progress=_progress if phase.config["trainer"].get("enable_progress_bar") is not False else _silent,
+        progress=_progress if stage.config["trainer"].get("enable_progress_bar") is not False else _silent,
     )
-    with phase.folder.costs(asked.step):
+    with stage.folder.costs(asked.stage):
         rows = run_trainer(lambda: score_rows(scoring, run, options.seeds))
-    if phase.fast_dev_run:
+    if stage.fast_dev_run:
         say("trace: fast_dev_run tried each part once and stored nothing")
         return
-    rank_zero_only(InfluenceStore(phase.folder.path).append)(rows)
-    phase.mark_done()
-    rank_zero_only(publish_matrix)(options.wandb, phase.folder, options.method, asked.step)
-    show_influences(phase.folder, options.method, phase.data.corpus_names, phase.data.test_set_names)
+    rank_zero_only(InfluenceStore(stage.folder.path).append)(rows)
+    stage.mark_done()
+    rank_zero_only(publish_matrix)(options.wandb, stage.folder, options.method, asked.stage)
+    show_influences(stage.folder, options.method, stage.data.corpus_names, stage.data.test_set_names)
 
 
 def _progress(items: Sequence[Any], title: str) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""The shards of a step on disk: whether they belong together and are all there, and the whole that they make."""
+"""The shards of a stage on disk: whether they belong together and are all there, and the whole that they make."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lightning_untrac.tables import InfluenceStore, ResultsError
 from lightning_untrac.tables.files import check_table
 
 PLACES = (CARD, f"*-of-*/{CARD}", f"*/*-of-*/{CARD}", f"{SHARDS}/*/*-of-*/{CARD}")
-"""Where shards are in a folder that may be a shard, a step's shards, all shards, or an output folder."""
+"""Where shards are in a folder that may be a shard, a stage's shards, all shards, or an output folder."""
 
 MEND = "run the shard again, or take its folder away"
 
@@ -100,9 +100,9 @@ class Part:
 
 @dataclass
 class Parts:
-    """All shards of a step that were found."""
+    """All shards of a stage that were found."""
 
-    step: str
+    stage: str
     shards: list[Part]
 
     @property
@@ -124,10 +124,10 @@ class Parts:
             return found
         claim = self.shards[0].claim
         try:
-            load_yaml(self.shards[0].folder.path / f"{self.step}.yaml")
+            load_yaml(self.shards[0].folder.path / f"{self.stage}.yaml")
         except ConfigurationError as error:
-            return [f"{self.step}: {problem}; run the shard again" for problem in error.problems]
-        return [*whole.problems(self.step, claim), *self._changed_models(whole, claim)]
+            return [f"{self.stage}: {problem}; run the shard again" for problem in error.problems]
+        return [*whole.problems(self.stage, claim), *self._changed_models(whole, claim)]
 
     def _numbers(self) -> list[str]:
         first = self.shards[0]
@@ -135,12 +135,12 @@ class Parts:
         if len(counts) > 1:
             folders = ", ".join(str(part.folder.path) for part in self.shards)
             return [
-                f"{self.step}: there are shards of {' and of '.join(map(str, counts))} ({folders}); delete the folders "
-                "of those that don't count, or name the others with --shards"
+                f"{self.stage}: there are shards of {' and of '.join(map(str, counts))} ({folders}); delete the "
+                "folders of those that don't count, or name the others with --shards"
             ]
         there = [part.shard.number for part in self.shards]
         found = [
-            f"{self.step}: shard {part.shard} is there more than once (also in {part.folder.path}); name one of them"
+            f"{self.stage}: shard {part.shard} is there more than once (also in {part.folder.path}); name one of them"
             for index, part in enumerate(self.shards)
             if part.shard.number in there[:index]
         ]
@@ -148,7 +148,7 @@ class Parts:
         if missing:
             names = ", ".join(f"{number}/{counts[0]}" for number in missing)
             command = first.command(Shard(missing[0], counts[0]))
-            found.append(f"{self.step}: shard {names} missing; run: {command}" + (" and so on" * (len(missing) > 1)))
+            found.append(f"{self.stage}: shard {names} missing; run: {command}" + (" and so on" * (len(missing) > 1)))
         return found
 
     def _differences(self) -> list[str]:
@@ -162,7 +162,7 @@ class Parts:
                 named = ["their lists of episodes"]
             if named:
                 found.append(
-                    f"{self.step}: shards {first.shard} and {part.shard} were run with other settings "
+                    f"{self.stage}: shards {first.shard} and {part.shard} were run with other settings "
                     f"({'; '.join(named)}); run them all with the same"
                 )
         return found
@@ -171,12 +171,12 @@ class Parts:
         try:
             unfinished = part.unfinished()
         except ResultsError as error:
-            return [f"{self.step}: shard {part.shard}: {error}"]
+            return [f"{self.stage}: shard {part.shard}: {error}"]
         if not unfinished and part.is_marked_done:
             return []
         done = len(part.episodes) - len(unfinished)
         return [
-            f"{self.step}: shard {part.shard} is not finished ({done} of {counted(len(part.episodes), 'episode')}); "
+            f"{self.stage}: shard {part.shard} is not finished ({done} of {counted(len(part.episodes), 'episode')}); "
             f"run: {part.command(part.shard)}"
         ]
 
@@ -187,21 +187,21 @@ class Parts:
         for key, name in (("model_files", claim.get("model.init_args.name_or_path")), ("trained_model_files", trained)):
             if key in claim and name and Path(name).is_dir() and files_digest(Path(name)) != claim[key]:
                 found.append(
-                    f"{self.step}: {name} is another model than when the shards were run; run them again, with "
+                    f"{self.stage}: {name} is another model than when the shards were run; run them again, with "
                     "--overwrite"
                 )
         return found
 
 
 def find_parts(whole: RunFolder, named: Sequence[Path]) -> tuple[list[Parts], list[str]]:
-    """The shards that are to be joined, by step.
+    """The shards that are to be joined, by stage.
 
     Args:
         whole: the output folder.
         named: folders to look in instead of the output folder.
 
     Returns:
-        The shards of each step, and what is wrong with where they should be.
+        The shards of each stage, and what is wrong with where they should be.
     """
     problems = [f"shards: {problem}" for folder in named if (problem := path_problem(folder))]
     if problems:
@@ -223,8 +223,8 @@ def find_parts(whole: RunFolder, named: Sequence[Path]) -> tuple[list[Parts], li
                 continue
             found.setdefault(part.card["step"], {})[path.resolve()] = part
     return [
-        Parts(step, sorted(parts.values(), key=lambda part: (part.shard.count, part.shard.number)))
-        for step, parts in sorted(found.items())
+        Parts(stage, sorted(parts.values(), key=lambda part: (part.shard.count, part.shard.number)))
+        for stage, parts in sorted(found.items())
     ], problems
 
 
@@ -232,20 +232,20 @@ def join(parts: Parts, whole: RunFolder) -> None:
     """Write the whole, after :meth:`Parts.problems` found none.
 
     Args:
-        parts: all shards of a step.
+        parts: all shards of a stage.
         whole: the output folder.
     """
     first = parts.shards[0]
-    config = load_yaml(first.folder.path / f"{parts.step}.yaml")
-    whole.claim(parts.step, {**config, "shard": None, "output": str(whole.path)}, first.claim)
-    whole.write_data_record(parts.step, first.folder.data_record(parts.step))
+    config = load_yaml(first.folder.path / f"{parts.stage}.yaml")
+    whole.claim(parts.stage, {**config, "shard": None, "output": str(whole.path)}, first.claim)
+    whole.write_data_record(parts.stage, first.folder.data_record(parts.stage))
     for part in parts.shards:
         InfluenceStore(whole.path).unpack(InfluenceStore(part.folder.path).packed())
     runs = [part.folder.facts() for part in parts.shards]
-    own = [cost for run in runs for cost in run.get("costs", []) if cost["step"] == parts.step]
+    own = [cost for run in runs for cost in run.get("costs", []) if cost["step"] == parts.stage]
     if own:
         seconds, memory = round(sum(cost["seconds"] for cost in own), 2), max(cost["peak_memory_mb"] for cost in own)
-        whole.add_cost({"step": parts.step, "seconds": seconds, "peak_memory_mb": memory})
+        whole.add_cost({"step": parts.stage, "seconds": seconds, "peak_memory_mb": memory})
     kept: dict[str, Any] = {key: runs[0][key] for key in ("data", "asked", "versions") if key in runs[0]}
     kept["methods"] = {**whole.facts().get("methods", {}), **runs[0].get("methods", {})}
     whole.update_run(**kept)
@@ -253,7 +253,7 @@ def join(parts: Parts, whole: RunFolder) -> None:
         for note in part.folder.notes():
             whole.add_notes(note["level"], [note["text"]])
     whole.add_notes("warning", _other_versions(parts, [run.get("versions", {}) for run in runs]))
-    whole.mark_done(parts.step, first.claim)
+    whole.mark_done(parts.stage, first.claim)
 
 
 def _other_versions(parts: Parts, versions: Sequence[dict[str, str]]) -> list[str]:
@@ -261,4 +261,4 @@ def _other_versions(parts: Parts, versions: Sequence[dict[str, str]]) -> list[st
     differing = [name for name in names if len({of_one.get(name) for of_one in versions}) > 1]
     if not differing:
         return []
-    return [f"{parts.step}: the shards were run with different versions of {', '.join(differing)}"]
+    return [f"{parts.stage}: the shards were run with different versions of {', '.join(differing)}"]

@@ -12,7 +12,7 @@ from lightning_untrac.paths import is_file_name
 from lightning_untrac.runs.run_folder import STATE, RunFolder
 
 SHARDS = "shards"
-"""Folder of the output folder in which the shards of every step are."""
+"""Folder of the output folder in which the shards of every stage are."""
 
 CARD = "shard.json"
 """File of a shard's folder that says which episodes are in it."""
@@ -56,9 +56,9 @@ class Shard:
         """Every ``count``-th episode: a list that grows by another seed keeps its episodes where they were."""
         return list(episodes[self.number - 1 :: self.count])
 
-    def folder(self, output: Path, step: str) -> Path:
+    def folder(self, output: Path, stage: str) -> Path:
         """Where it is, in the output folder of the whole."""
-        return output / SHARDS / step / self.name
+        return output / SHARDS / stage / self.name
 
 
 def shard_problems(text: str | None) -> list[str]:
@@ -88,18 +88,18 @@ def make_room(output: Path) -> None:
     (output / STATE).mkdir(parents=True, exist_ok=True)
 
 
-def write_card(folder: RunFolder, shard: Shard, step: str, method: str, key: str, episodes: Sequence[Key]) -> None:
+def write_card(folder: RunFolder, shard: Shard, stage: str, method: str, key: str, episodes: Sequence[Key]) -> None:
     """Write down what a shard holds, so that shards can be joined without their data and models.
 
     Args:
         folder: the shard's own.
         shard: which it is.
-        step: e.g. ``trace-untrac``.
+        stage: e.g. ``trace-untrac``.
         method: name in the tables.
         key: column of the tables that holds an episode's dataset.
         episodes: of all shards together, in order.
     """
-    card = {"step": step, "number": shard.number, "count": shard.count, "method": method, "episode_key": key}
+    card = {"step": stage, "number": shard.number, "count": shard.count, "method": method, "episode_key": key}
     folder.write_json(CARD, {**card, "episodes": [list(episode) for episode in episodes]})
 
 

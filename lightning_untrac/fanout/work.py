@@ -10,7 +10,7 @@ from lightning_untrac.attribution import Attribution, EpisodeRun
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.fanout.shards import Key
 from lightning_untrac.metrics import DatasetLosses
-from lightning_untrac.runs.phase import Phase
+from lightning_untrac.runs.stage import Stage
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
 
 
@@ -20,7 +20,7 @@ class EpisodeWork:
 
     Attributes:
         title: what messages call it, e.g. ``trace (untrac)``.
-        phase: its model, data and Trainers.
+        stage: its model, data and Trainers.
         plan: all of its episodes.
         run: what runs them.
         problems: what is wrong with its options.
@@ -31,7 +31,7 @@ class EpisodeWork:
     """
 
     title: str
-    phase: Phase
+    stage: Stage
     plan: EpisodePlan
     run: EpisodeRun
     problems: list[str]
@@ -48,12 +48,12 @@ class EpisodeWork:
     @property
     def options(self) -> Any:
         """The verb's own options."""
-        return self.phase.parsed.options
+        return self.stage.parsed.options
 
     def episodes(self) -> list[Key]:
         """All episodes in their configured order, once the data are read."""
         plan = replace(self.plan, done=frozenset(), chosen=None)
-        asked = plan.episodes(self.phase.data.corpus_names, self.phase.data.test_set_names)
+        asked = plan.episodes(self.stage.data.corpus_names, self.stage.data.test_set_names)
         return [(episode.dataset, episode.seed) for episode in asked]
 
     def unfinished(self) -> list[Key]:

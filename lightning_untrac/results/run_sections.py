@@ -21,21 +21,21 @@ _OPEN_AT_MOST: Final = 12
 
 
 def asked_section(run: Mapping[str, Any]) -> str:
-    """What was asked, and by which command each step.
+    """What was asked, and by which command each stage.
 
     Args:
         run: content of ``run.json``.
     """
     asked = f"<p>{escape(run['asked'])}</p>" if run.get("asked") else ""
-    steps: dict[str, list[str]] = {}
-    for step, command in (run.get("commands") or {}).items():
+    stages: dict[str, list[str]] = {}
+    for stage, command in (run.get("commands") or {}).items():
         if isinstance(command, str):
-            steps.setdefault(command, []).append(str(step))
-    if not steps:
+            stages.setdefault(command, []).append(str(stage))
+    if not stages:
         return asked + (f"<pre>{escape(run['command'])}</pre>" if run.get("command") else "")
     return asked + "".join(
         f'<p class="muted small">{escape(", ".join(names))}</p><pre>{escape(command)}</pre>'
-        for command, names in steps.items()
+        for command, names in stages.items()
     )
 
 
@@ -148,20 +148,20 @@ def costs_section(run: Mapping[str, Any], stages: Mapping[str, bool]) -> str:
     """
     costs = {str(entry.get("step", "")): entry for entry in run.get("costs") or [] if isinstance(entry, Mapping)}
     rows = []
-    for step in dict.fromkeys([*costs, *stages]):
-        seconds, memory = (costs.get(step, {}).get(key) for key in ("seconds", "peak_memory_mb"))
+    for stage in dict.fromkeys([*costs, *stages]):
+        seconds, memory = (costs.get(stage, {}).get(key) for key in ("seconds", "peak_memory_mb"))
         rows.append(
             (
-                step,
+                stage,
                 duration(float(seconds)) if isinstance(seconds, (int, float)) else _DASH,
                 f"{memory:,.0f} MiB" if isinstance(memory, (int, float)) else _DASH,
-                "" if stages.get(step, True) else "not finished",
+                "" if stages.get(stage, True) else "not finished",
             )
         )
     if not rows:
         return ""
     unfinished = any(row[3] for row in rows)
-    head = ("step", "time", "peak memory", *(("state",) if unfinished else ()))
+    head = ("stage", "time", "peak memory", *(("state",) if unfinished else ()))
     return table_html(head, [row[: len(head)] for row in rows], (1, 2))
 
 

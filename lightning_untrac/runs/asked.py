@@ -20,14 +20,14 @@ class Intent:
     """What a verb is going to do, known from its options alone.
 
     Attributes:
-        step: name of the step in the output folder: the verb's own, or ``VERB-SOMETHING``.
+        stage: name of the stage in the output folder: the verb's own, or ``VERB-SOMETHING``.
         plan: its episodes.
         problems: what is wrong with its options.
         column: whose column of the table of Trainer flags counts.
         choice: which examples of a corpus are taken out of it to be forgotten.
     """
 
-    step: str
+    stage: str
     plan: EpisodePlan
     problems: list[str]
     column: Column
@@ -35,10 +35,10 @@ class Intent:
 
 
 class Checked(Protocol):
-    """What the checks ask of a step; :class:`~lightning_untrac.runs.phase.Phase` has it."""
+    """What the checks ask of a stage; :class:`~lightning_untrac.runs.stage.Stage` has it."""
 
     parsed: Parsed
-    step: str
+    name: str
     column: Column
     roles: tuple[str, ...]
     folder: RunFolder

@@ -60,7 +60,7 @@ def optimizer_problems(module: LanguageModule, later: bool = False) -> list[str]
 
     Args:
         module: whose optimizer it is.
-        later: whether an earlier step is yet to make the checkpoint that an optimizer may begin from.
+        later: whether an earlier stage is yet to make the checkpoint that an optimizer may begin from.
     """
     if type(module).configure_optimizers is not LanguageModule.configure_optimizers:
         return []

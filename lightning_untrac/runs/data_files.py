@@ -1,4 +1,4 @@
-"""What the files of the datasets hold, so that a finished step notices in a moment that one of them was edited."""
+"""What the files of the datasets hold, so that a finished stage notices in a moment that one of them was edited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two runs of a step are one experiment: their settings, and what their files hold, not where these lie."""
+"""Whether two runs of a stage are one experiment: their settings, and what their files hold, not where these lie."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def different_keys(
     both_read = all(any(key.startswith(DATA_CONTENT) for key in side) for side in (before, now))
     # Written by a version that knew no such digest, or of the hub: then the place tells them apart.
     keys -= {key for key in CONTENT_OF.values() if (key in before) != (key in now)}
-    if not both_read:  # a step that is finished, or not yet begun, has not read its data
+    if not both_read:  # a stage that is finished, or not yet begun, has not read its data
         keys = {key for key in keys if not key.startswith(DATA_CONTENT)}
     return sorted(
         key
@@ -102,13 +102,13 @@ def same_place(one: Any, other: Any, there: bool = False) -> bool:
 
 
 def refusal(
-    folder: Path, step: str, keys: Sequence[str], before: dict[str, Any], now: dict[str, Any], changed: Sequence[str]
+    folder: Path, stage: str, keys: Sequence[str], before: dict[str, Any], now: dict[str, Any], changed: Sequence[str]
 ) -> list[str]:
-    """Why a step can't go on with results that were made otherwise, and what to do.
+    """Why a stage can't go on with results that were made otherwise, and what to do.
 
     Args:
         folder: the output folder.
-        step: e.g. ``trace-untrac``.
+        stage: e.g. ``trace-untrac``.
         keys: what :func:`different_keys` found.
         before: of the results that are there.
         now: of what is asked for.
@@ -120,7 +120,7 @@ def refusal(
     if data and (changed or not settings):
         what = changed or [f"{name}: its texts, or the tokens that they become, are others" for name in data]
         found.append(
-            f"output: {folder} holds results of '{step}' that were made from other data ({'; '.join(what)}); put the "
+            f"output: {folder} holds results of '{stage}' that were made from other data ({'; '.join(what)}); put the "
             "old data back, name another folder, or add --overwrite to throw the results away"
         )
     elif data:
@@ -128,7 +128,7 @@ def refusal(
     if settings:
         more = f"; and {len(settings) - SHOWN} more" if len(settings) > SHOWN else ""
         found.append(
-            f"output: {folder} holds results of '{step}' with other settings "
+            f"output: {folder} holds results of '{stage}' with other settings "
             f"({'; '.join(settings[:SHOWN])}{more}); name another folder, or add --overwrite to throw them away"
         )
     return found

@@ -1,4 +1,4 @@
-"""Throw away what a step left in the output folder, and what was computed from it."""
+"""Throw away what a stage left in the output folder, and what was computed from it."""
 
 from __future__ import annotations
 
@@ -9,66 +9,66 @@ from typing import Any
 from lightning_untrac.runs.saved_models import digest_of
 from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
-from lightning_untrac.verb import method_of_step, traits, verb_of_step
+from lightning_untrac.verb import method_of_stage, traits, verb_of_stage
 
 DERIVED = ("comparison.parquet", "report.html")
-"""Files that are made from several steps' results; ``compare`` and ``report`` make them again."""
+"""Files that are made from several stages' results; ``compare`` and ``report`` make them again."""
 
 
-def discard(folder: Path, state: Path, step: str, claims: dict[str, dict[str, Any]]) -> None:
-    """Remove a step's results, and those of every step that began from its model.
+def discard(folder: Path, state: Path, stage: str, claims: dict[str, dict[str, Any]]) -> None:
+    """Remove a stage's results, and those of every stage that began from its model.
 
     A trace of a model that is gone would look like one of the model that takes its place.
 
     Args:
         folder: the output folder.
         state: its hidden folder.
-        step: e.g. ``pretrain``.
-        claims: step to what it was claimed with, of all steps in the folder.
+        stage: e.g. ``pretrain``.
+        claims: stage to what it was claimed with, of all stages in the folder.
     """
-    if traits(verb_of_step(step)).repeats:
+    if traits(verb_of_stage(stage)).repeats:
         return  # its rows say which model they are of, and nothing is computed from them
-    marks = [state / f"{step}{ending}" for ending in (".done.json", ".data.json", ".json")]
-    for path in (*marks, folder / f"{step}.json"):
+    marks = [state / f"{stage}{ending}" for ending in (".done.json", ".data.json", ".json")]
+    for path in (*marks, folder / f"{stage}.json"):
         path.unlink(missing_ok=True)
     for name in DERIVED:
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "checkpoints" / step, ignore_errors=True)
-    _discard_rows(folder, step)
-    models = traits(verb_of_step(step)).models(folder, step)
-    rest = {name: claim for name, claim in claims.items() if name != step}
+    shutil.rmtree(folder / "checkpoints" / stage, ignore_errors=True)
+    _discard_rows(folder, stage)
+    models = traits(verb_of_stage(stage)).models(folder, stage)
+    rest = {name: claim for name, claim in claims.items() if name != stage}
     for name in [name for name, claim in rest.items() if _begins_from(name, claim, models)]:
         rest.pop(name)
         discard(folder, state, name, rest)
     for model in models:
         shutil.rmtree(model, ignore_errors=True)
     # Last: killed before this, the same command finds the old claim and throws away the rest.
-    (state / f"{step}.claim.json").unlink(missing_ok=True)
+    (state / f"{stage}.claim.json").unlink(missing_ok=True)
 
 
-def _begins_from(step: str, claim: dict[str, Any], models: list[Path]) -> bool:
+def _begins_from(stage: str, claim: dict[str, Any], models: list[Path]) -> bool:
     """By what the models hold, because the folder may have been moved, and by where they are."""
     digests = {digest_of(model) for model in models if model.is_dir()}
     if digests & {claim.get("model_files"), claim.get("trained_model_files")}:
         return True
     used = [claim.get(key) for key in ("model.init_args.name_or_path", "trained_model", "reference")]
     gone = {model.resolve() for model in models}
-    if traits(verb_of_step(step)).retrains and "trained_model" not in claim:  # then it is the folder's own model/
+    if traits(verb_of_stage(stage)).retrains and "trained_model" not in claim:  # then it is the folder's own model/
         used += [str(model) for model in models if model.name == "model"]
     return any(path is not None and Path(path).resolve() in gone for path in used)
 
 
-def _discard_rows(folder: Path, step: str) -> None:
-    InfluenceStore(folder).discard(method_of_step(step))
+def _discard_rows(folder: Path, stage: str) -> None:
+    InfluenceStore(folder).discard(method_of_stage(stage))
     for name in (MEASUREMENTS, SUMMARY):
-        drop_rows(folder, name, lambda *row: _made_by(folder, step, *row))
+        drop_rows(folder, name, lambda *row: _made_by(folder, stage, *row))
 
 
-def _made_by(folder: Path, step: str, model: str, method: str, forget_set: str | None) -> bool:
-    """Whether rows of measurements are of a step's model, or of its way there."""
-    verb = verb_of_step(step)
-    models = traits(verb).models(folder, step)
-    on_the_way = forget_set is not None and step == f"{verb}-{forget_set}" and method.partition(":")[0] == verb
+def _made_by(folder: Path, stage: str, model: str, method: str, forget_set: str | None) -> bool:
+    """Whether rows of measurements are of a stage's model, or of its way there."""
+    verb = verb_of_stage(stage)
+    models = traits(verb).models(folder, stage)
+    on_the_way = forget_set is not None and stage == f"{verb}-{forget_set}" and method.partition(":")[0] == verb
     return on_the_way or _is_one_of(model, models)
 
 

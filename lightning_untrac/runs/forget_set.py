@@ -20,7 +20,7 @@ class Asked:
     Attributes:
         choice: None where the whole dataset is to be forgotten.
         problems: what is wrong with the options or with the file.
-        missing: why influences that are asked for are not there; an earlier step of a recipe may be yet to write them.
+        missing: why influences that are asked for are not there; an earlier stage of a recipe may be yet to write them.
     """
 
     choice: ForgetChoice | None = None

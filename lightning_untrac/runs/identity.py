@@ -1,4 +1,4 @@
-"""What makes two runs of a step the same experiment: the settings on which its results depend."""
+"""What makes two runs of a stage the same experiment: the settings on which its results depend."""
 
 from __future__ import annotations
 

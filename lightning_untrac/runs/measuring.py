@@ -16,82 +16,82 @@ from lightning_untrac.results.measured import find_measured, main_measure, survi
 from lightning_untrac.results.measured_sections import SURVIVORS
 from lightning_untrac.results.measures import measure_text, measure_texts
 from lightning_untrac.results.methods import MethodText, describe_method, texts_of
-from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
+from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.tables import ResultsError
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, read_measurements, read_summary
 
 
-def tell_measures(phase: Phase, measures: str | Iterable[str], methods: Mapping[str, str] | None = None) -> None:
-    """Write into the run folder what the report is to call measures and methods; call it after ``Phase.start``.
+def tell_measures(stage: Stage, measures: str | Iterable[str], methods: Mapping[str, str] | None = None) -> None:
+    """Write into the run folder what the report is to call measures and methods; call it after ``Stage.start``.
 
     Args:
-        phase: the verb's.
+        stage: the verb's.
         measures: as the user named them.
         methods: name in the tables to title, of what makes a model.
     """
     for method, title in (methods or {}).items():
         describe_method(method, MethodText(title))
-    facts = phase.folder.facts()
+    facts = stage.folder.facts()
     names = [measure.name for measure in find_measures(measures)]
-    phase.folder.update_run(
+    stage.folder.update_run(
         measures={**facts.get("measures", {}), **measure_texts(names)},
         methods={**facts.get("methods", {}), **texts_of(methods or {})},
     )
-    blocks = [part.name for part in phase.data.evaluation_data().parts if part.name in phase.data.tokenized_corpora]
-    if blocks and phase.data.block_size is not None and not (phase.data.per_example or phase.module.is_seq2seq):
+    blocks = [part.name for part in stage.data.evaluation_data().parts if part.name in stage.data.tokenized_corpora]
+    if blocks and stage.data.block_size is not None and not (stage.data.per_example or stage.module.is_seq2seq):
         text = (
-            f"{phase.step}: the corpora are packed, so that a row of {MEASUREMENTS} is a block of "
-            f"{phase.data.block_size} tokens; --data.per_example true measures examples"
+            f"{stage.name}: the corpora are packed, so that a row of {MEASUREMENTS} is a block of "
+            f"{stage.data.block_size} tokens; --data.per_example true measures examples"
         )
-        phase.folder.add_notes("info", [text])
+        stage.folder.add_notes("info", [text])
 
 
-def measure(phase: Phase, module: LanguageModule, recorder: MeasureRecorder) -> list[dict[str, Any]]:
+def measure(stage: Stage, module: LanguageModule, recorder: MeasureRecorder) -> list[dict[str, Any]]:
     """Measure a module as it is on everything that the plan reads.
 
     Args:
-        phase: the verb's.
+        stage: the verb's.
         module: whose weights may not be loaded yet.
         recorder: says what is measured, and writes the tables.
 
     Returns:
         Rows of ``summary.parquet``; none on ranks but the first.
     """
-    trainer = phase.build_trainer(
-        callbacks=[MeasuringProgress(phase.parsed.verb), recorder],
-        logger=phase.build_loggers(phase.step),
+    trainer = stage.build_trainer(
+        callbacks=[MeasuringProgress(stage.parsed.verb), recorder],
+        logger=stage.build_loggers(stage.name),
         enable_checkpointing=False,
     )
-    run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
+    run_trainer(lambda: trainer.validate(module, datamodule=stage.data, verbose=False))
     finish_loggers(trainer)
     return recorder.summary
 
 
-def show_summary(phase: Phase, rows: list[dict[str, Any]], names: tuple[str, str] = ("before", "after")) -> None:
+def show_summary(stage: Stage, rows: list[dict[str, Any]], names: tuple[str, str] = ("before", "after")) -> None:
     """Print what was measured, and where the tables are.
 
     Args:
-        phase: the verb's.
+        stage: the verb's.
         rows: of ``summary.parquet``, of one or two models.
         names: what two models are called.
     """
     console = result_console()
     console.print(summary_table(rows, console.width, names), crop=False)
-    where = f"tables: {phase.folder.path / SUMMARY}, {phase.folder.path / MEASUREMENTS}"
+    where = f"tables: {stage.folder.path / SUMMARY}, {stage.folder.path / MEASUREMENTS}"
     console.print(where, soft_wrap=True, highlight=False)
 
 
-def quote_survivors(phase: Phase, forget_set: str) -> None:
+def quote_survivors(stage: Stage, forget_set: str) -> None:
     """Write into ``run.json`` how the least changed examples of a forget set begin, for the report.
 
     Args:
-        phase: the verb's; ``data.report_texts: 0`` quotes nothing.
+        stage: the verb's; ``data.report_texts: 0`` quotes nothing.
         forget_set: what was unlearned.
     """
-    facts = phase.folder.facts()
-    measured = find_measured(phase.folder.path, facts)
-    part = next((part for part in phase.data.evaluation_data().parts if part.name == forget_set), None)
-    if not phase.data.report_texts or measured is None or part is None:
+    facts = stage.folder.facts()
+    measured = find_measured(stage.folder.path, facts)
+    part = next((part for part in stage.data.evaluation_data().parts if part.name == forget_set), None)
+    if not stage.data.report_texts or measured is None or part is None:
         return
     chosen = set[int]()
     for run in measured.runs:
@@ -100,9 +100,9 @@ def quote_survivors(phase: Phase, forget_set: str) -> None:
             places = survivors(changes, measure_text(main_measure(run)).forgetting, SURVIVORS)
             chosen |= {int(changes.examples[place]) for place in places}
     indices = sorted(index for index in chosen if index < len(part))
-    texts = beginnings(part, phase.module.tokenizer, indices, phase.module.is_seq2seq)
+    texts = beginnings(part, stage.module.tokenizer, indices, stage.module.is_seq2seq)
     quoted = {str(index): text for index, text in zip(indices, texts, strict=True)}
-    phase.folder.update_run(example_texts={**facts.get("example_texts", {}), forget_set: quoted})
+    stage.folder.update_run(example_texts={**facts.get("example_texts", {}), forget_set: quoted})
 
 
 def is_measured(folder: Path, method: str, forget_set: str, seed: int) -> bool:

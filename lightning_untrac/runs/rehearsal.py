@@ -1,4 +1,4 @@
-"""Check every step of a recipe before the first one begins: a typo in step 5 must not surface after an hour."""
+"""Check every stage of a recipe before the first one begins: a typo in stage 5 must not surface after an hour."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from lightning_untrac.config.all_at_once import apart_from_consequences
 from lightning_untrac.config.parsing import Parsed, parse
-from lightning_untrac.config.recipes import Stage
+from lightning_untrac.config.recipes import RecipeStage
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.hub import hub_names, look
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.finished import folder_problems, is_finished, note_data_content
 from lightning_untrac.runs.identity import comparable, flat
-from lightning_untrac.runs.phase import Phase
 from lightning_untrac.runs.saved_models import saved_model
+from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.trainers import steps_of, whole_length
 from lightning_untrac.verb import traits, verb_module
 
 LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path")
-"""What a step knows only when the steps before it are finished."""
+"""What a stage knows only when the stages before it are finished."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Trained:
     steps: int | None
 
 
-def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
+def rehearse(stages: Sequence[RecipeStage], output: str) -> list[str]:
     """Parse every stage, load its data and make its Trainer, without a step of training.
 
     Args:
@@ -45,7 +45,7 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
         output: the run's folder.
 
     Returns:
-        All problems of all stages, each with the step's number in the recipe; what several share is said once.
+        All problems of all stages, each with the stage's number in the recipe; what several share is said once.
     """
     found: dict[str, str] = {}
     trained: Trained | None = None
@@ -55,10 +55,10 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
         try:
             raise_if_any(_shard_problems(stage.verb, stage.config))
             parsed = _read(stage, output)
-            problems, phase, steps = _all_problems(parsed, trained, output)
-            if phase is not None:
-                trained = Trained(phase.module, steps) if traits(stage.verb).trains else trained
-                problems = [*problems, *twice.problems(stage, phase)]
+            problems, checked, steps = _all_problems(parsed, trained, output)
+            if checked is not None:
+                trained = Trained(checked.module, steps) if traits(stage.verb).trains else trained
+                problems = [*problems, *twice.problems(stage, checked)]
         except ConfigurationError as error:
             problems = error.problems
         for problem in problems:
@@ -66,7 +66,7 @@ def rehearse(stages: Sequence[Stage], output: str) -> list[str]:
     return list(found.values())
 
 
-def _read(stage: Stage, output: str) -> Parsed:
+def _read(stage: RecipeStage, output: str) -> Parsed:
     read = getattr(verb_module(stage.verb), "arguments", None)
     if read is not None:
         return read(stage.arguments(output))
@@ -90,27 +90,27 @@ def sound(*commands: Parsed) -> None:
         raise_if_any(dict.fromkeys(problem for problems in each for problem in problems))
 
 
-def _all_problems(parsed: Parsed, trained: Trained | None, output: str) -> tuple[list[str], Phase | None, int | None]:
-    """Of a step: those of its arguments, and those that are there without what was wrong in them."""
+def _all_problems(parsed: Parsed, trained: Trained | None, output: str) -> tuple[list[str], Stage | None, int | None]:
+    """Of a stage: those of its arguments, and those that are there without what was wrong in them."""
     try:
-        problems, phase, steps = _step_problems(parsed, trained, output)
+        problems, checked, steps = _stage_problems(parsed, trained, output)
     except ConfigurationError as error:
-        problems, phase, steps = error.problems, None, None
-    return [*parsed.problems, *apart_from_consequences(problems, parsed.problems)], phase, steps
+        problems, checked, steps = error.problems, None, None
+    return [*parsed.problems, *apart_from_consequences(problems, parsed.problems)], checked, steps
 
 
 class _Twice:
     """Stages that would write the same results, such as two traces with one method: the second has to be the same."""
 
     def __init__(self) -> None:
-        self.first: dict[str, tuple[Stage, dict[str, Any]]] = {}
+        self.first: dict[str, tuple[RecipeStage, dict[str, Any]]] = {}
 
-    def problems(self, stage: Stage, phase: Phase) -> list[str]:
+    def problems(self, stage: RecipeStage, checked: Stage) -> list[str]:
         """That an earlier stage writes the same results with other settings."""
         if traits(stage.verb).repeats:
             return []
-        settings = flat(comparable(phase.identity))
-        first, before = self.first.setdefault(phase.step, (stage, settings))
+        settings = flat(comparable(checked.identity))
+        first, before = self.first.setdefault(checked.name, (stage, settings))
         # More seeds are more episodes beside the others.
         keys = sorted(k for k in before.keys() | settings.keys() if not k.startswith(("seeds.", "data_content.")))
         other = [f"{k}: {before.get(k)!r} there, {settings.get(k)!r} here" for k in keys
@@ -118,22 +118,22 @@ class _Twice:
         if not other:
             return []
         return [
-            f"{first.label} writes the results of '{phase.step}' too, with other settings ({'; '.join(other[:4])}); a "
-            "folder holds them once: take one out, or run it with another --output"
+            f"{first.label} writes the results of '{checked.name}' too, with other settings ({'; '.join(other[:4])}); "
+            "a folder holds them once: take one out, or run it with another --output"
         ]
 
 
 def _shard_problems(verb: str, config: dict[str, Any]) -> list[str]:
-    """A shard is a part of a step, and the steps after it need the whole."""
+    """A shard is a part of a stage, and the stages after it need the whole."""
     if config.get("shard") is None:
         return []
     return [
-        f"shard: {config['shard']}; a recipe runs whole steps. Run the verbs one by one: `untrac {verb} --config ... "
+        f"shard: {config['shard']}; a recipe runs whole stages. Run the verbs one by one: `untrac {verb} --config ... "
         "--output ... --shard i/n` for each shard, then `untrac merge`"
     ]
 
 
-def _step_problems(parsed: Parsed, trained: Trained | None, output: str) -> tuple[list[str], Phase | None, int | None]:
+def _stage_problems(parsed: Parsed, trained: Trained | None, output: str) -> tuple[list[str], Stage | None, int | None]:
     module, verb = verb_module(parsed.verb), traits(parsed.verb)
     if verb.phase is None:
         find = getattr(module, "option_problems", None)
@@ -144,22 +144,22 @@ def _step_problems(parsed: Parsed, trained: Trained | None, output: str) -> tupl
         saved = saved_model(Path(output), verb.starts_from)
     if saved is not None:
         settings.config = None  # as the verb itself does, which takes the saved model
-    phase = Phase(parsed, asked)
+    checked = Stage(parsed, asked)
     # Retraining takes as long as training took, which pretrain.json says later.
     later = (*LATER, "steps", "passes") if verb.retrains else LATER
-    if not verb.repeats and is_finished(phase, phase.folder, later, quiet=True):
-        return [], phase, None  # it will be skipped; its data may be gone by now
+    if not verb.repeats and is_finished(checked, checked.folder, later, quiet=True):
+        return [], checked, None  # it will be skipped; its data may be gone by now
     facts = None
     if settings.get("name_or_path") is None and settings.get("config") is None:
         if saved is not None:
-            phase.module.name_or_path = saved
+            checked.module.name_or_path = saved
         facts = None if trained is None else trained.module
     plan = asked.plan
     if verb.retrains and trained is not None and plan.steps is None and plan.passes is None:
         plan = replace(plan, steps=trained.steps)  # of the same passes it takes fewer
-    problems = asked.problems + phase.problems(plan, facts)
-    steps = whole_length(phase, steps_of(phase, plan)) if verb.trains and not problems else None
+    problems = asked.problems + checked.problems(plan, facts)
+    steps = whole_length(checked, steps_of(checked, plan)) if verb.trains and not problems else None
     if facts is None:  # what stands in for a model may name its tokenizer otherwise
-        note_data_content(phase)
-    other_run = [] if verb.repeats else folder_problems(phase, later)
-    return other_run + problems, phase, steps
+        note_data_content(checked)
+    other_run = [] if verb.repeats else folder_problems(checked, later)
+    return other_run + problems, checked, steps

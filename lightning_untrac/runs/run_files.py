@@ -32,7 +32,7 @@ STATE = ".untrac"
 """Hidden folder of what was claimed and finished; its presence says that a folder is ours."""
 
 KEPT_TWICE = ("run.json", "notes.json", "pretrain.json")
-"""Files that no finished step would write again; a copy of each lies in the hidden folder."""
+"""Files that no finished stage would write again; a copy of each lies in the hidden folder."""
 
 
 class DamagedFileError(ConfigurationError):
@@ -154,27 +154,27 @@ class RunFiles:
             return nothing
 
     @contextmanager
-    def costs(self, step: str) -> Iterator[None]:
+    def costs(self, stage: str) -> Iterator[None]:
         """Write the time and the peak memory of the block to ``run.json``: of its last part, if it was interrupted.
 
-        The command is written before it. The memory of earlier steps is given back first, and does not count.
+        The command is written before it. The memory of earlier stages is given back first, and does not count.
         """
-        self._add_command(step)
+        self._add_command(stage)
         release()
         forget_peak()
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
-        self.add_cost({"step": step, "seconds": round(seconds, 2), "peak_memory_mb": round(peak_mb(), 1)})
+        self.add_cost({"step": stage, "seconds": round(seconds, 2), "peak_memory_mb": round(peak_mb(), 1)})
 
     @rank_zero_only
-    def _add_command(self, step: str) -> None:
+    def _add_command(self, stage: str) -> None:
         with self.locked():
-            self.update_run(commands={**self.facts().get("commands", {}), step: command_line()})
+            self.update_run(commands={**self.facts().get("commands", {}), stage: command_line()})
 
     @rank_zero_only
     def add_cost(self, cost: dict[str, Any]) -> None:
-        """Write what a step took to ``run.json``.
+        """Write what a stage took to ``run.json``.
 
         Args:
             cost: ``step``, ``seconds`` and ``peak_memory_mb`` (MiB).

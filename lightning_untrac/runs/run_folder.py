@@ -1,4 +1,4 @@
-"""The output folder of a run: whose results it holds, and which steps are finished."""
+"""The output folder of a run: whose results it holds, and which stages are finished."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lightning_untrac.runs.identity import comparable, flat
 from lightning_untrac.runs.run_files import STATE, DamagedFileError, DamageWarning, RunFiles
 from lightning_untrac.tables import InfluenceStore, ResultsError, check_writable
 from lightning_untrac.tables.recovery import recover
-from lightning_untrac.verb import method_of_step, traits, verb_of_step
+from lightning_untrac.verb import method_of_stage, traits, verb_of_stage
 
 __all__ = ["STATE", "DamageWarning", "DamagedFileError", "RunFolder", "existing_folder", "stages"]
 
@@ -30,13 +30,13 @@ CLAIM_SECONDS = 600.0
 class RunFolder(RunFiles):
     """One experiment's results.
 
-    A step (a verb, or a method of ``trace``) claims its place with its configuration. The same configuration again
+    A stage (a verb, or a method of ``trace``) claims its place with its configuration. The same configuration again
     goes on where it stopped, or is skipped where it is finished; another one is refused, so that no two experiments
     ever share a table.
 
     Args:
         folder: where results go; made if needed.
-        overwrite: throw away what a step left there under another configuration.
+        overwrite: throw away what a stage left there under another configuration.
     """
 
     def __init__(self, folder: str | Path, overwrite: bool = False) -> None:
@@ -46,7 +46,7 @@ class RunFolder(RunFiles):
     # -- damage ----------------------------------------------------------------------------------------------------
 
     def mend_tables(self) -> None:
-        """Check the tables of influences, mend damaged ones, and forget that the steps that fill them are finished.
+        """Check the tables of influences, mend damaged ones, and forget that the stages that fill them are finished.
 
         Every rank calls this before it reads; the first one mends while the others wait for the lock. Files of episodes
         that are gone count as the user's wish to compute them anew.
@@ -58,12 +58,12 @@ class RunFolder(RunFiles):
             damages, lost = recover(store)
             if store.path in lost:
                 for mark in self.state.glob("*.done.json"):
-                    if traits(verb_of_step(mark.name.removesuffix(".done.json"))).fills:
+                    if traits(verb_of_stage(mark.name.removesuffix(".done.json"))).fills:
                         mark.unlink(missing_ok=True)
             if store.examples_path in lost:
-                for step, claim in self._claims().items():
+                for stage, claim in self._claims().items():
                     if claim.get("examples"):
-                        self.forget_done(step)
+                        self.forget_done(stage)
             if damages:
                 self._add_notes("warning", [str(damage) for damage in damages])
         for damage in damages:
@@ -77,12 +77,12 @@ class RunFolder(RunFiles):
         return self.path / STATE
 
     def problems(
-        self, step: str, identity: dict[str, Any], ignore: Collection[str] = (), changed: Sequence[str] = ()
+        self, stage: str, identity: dict[str, Any], ignore: Collection[str] = (), changed: Sequence[str] = ()
     ) -> list[str]:
-        """Why ``step`` can't write here.
+        """Why ``stage`` can't write here.
 
         Args:
-            step: e.g. ``trace-untrac``.
+            stage: e.g. ``trace-untrac``.
             identity: its resolved configuration, and whatever else its results depend on.
             ignore: keys that may differ.
             changed: which files of the data are others than they were, a phrase each.
@@ -99,8 +99,8 @@ class RunFolder(RunFiles):
             )
         if not self.overwrite:
             try:
-                before, keys = self._differences(step, identity, ignore)
-                found += refusal(self.path, step, keys, before, flat(comparable(identity)), changed)
+                before, keys = self._differences(stage, identity, ignore)
+                found += refusal(self.path, stage, keys, before, flat(comparable(identity)), changed)
             except DamagedFileError as error:
                 found += error.problems
         return found
@@ -109,150 +109,150 @@ class RunFolder(RunFiles):
         """Say that the folder is ours."""
         self.write_json(f"{STATE}/folder.json", {"format": 1})
 
-    def claim(self, step: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
-        """Take the place of ``step``, after :meth:`problems` found none.
+    def claim(self, stage: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
+        """Take the place of ``stage``, after :meth:`problems` found none.
 
         Args:
-            step: e.g. ``trace-untrac``.
-            config: its resolved configuration; written to ``<step>.yaml``, which reruns the step.
+            stage: e.g. ``trace-untrac``.
+            config: its resolved configuration; written to ``<stage>.yaml``, which reruns the stage.
             identity: see :meth:`problems`.
         """
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            self._take(step, config, identity)
+            self._take(stage, config, identity)
             return
         # The others must not read what the first rank is about to throw away.
         deadline = time.monotonic() + CLAIM_SECONDS
-        while self._claim(step) != flat(comparable(identity)):
+        while self._claim(stage) != flat(comparable(identity)):
             if time.monotonic() > deadline:
                 raise ConfigurationError(
-                    [f"output: rank 0 has not claimed {self.path} for '{step}'; all ranks need the same folder"]
+                    [f"output: rank 0 has not claimed {self.path} for '{stage}'; all ranks need the same folder"]
                 )
             time.sleep(0.05)
 
-    def _take(self, step: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
+    def _take(self, stage: str, config: dict[str, Any], identity: dict[str, Any]) -> None:
         with self.locked():
-            if self.overwrite and self._is_other(step, identity):
-                discard(self.path, self.state, step, self._claims())
+            if self.overwrite and self._is_other(stage, identity):
+                discard(self.path, self.state, stage, self._claims())
             self.claim_folder()
-            self.write_yaml(f"{step}.yaml", config)
-            self.write_json(_claim_name(step), flat(comparable(identity)))
+            self.write_yaml(f"{stage}.yaml", config)
+            self.write_json(_claim_name(stage), flat(comparable(identity)))
 
-    def _claim(self, step: str) -> dict[str, Any] | None:
-        """What a step was claimed with; None where it was not, or where that can't be read."""
-        return self._made_with(step, _claim_name(step))
+    def _claim(self, stage: str) -> dict[str, Any] | None:
+        """What a stage was claimed with; None where it was not, or where that can't be read."""
+        return self._made_with(stage, _claim_name(stage))
 
-    def _made_with(self, step: str, name: str) -> dict[str, Any] | None:
+    def _made_with(self, stage: str, name: str) -> dict[str, Any] | None:
         try:
             found: dict[str, Any] | None = self.read_json(name, {}) or None
         except DamagedFileError:
             return None
-        verb = traits(verb_of_step(step))
+        verb = traits(verb_of_stage(stage))
         return without_unread(found) if found is not None and (verb.trains or verb.fills) else found
 
     def _claims(self) -> dict[str, dict[str, Any]]:
-        steps = [path.name.removesuffix(CLAIM) for path in self.state.glob(f"*{CLAIM}")]
-        return {step: self._claim(step) or self.done(step) or {} for step in steps}
+        begun = [path.name.removesuffix(CLAIM) for path in self.state.glob(f"*{CLAIM}")]
+        return {stage: self._claim(stage) or self.done(stage) or {} for stage in begun}
 
-    def _is_other(self, step: str, identity: dict[str, Any]) -> bool:
+    def _is_other(self, stage: str, identity: dict[str, Any]) -> bool:
         try:
-            return bool(self._differences(step, identity)[1])
+            return bool(self._differences(stage, identity)[1])
         except DamagedFileError:
             return True
 
     def _differences(
-        self, step: str, identity: dict[str, Any], ignore: Collection[str] = ()
+        self, stage: str, identity: dict[str, Any], ignore: Collection[str] = ()
     ) -> tuple[dict[str, Any], list[str]]:
-        """What a step's results were made with, and the keys in which ``identity`` differs from it.
+        """What a stage's results were made with, and the keys in which ``identity`` differs from it.
 
         Raises:
             DamagedFileError: if nobody can say what they were made with.
         """
-        before = self._claim(step) or self.done(step)
-        if before is None and (self.path / _claim_name(step)).is_file() and self._has_rows(step):
+        before = self._claim(stage) or self.done(stage)
+        if before is None and (self.path / _claim_name(stage)).is_file() and self._has_rows(stage):
             raise DamagedFileError(
-                self.path / _claim_name(step),
+                self.path / _claim_name(stage),
                 "it says with which settings results were made, and can't be read",
-                f"name another folder, or add --overwrite to throw the results of '{step}' away and compute them anew",
+                f"name another folder, or add --overwrite to throw the results of '{stage}' away and compute them anew",
             )
-        if before is None or not self._has_rows(step):
+        if before is None or not self._has_rows(stage):
             return {}, []
         return before, different_keys(before, flat(comparable(identity)), ignore, more_seeds=True)
 
-    def _has_rows(self, step: str) -> bool:
+    def _has_rows(self, stage: str) -> bool:
         """Whether a claim has come to anything: one without a reading is nobody's."""
-        if not traits(verb_of_step(step)).fills:
+        if not traits(verb_of_stage(stage)).fills:
             return True
         try:
-            return method_of_step(step) in InfluenceStore(self.path).table()["method"].to_pylist()
+            return method_of_stage(stage) in InfluenceStore(self.path).table()["method"].to_pylist()
         except ResultsError:
             return True
 
-    # -- finished steps --------------------------------------------------------------------------------------------
+    # -- finished stages --------------------------------------------------------------------------------------------
 
-    def done(self, step: str) -> dict[str, Any] | None:
-        """What a step was finished with; None where it was not, or where that can't be read: then it is run again."""
-        return self._made_with(step, _done_name(step))
+    def done(self, stage: str) -> dict[str, Any] | None:
+        """What a stage was finished with; None where it was not, or where that can't be read: then it is run again."""
+        return self._made_with(stage, _done_name(stage))
 
-    def is_done(self, step: str, identity: dict[str, Any], ignore: Collection[str] = ()) -> bool:
-        """Whether ``step`` was finished with these settings; data are compared where ``identity`` has read them.
+    def is_done(self, stage: str, identity: dict[str, Any], ignore: Collection[str] = ()) -> bool:
+        """Whether ``stage`` was finished with these settings; data are compared where ``identity`` has read them.
 
         Args:
-            step: e.g. ``trace-untrac``.
+            stage: e.g. ``trace-untrac``.
             identity: see :meth:`problems`.
             ignore: keys that may differ.
         """
-        done = self.done(step)
+        done = self.done(stage)
         return done is not None and not different_keys(done, flat(comparable(identity)), ignore)
 
-    def mark_done(self, step: str, identity: dict[str, Any]) -> None:
-        """Remember that ``step`` is finished."""
-        self.write_json(_done_name(step), flat(comparable(identity)))
+    def mark_done(self, stage: str, identity: dict[str, Any]) -> None:
+        """Remember that ``stage`` is finished."""
+        self.write_json(_done_name(stage), flat(comparable(identity)))
 
-    def forget_done(self, step: str) -> None:
-        """Let a step that was finished be run again."""
-        (self.path / _done_name(step)).unlink(missing_ok=True)
+    def forget_done(self, stage: str) -> None:
+        """Let a stage that was finished be run again."""
+        (self.path / _done_name(stage)).unlink(missing_ok=True)
 
     # -- data ------------------------------------------------------------------------------------------------------
 
-    def data_record(self, step: str) -> Record:
-        """What the files of a step's data held when it ran; nothing where that is not known."""
+    def data_record(self, stage: str) -> Record:
+        """What the files of a stage's data held when it ran; nothing where that is not known."""
         try:
-            record: Record = self.read_json(_data_name(step), {})
+            record: Record = self.read_json(_data_name(stage), {})
         except DamagedFileError:
             return {}
         return record
 
-    def write_data_record(self, step: str, record: Record) -> None:
-        """Remember what the files of a step's data hold."""
-        self.write_json(_data_name(step), record)
+    def write_data_record(self, stage: str, record: Record) -> None:
+        """Remember what the files of a stage's data hold."""
+        self.write_json(_data_name(stage), record)
 
 
 CLAIM, DONE, DATA = ".claim.json", ".done.json", ".data.json"
 
 
-def _claim_name(step: str) -> str:
-    return f"{STATE}/{step}{CLAIM}"
+def _claim_name(stage: str) -> str:
+    return f"{STATE}/{stage}{CLAIM}"
 
 
-def _done_name(step: str) -> str:
-    return f"{STATE}/{step}{DONE}"
+def _done_name(stage: str) -> str:
+    return f"{STATE}/{stage}{DONE}"
 
 
-def _data_name(step: str) -> str:
-    return f"{STATE}/{step}{DATA}"
+def _data_name(stage: str) -> str:
+    return f"{STATE}/{stage}{DATA}"
 
 
 def stages(folder: str | Path) -> dict[str, bool]:
-    """The steps with a model and data that have begun in an output folder, and whether each is finished.
+    """The stages with a model and data that have begun in an output folder, and whether each is finished.
 
-    A step is not finished where it was interrupted or stopped early, or where some of its episodes failed.
+    A stage is not finished where it was interrupted or stopped early, or where some of its episodes failed.
 
     Args:
         folder: an output folder.
     """
     state = Path(folder) / STATE
     begun = sorted(path.name.removesuffix(CLAIM) for path in state.glob(f"*{CLAIM}"))
-    return {step: (state / f"{step}{DONE}").is_file() for step in begun}
+    return {stage: (state / f"{stage}{DONE}").is_file() for stage in begun}
 
 
 def existing_folder(folder: Path) -> None:

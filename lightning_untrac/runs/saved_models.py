@@ -1,4 +1,4 @@
-"""Models that a step saved in the output folder: which one a later step used, and whether it is still whole."""
+"""Models that a stage saved in the output folder: which one a later stage used, and whether it is still whole."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lightning_untrac.tables.checksums import CHECKSUMS, damaged_files, file_dig
 
 
 def saved_model(folder: Path, name: str) -> str | None:
-    """Path of a model that an earlier step saved, or None."""
+    """Path of a model that an earlier stage saved, or None."""
     path = folder / name
     return str(path) if path.is_dir() else None
 
 
 def use_saved_model(config: Any, output: str, name: str) -> Path | None:
-    """Let the model default to one that an earlier step saved in the output folder.
+    """Let the model default to one that an earlier stage saved in the output folder.
 
     A configuration file that was written for ``pretrain`` holds ``model.config``, which would make a new model with
     random weights; the saved model takes its place.
@@ -38,14 +38,14 @@ def use_saved_model(config: Any, output: str, name: str) -> Path | None:
 
 
 def damage_of(folder: Path) -> list[str]:
-    """What is wrong with a model that a finished step has saved; nothing where it is whole."""
+    """What is wrong with a model that a finished stage has saved; nothing where it is whole."""
     if not folder.is_dir():
         return [f"{folder} is missing"]
     return [f"{folder}: {damage}" for damage in damaged_files(folder)]
 
 
 def files_digest(folder: Path) -> str:
-    """Digest of a saved model's weights, so that a step notices when the model under it has changed.
+    """Digest of a saved model's weights, so that a stage notices when the model under it has changed.
 
     A folder that was saved with checksums is held against them. Without them, large files are told apart by their size
     and their first and last 16 MiB.

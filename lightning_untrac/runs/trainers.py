@@ -31,77 +31,77 @@ LOGGED_POINTS = 20
 """Points of each curve of a training step that the loggers get at least, where there are so many steps."""
 
 
-def trainer_problems(phase: Checked) -> list[str]:
+def trainer_problems(stage: Checked) -> list[str]:
     """What is wrong with the Trainer's flags, alone and together.
 
     Args:
-        phase: the verb's.
+        stage: the verb's.
     """
-    given = phase.trainer_arguments
-    found = flag_problems(given, phase.column) + callback_problems(given.get("callbacks"), phase.column)
+    given = stage.trainer_arguments
+    found = flag_problems(given, stage.column) + callback_problems(given.get("callbacks"), stage.column)
     if given.get("barebones"):
         return found
     if problems := name_problems(given.get("strategy"), given.get("accelerator")):
         return found + problems
     try:
-        trainer = phase.take_trial()
-        phase.on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
+        trainer = stage.take_trial()
+        stage.on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
         strategy = trainer.strategy
-        found += phase.module.strategy_problems(strategy)
+        found += stage.module.strategy_problems(strategy)
     except REFUSALS as error:
         found.append(f"trainer: {first_line(error)}")
     return found
 
 
-def length_problems(phase: Checked, plan: EpisodePlan) -> list[str]:
+def length_problems(stage: Checked, plan: EpisodePlan) -> list[str]:
     """What is wrong with the number of steps, once the data are read: schedules that end early, and empty episodes.
 
     Args:
-        phase: the verb's, with prepared data.
+        stage: the verb's, with prepared data.
         plan: what it is going to do.
     """
-    if not trains(phase.column):
+    if not trains(stage.column):
         return []
-    given = phase.trainer_arguments
-    steps = steps_of(phase, plan)
+    given = stage.trainer_arguments
+    steps = steps_of(stage, plan)
     if not all(steps):
         limit = given.get("limit_train_batches")
         return [f"trainer.limit_train_batches: {limit} leaves no batch of an episode; give more, or leave it out"]
     interval, batches = given.get("val_check_interval"), steps[0] * (given.get("accumulate_grad_batches") or 1)
-    counts_over_passes = phase.parsed.config.trainer.get("check_val_every_n_epoch", 1) is None
+    counts_over_passes = stage.parsed.config.trainer.get("check_val_every_n_epoch", 1) is None
     if plan.kind == "mixture" and isinstance(interval, int) and interval > batches and not counts_over_passes:
         return [
             f"trainer.val_check_interval: {interval} batches, and a pass has {batches}; give at most as many, or also "
             "--trainer.check_val_every_n_epoch null to count over all passes"
         ]
-    lengths = [whole_length(phase, steps)] if plan.kind == "mixture" else steps
-    phase.log_every_n_steps = max(1, min(phase.log_every_n_steps, min(lengths) // LOGGED_POINTS))
-    return schedule_problems(phase.module, lengths)
+    lengths = [whole_length(stage, steps)] if plan.kind == "mixture" else steps
+    stage.log_every_n_steps = max(1, min(stage.log_every_n_steps, min(lengths) // LOGGED_POINTS))
+    return schedule_problems(stage.module, lengths)
 
 
-def steps_of(phase: Checked, plan: EpisodePlan) -> list[int]:
+def steps_of(stage: Checked, plan: EpisodePlan) -> list[int]:
     """Optimizer steps of each episode of a plan, or of one pass over the mixture."""
-    given = phase.trainer_arguments
-    before, phase.data.plan = phase.data.plan, plan
+    given = stage.trainer_arguments
+    before, stage.data.plan = stage.data.plan, plan
     try:
         return episode_steps(
-            phase.data,
+            stage.data,
             given.get("accumulate_grad_batches") or 1,
-            phase.replicas,
+            stage.replicas,
             given.get("limit_train_batches"),
         )
     finally:
-        phase.data.plan = before
+        stage.data.plan = before
 
 
-def whole_length(phase: Checked, steps: Sequence[int]) -> int:
+def whole_length(stage: Checked, steps: Sequence[int]) -> int:
     """Optimizer steps of a whole training on the mixture.
 
     Args:
-        phase: the verb's.
+        stage: the verb's.
         steps: of one pass.
     """
-    given = phase.trainer_arguments
+    given = stage.trainer_arguments
     last = given.get("max_steps", -1)
     if given.get("max_epochs", 1) < 0:
         return int(last)
@@ -110,28 +110,28 @@ def whole_length(phase: Checked, steps: Sequence[int]) -> int:
 
 
 def make_trainer(
-    phase: Checked, callbacks: Sequence[Callback] = (), logger: Any = None, arguments: Mapping[str, Any] | None = None
+    stage: Checked, callbacks: Sequence[Callback] = (), logger: Any = None, arguments: Mapping[str, Any] | None = None
 ) -> L.Trainer:
     """A new Trainer from the user's flags.
 
     Args:
-        phase: whose flags and output folder.
+        stage: whose flags and output folder.
         callbacks: the verb's, before the user's.
         logger: used unless the user configured loggers; False for a Trainer that only measures, which is given none of
             the user's loggers and callbacks.
         arguments: what the verb decides.
     """
-    given = phase.parsed.build_trainer_arguments()
-    theirs = [] if logger is False else effective(given.pop("callbacks", None), phase.column)
+    given = stage.parsed.build_trainer_arguments()
+    theirs = [] if logger is False else effective(given.pop("callbacks", None), stage.column)
     # The data split themselves by rank, and it is the verbs that say when they are read.
-    for name in {*without_effect(phase.column), "barebones", "callbacks"}:
+    for name in {*without_effect(stage.column), "barebones", "callbacks"}:
         given.pop(name, None)
     if logger is False:
         given["logger"] = False
     if (
-        trains(phase.column)
-        and not in_episodes(phase.column)
-        and phase.parsed.config.trainer.get("check_val_every_n_epoch", 1) is None
+        trains(stage.column)
+        and not in_episodes(stage.column)
+        and stage.parsed.config.trainer.get("check_val_every_n_epoch", 1) is None
     ):
         given["check_val_every_n_epoch"] = None  # counts batches over all passes, in Lightning
     max_time = given.pop("max_time", None)
@@ -141,18 +141,18 @@ def make_trainer(
         given["strategy"] = _fsdp2(given)
     given.setdefault("enable_model_summary", False)
     given.setdefault("num_sanity_val_steps", 0)
-    given.setdefault("log_every_n_steps", phase.log_every_n_steps)
+    given.setdefault("log_every_n_steps", stage.log_every_n_steps)
     given.setdefault("logger", logger)
     if given.get("enable_progress_bar") is False or has_any(theirs, ProgressBar):
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     if given.get("enable_checkpointing") is False:
         callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
-    ending = EndWhenTold(in_episodes(phase.column))  # after the user's, any of which may have told
+    ending = EndWhenTold(in_episodes(stage.column))  # after the user's, any of which may have told
     trainer = L.Trainer(
         **{
             **given,
             "plugins": with_our_own_requeueing(given.get("plugins"), given.get("strategy")),
-            "default_root_dir": given.get("default_root_dir") or phase.folder.path,
+            "default_root_dir": given.get("default_root_dir") or stage.folder.path,
             "callbacks": [*callbacks, EndOnSignal(), *theirs, ending],
             "use_distributed_sampler": False,
             **(arguments or {}),

@@ -154,7 +154,7 @@ def open_table(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
 
     path = Path(path)
     if not path.is_file():
-        raise ResultsError(f"There is no file {path}. Run the step that writes it, or give the folder of another run.")
+        raise ResultsError(f"There is no file {path}. Run the stage that writes it, or give the folder of another run.")
     advice = "Put back a copy of it, or delete it and run the same command again: what it held is computed anew."
     if path.name in _MADE_BY:
         advice = f"Put back a copy of it, or delete it and run `{_MADE_BY[path.name]}` again, which makes it anew."

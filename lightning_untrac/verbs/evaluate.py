@@ -18,12 +18,12 @@ from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.measuring import measure, show_summary, tell_measures
-from lightning_untrac.runs.phase import Phase
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
+from lightning_untrac.runs.stage import Stage
 from lightning_untrac.verb import Arguments, Traits
 
-STEP: Final = "evaluate"
+STAGE: Final = "evaluate"
 
 
 @dataclass
@@ -37,7 +37,7 @@ class EvaluateOptions:
         measures: what is measured: names separated by commas or in a list, or class paths of your own measures.
         examples: read packed corpora example by example, so that a row is an example and not a block.
         wandb: log to Weights & Biases.
-        overwrite: throw away what this step left in the folder under other settings.
+        overwrite: throw away what this stage left in the folder under other settings.
     """
 
     output: str
@@ -53,7 +53,7 @@ TRAITS = Traits(EvaluateOptions, Evaluation, repeats=True)
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return parse(STEP, EvaluateOptions, argv, Evaluation)
+    return parse(STAGE, EvaluateOptions, argv, Evaluation)
 
 
 def intent(parsed: Parsed) -> Intent:
@@ -62,7 +62,7 @@ def intent(parsed: Parsed) -> Intent:
     options: EvaluateOptions = parsed.options
     missing = "data: no corpora, test_sets, forget or holdout are given; name at least one dataset to measure"
     problems = [] if any(data.get(role) for role in ROLES) else [missing]
-    return Intent(STEP, EpisodePlan("one"), problems + measure_problems(options.measures), STEP)
+    return Intent(STAGE, EpisodePlan("one"), problems + measure_problems(options.measures), STAGE)
 
 
 def main(argv: Arguments) -> None:
@@ -75,30 +75,30 @@ def main(argv: Arguments) -> None:
     for folder in (measured, Path(options.reference) if options.reference else None):
         if folder is not None and folder.is_dir():
             files_digest(folder)  # is held against its checksums
-    phase = Phase(parsed, asked)
+    stage = Stage(parsed, asked)
     # Another model on the same folder adds rows; nothing here is ever a half-finished run.
-    phase.folder.overwrite = True
-    phase.data.per_example |= options.examples
-    phase.check(asked.plan, asked.problems + _reference_problems(phase))
-    phase.data.plan = asked.plan
-    phase.start()
-    tell_measures(phase, options.measures)
-    with phase.folder.costs(STEP):
-        rows = measure(phase, phase.build_module(), MeasureRecorder(phase.folder.path, options.measures))
+    stage.folder.overwrite = True
+    stage.data.per_example |= options.examples
+    stage.check(asked.plan, asked.problems + _reference_problems(stage))
+    stage.data.plan = asked.plan
+    stage.start()
+    tell_measures(stage, options.measures)
+    with stage.folder.costs(STAGE):
+        rows = measure(stage, stage.build_module(), MeasureRecorder(stage.folder.path, options.measures))
         if options.reference is not None:
-            module = phase.build_module()
+            module = stage.build_module()
             module.name_or_path, module.config = options.reference, None
-            rows = [*measure(phase, module, MeasureRecorder(phase.folder.path, options.measures)), *rows]
+            rows = [*measure(stage, module, MeasureRecorder(stage.folder.path, options.measures)), *rows]
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
-    phase.mark_done()
-    show_summary(phase, rows, ("reference", "model"))
+    stage.mark_done()
+    show_summary(stage, rows, ("reference", "model"))
 
 
-def _reference_problems(phase: Phase) -> list[str]:
-    reference = phase.parsed.options.reference
+def _reference_problems(stage: Stage) -> list[str]:
+    reference = stage.parsed.options.reference
     if reference is None:
         return []
-    module = phase.parsed.build_module()
+    module = stage.parsed.build_module()
     module.name_or_path, module.config = reference, None
     return [f"reference: {problem}" for problem in model_problems(module)]

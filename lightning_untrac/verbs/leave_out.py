@@ -19,14 +19,14 @@ from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.modules import LanguageModule, Pretraining
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import episode_problems
-from lightning_untrac.runs.phase import Phase, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import files_digest, saved_model, use_saved_model
+from lightning_untrac.runs.stage import Stage, run_trainer
 from lightning_untrac.runs.training_took import training_took
 from lightning_untrac.verb import Arguments, Traits
 
-STEP: Final = "leave-out"
+STAGE: Final = "leave-out"
 
 
 @dataclass
@@ -50,7 +50,7 @@ class LeaveOutOptions:
             them.
         ray: run each retraining as a task on Ray: ``--ray`` on this machine, ``--ray.address`` on a cluster.
         wandb: watch the run in Weights & Biases.
-        overwrite: throw away what this step left in the folder under other settings.
+        overwrite: throw away what this stage left in the folder under other settings.
     """
 
     output: str
@@ -73,7 +73,7 @@ TRAITS = Traits(LeaveOutOptions, Pretraining, starts_from="initial_model", fills
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return on_one_device(parse(STEP, LeaveOutOptions, argv, Pretraining))
+    return on_one_device(parse(STAGE, LeaveOutOptions, argv, Pretraining))
 
 
 def intent(parsed: Parsed) -> Intent:
@@ -84,7 +84,7 @@ def intent(parsed: Parsed) -> Intent:
     counted, other = ("steps", "passes") if options.budget == "same_steps" else ("passes", "steps")
     if getattr(options, other) is not None:
         problems.append(f"{other}: not what budget {options.budget} counts; give {counted}, or another budget")
-    return Intent(STEP, plan, problems, STEP)
+    return Intent(STAGE, plan, problems, STAGE)
 
 
 def main(argv: Arguments) -> None:
@@ -99,24 +99,24 @@ def work(parsed: Parsed) -> EpisodeWork:
     options: LeaveOutOptions = parsed.options
     asked = intent(parsed)
     start = use_saved_model(parsed.config, options.output, "initial_model")
-    phase = Phase(parsed, asked)
+    stage = Stage(parsed, asked)
     trained = options.trained_model or saved_model(Path(options.output), "model")
     steps, passes, problems = _budget(options, RunFolder(options.output))
     if trained is None:
         problems.append("trained_model: none given, and the output folder has no model/; whose losses are 'before'?")
     if start is not None:
-        phase.identity["model_files"] = files_digest(start)
+        stage.identity["model_files"] = files_digest(start)
     if trained is not None and Path(trained).is_dir():
-        phase.identity["trained_model_files"] = files_digest(Path(trained))
-    phase.identity |= {"steps": steps, "passes": passes}  # those of another training are other retrainings
+        stage.identity["trained_model_files"] = files_digest(Path(trained))
+    stage.identity |= {"steps": steps, "passes": passes}  # those of another training are other retrainings
     plan = replace(asked.plan, steps=steps, passes=passes)
     run = EpisodeRun(
         LeaveOut(),
-        phase.folder.path,
-        phase.build_module,
-        phase.build_trainer,
-        phase.build_loggers,
-        phase.data,
+        stage.folder.path,
+        stage.build_module,
+        stage.build_trainer,
+        stage.build_loggers,
+        stage.data,
         seeds=options.seeds,
         steps=steps,
         passes=passes,
@@ -125,12 +125,12 @@ def work(parsed: Parsed) -> EpisodeWork:
         keep_going=options.keep_going,
     )
     return EpisodeWork(
-        STEP,
-        phase,
+        STAGE,
+        stage,
         plan,
         run,
         [*asked.problems, *problems],
-        baseline=lambda: _trained_losses(phase, plan, str(trained)),
+        baseline=lambda: _trained_losses(stage, plan, str(trained)),
     )
 
 
@@ -146,12 +146,12 @@ def _budget(options: LeaveOutOptions, folder: RunFolder) -> tuple[int | None, fl
     return None, passes, [] if passes is not None else missing
 
 
-def _trained_losses(phase: Phase, plan: EpisodePlan, trained_model: str) -> DatasetLosses:
+def _trained_losses(stage: Stage, plan: EpisodePlan, trained_model: str) -> DatasetLosses:
     """Losses on every test set of the model that was trained on all corpora."""
-    module: LanguageModule = phase.parsed.build_module()
+    module: LanguageModule = stage.parsed.build_module()
     module.name_or_path, module.config = trained_model, None
-    phase.data.plan = plan
-    trainer = phase.build_trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    run_trainer(lambda: trainer.validate(module, datamodule=phase.data, verbose=False))
+    stage.data.plan = plan
+    trainer = stage.build_trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    run_trainer(lambda: trainer.validate(module, datamodule=stage.data, verbose=False))
     assert module.dataset_losses is not None
     return module.dataset_losses.losses().cpu()

@@ -23,10 +23,10 @@ class MergeOptions:
     """Join the shards of ``trace`` and ``leave-out`` (``--shard i/n``) into the tables of the whole.
 
     Attributes:
-        output: folder of the run; its ``shards/`` are joined, of every step that has some.
+        output: folder of the run; its ``shards/`` are joined, of every stage that has some.
         shards: folders to look for shards in instead, e.g. copies from other machines: ``--shards FOLDER FOLDER``.
         wandb: send the matrix and the results to Weights & Biases.
-        overwrite: throw away what the folder holds of these steps under other settings.
+        overwrite: throw away what the folder holds of these stages under other settings.
     """
 
     output: str
@@ -67,14 +67,14 @@ def main(argv: Arguments) -> None:
     options: MergeOptions = arguments(argv).options
     whole = RunFolder(options.output, options.overwrite)
     whole.mend_tables()
-    steps, problems = find_parts(whole, [Path(folder) for folder in options.shards])
-    raise_if_any([*problems, *(problem for parts in steps for problem in parts.problems(whole))])
-    for parts in steps:
+    stages, problems = find_parts(whole, [Path(folder) for folder in options.shards])
+    raise_if_any([*problems, *(problem for parts in stages for problem in parts.problems(whole))])
+    for parts in stages:
         join(parts, whole)
         _show(parts, whole, options)
 
 
 def _show(parts: Parts, whole: RunFolder, options: MergeOptions) -> None:
-    publish_matrix(options.wandb, whole, parts.method, parts.step)
-    print(f"merge: {parts.step}: {counted(len(parts.shards), 'shard')}, {counted(len(parts.episodes), 'episode')}")
+    publish_matrix(options.wandb, whole, parts.method, parts.stage)
+    print(f"merge: {parts.stage}: {counted(len(parts.shards), 'shard')}, {counted(len(parts.episodes), 'episode')}")
     show_influences(whole, parts.method)

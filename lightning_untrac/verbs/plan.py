@@ -24,16 +24,16 @@ from lightning_untrac.functional.costs import Sizes, Speeds, memory_of, seconds_
 from lightning_untrac.memory import peak_mb
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.runs.asked import Intent
-from lightning_untrac.runs.phase import Phase
 from lightning_untrac.runs.plan_table import Estimate, show
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import use_saved_model
+from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.training_took import training_took
 from lightning_untrac.tables import atomic_write_bytes
 from lightning_untrac.verb import Arguments, Traits
 
-STEP = "plan"
+STAGE = "plan"
 WARM_UP, REPEATS = 1, 3
 """Batches that are run before any is timed, and batches that are timed, of each of two sizes."""
 
@@ -67,13 +67,13 @@ TRAITS = Traits(PlanOptions, Unlearning, repeats=True)
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return parse(STEP, PlanOptions, argv, Unlearning)
+    return parse(STAGE, PlanOptions, argv, Unlearning)
 
 
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     unknown = problems_of(lambda: _asked(parsed.options.methods))
-    return Intent(STEP, EpisodePlan("each_corpus", parsed.options.seeds), unknown, "trace")
+    return Intent(STAGE, EpisodePlan("each_corpus", parsed.options.seeds), unknown, "trace")
 
 
 def _asked(methods: str | None) -> list[type[Method]]:
@@ -89,10 +89,10 @@ def main(argv: Arguments) -> None:
     options: PlanOptions = parsed.options
     asked = intent(parsed)
     use_saved_model(parsed.config, options.output, "model")
-    phase = Phase(parsed, asked)
-    phase.check(asked.plan, asked.problems)
-    speeds, sizes = measure(phase)
-    methods, of = _asked(options.methods), _of(phase, options)
+    stage = Stage(parsed, asked)
+    stage.check(asked.plan, asked.problems)
+    speeds, sizes = measure(stage)
+    methods, of = _asked(options.methods), _of(stage, options)
     estimates = [
         Estimate(
             method.method,
@@ -104,7 +104,7 @@ def main(argv: Arguments) -> None:
         for method in methods
         if (work := method.work(of)) is not None
     ]
-    devices = phase.build_trainer(logger=False).world_size
+    devices = stage.build_trainer(logger=False).world_size
     if options.save is not None:
         atomic_write_bytes(options.save, json.dumps(_plain(estimates, devices), indent=1).encode())
     show(estimates, speeds, devices, [method.method for method in methods], options.output)
@@ -123,15 +123,15 @@ def _plain(estimates: Sequence[Estimate], devices: int) -> dict[str, dict[str, f
     }
 
 
-def _of(phase: Phase, options: PlanOptions) -> Asked:
+def _of(stage: Stage, options: PlanOptions) -> Asked:
     took = training_took(RunFolder(options.output))
     return Asked(
-        phase.data,
+        stage.data,
         options.seeds,
         options.steps,
         options.readings,
         options.max_examples,
-        retains="retain" in getattr(phase.module, "streams", ()),
+        retains="retain" in getattr(stage.module, "streams", ()),
         training_steps=took["steps"] if took else None,
         training_batch_size=_training_batch_size(options.output),
     )
@@ -148,17 +148,17 @@ def _training_batch_size(output: str) -> int | None:
     return size * accumulated if size else None
 
 
-def measure(phase: Phase) -> tuple[Speeds, Sizes]:
+def measure(stage: Stage) -> tuple[Speeds, Sizes]:
     """Time a few steps and readings of two sizes on one device, and the copy of the weights; and weigh them.
 
     Args:
-        phase: whose model, data, optimizer and precision are measured; its weights are not kept.
+        stage: whose model, data, optimizer and precision are measured; its weights are not kept.
 
     Returns:
         The speeds, and the memory of what was run.
     """
-    module, data = phase.build_module(), phase.data
-    trainer = phase.build_trainer(logger=False)
+    module, data = stage.build_module(), stage.data
+    trainer = stage.build_trainer(logger=False)
     device = trainer.strategy.root_device
     precision = trainer.precision_plugin
     module.configure_model()
@@ -190,7 +190,7 @@ def measure(phase: Phase) -> tuple[Speeds, Sizes]:
     backward, reading = [], []
     largest = min(data.eval_batch_size, 16)
     for size in (1, largest):
-        for number, batch in enumerate(_batches(phase, size, device)):
+        for number, batch in enumerate(_batches(stage, size, device)):
             tokens = float(batch["input_ids"].numel())
             seconds = _timed(lambda batch=batch: step(batch), device)
             pair = (tokens, seconds), (tokens, _timed(lambda batch=batch: read(batch), device))
@@ -217,8 +217,8 @@ def _peak_mb(device: torch.device) -> float:
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_mb()
 
 
-def _batches(phase: Phase, size: int, device: torch.device) -> Iterator[Any]:
-    data = phase.data
+def _batches(stage: Stage, size: int, device: torch.device) -> Iterator[Any]:
+    data = stage.data
     examples = Concatenation([data.training_examples(data.corpus_names[0])])
     count = min(size, len(examples))
     order = [[(start + i) % len(examples) for i in range(count)] for start in range(WARM_UP + REPEATS)]

@@ -24,15 +24,15 @@ from lightning_untrac.runs.checkpoints import (
     last_checkpoint,
     step_of,
 )
-from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamagedFileError, DamageWarning, RunFolder
 from lightning_untrac.runs.saved_models import damage_of
+from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.training_took import TOOK, training_took
 from lightning_untrac.verb import Arguments, Traits
 
-STEP: Final = "pretrain"
+STAGE: Final = "pretrain"
 
 
 @dataclass
@@ -50,7 +50,7 @@ class PretrainOptions:
         keep_models_at: also keep the model after these optimizer steps, as ``models/step-<n>/``, for
             ``trace --method tracin``; each is a copy of the weights.
         wandb: watch the run in Weights & Biases.
-        overwrite: throw away what this step left in the folder under other settings.
+        overwrite: throw away what this stage left in the folder under other settings.
     """
 
     output: str
@@ -63,7 +63,7 @@ class PretrainOptions:
     overwrite: bool = False
 
 
-def _models(folder: Path, step: str) -> list[Path]:
+def _models(folder: Path, stage: str) -> list[Path]:
     kept = folder / "models"
     return [folder / "model", folder / "initial_model", *sorted(kept.glob("step-*/")), kept]
 
@@ -73,7 +73,7 @@ TRAITS = Traits(PretrainOptions, Pretraining, trains=True, models=_models)
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return parse(STEP, PretrainOptions, argv, Pretraining)
+    return parse(STAGE, PretrainOptions, argv, Pretraining)
 
 
 def intent(parsed: Parsed) -> Intent:
@@ -88,7 +88,7 @@ def intent(parsed: Parsed) -> Intent:
     if outside := [step for step in options.keep_models_at if not 0 <= step <= last]:
         until = "" if options.steps is None else f" to {options.steps}"
         problems.append(f"keep_models_at: {outside} are no steps of this training; give steps from 0{until}")
-    return Intent(STEP, EpisodePlan("mixture", (options.seed,), steps=options.steps), problems, STEP)
+    return Intent(STAGE, EpisodePlan("mixture", (options.seed,), steps=options.steps), problems, STAGE)
 
 
 def main(argv: Arguments) -> None:
@@ -97,44 +97,44 @@ def main(argv: Arguments) -> None:
     sound(parsed)
     options: PretrainOptions = parsed.options
     asked = intent(parsed)
-    phase = Phase(parsed, asked)
-    damaged = _damage(phase.folder, options) if phase.is_done else []
+    stage = Stage(parsed, asked)
+    damaged = _damage(stage.folder, options) if stage.is_done else []
     if damaged:
-        phase.folder.forget_done(STEP)
+        stage.folder.forget_done(STAGE)
         warnings.warn(
             f"{'; '.join(damaged)}: training goes on from the last sound checkpoint", DamageWarning, stacklevel=2
         )
-    if phase.is_done:
-        say(f"pretrain: finished already; the model is in {phase.folder.path / 'model'}")
+    if stage.is_done:
+        say(f"pretrain: finished already; the model is in {stage.folder.path / 'model'}")
         return
-    phase.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + len(options.keep_models_at))
-    phase.data.plan = asked.plan
-    phase.start()
+    stage.check(asked.plan, asked.problems, copies=CHECKPOINT_COPIES + len(options.keep_models_at))
+    stage.data.plan = asked.plan
+    stage.start()
     trainer = None
-    with phase.folder.costs(STEP):
-        trainer = _fit(phase, options)
-    data, optimizer_steps = phase.data, trainer.global_step
+    with stage.folder.costs(STAGE):
+        trainer = _fit(stage, options)
+    data, optimizer_steps = stage.data, trainer.global_step
     replicas = trainer.num_devices * trainer.num_nodes
     sampler = data.sampler(data.episodes()[0], trainer.accumulate_grad_batches, 0, replicas)
     # Batches do not cross passes, so that a pass has a whole number of steps, the last of them perhaps a short one.
     passes = optimizer_steps / math.ceil(sum(sampler.sizes) / sampler.effective_batch_size)
-    phase.folder.write_json(TOOK, {"steps": optimizer_steps, "passes": passes})
+    stage.folder.write_json(TOOK, {"steps": optimizer_steps, "passes": passes})
     if passed_by := sorted(
-        set(options.keep_models_at) - {kept.step for kept in kept_models(phase.folder.path / "models")}
+        set(options.keep_models_at) - {kept.step for kept in kept_models(stage.folder.path / "models")}
     ):
         notes = [
             f"pretrain: training ended after {counted(optimizer_steps, 'step')}, so no model was kept at {passed_by}"
         ]
-        phase.folder.add_notes("warning", notes)
-    phase.mark_done()
-    trainer.strategy.barrier("pretrain")  # the next step of a recipe reads what rank 0 has written
+        stage.folder.add_notes("warning", notes)
+    stage.mark_done()
+    trainer.strategy.barrier("pretrain")  # the next stage of a recipe reads what rank 0 has written
     finish_loggers(trainer)
-    if phase.fast_dev_run:
+    if stage.fast_dev_run:
         say("pretrain: fast_dev_run tried each part once and stored nothing")
     elif trainer.is_global_zero:
         took = f"{counted(optimizer_steps, 'step')} ({passes:.1f} passes)"
-        say(f"pretrain: {took}; the model is in {phase.folder.path / 'model'}")
-        if line := after_success(phase.folder.path / "checkpoints" / STEP, options.keep_checkpoints):
+        say(f"pretrain: {took}; the model is in {stage.folder.path / 'model'}")
+        if line := after_success(stage.folder.path / "checkpoints" / STAGE, options.keep_checkpoints):
             say(f"pretrain: {line}")
 
 
@@ -156,29 +156,29 @@ def _damage_of_kept(folder: Path, options: PretrainOptions, until: int) -> list[
     return [damage for step in steps for damage in damage_of(folder / "models" / f"step-{step}")]
 
 
-def _fit(phase: Phase, options: PretrainOptions):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    folder = phase.folder.path
-    checkpoints = folder / "checkpoints" / STEP
-    trainer = phase.build_trainer(
+def _fit(stage: Stage, options: PretrainOptions):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    folder = stage.folder.path
+    checkpoints = folder / "checkpoints" / STAGE
+    trainer = stage.build_trainer(
         callbacks=[
-            EpisodeProgress(STEP),
+            EpisodeProgress(STAGE),
             WeightsMustMove(),
             SavePretrained(folder / "model", folder / "initial_model"),
             KeepModels(folder / "models", options.keep_models_at),
             ResumeCheckpoints(checkpoints, options.checkpoint_every),
         ],
-        logger=phase.build_loggers(STEP),
-        **({"max_epochs": 1} if phase.config["trainer"].get("max_epochs") is None else {}),
-        **({} if phase.data.test_set_names else {"limit_val_batches": 0}),
+        logger=stage.build_loggers(STAGE),
+        **({"max_epochs": 1} if stage.config["trainer"].get("max_epochs") is None else {}),
+        **({} if stage.data.test_set_names else {"limit_val_batches": 0}),
     )
     # Without its first weights a run has no start for leave-out retraining; only the first step saves them.
-    last = None if damage_of(folder / "initial_model") else last_checkpoint(checkpoints, trainer, phase.data)
+    last = None if damage_of(folder / "initial_model") else last_checkpoint(checkpoints, trainer, stage.data)
     if last is not None and _damage_of_kept(folder, options, step_of(Path(last))):
         last = None  # a model on the way is saved when training comes by
     try:
         run_trainer(
             lambda: trainer.fit(
-                phase.build_module(), datamodule=phase.data, ckpt_path=last, weights_only=True if last else None
+                stage.build_module(), datamodule=stage.data, ckpt_path=last, weights_only=True if last else None
             )
         )
     except (RuntimeError, KeyError) as error:

@@ -58,4 +58,4 @@ def main(argv: Arguments) -> None:
 def _stages(folder: RunFolder) -> dict[str, bool]:
     """Which stages have begun, and whether each is finished."""
     begun = sorted(path.name.removesuffix(".claim.json") for path in folder.state.glob("*.claim.json"))
-    return {step: (folder.state / f"{step}.done.json").is_file() for step in begun}
+    return {stage: (folder.state / f"{stage}.done.json").is_file() for stage in begun}

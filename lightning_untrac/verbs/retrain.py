@@ -16,10 +16,10 @@ from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
 from lightning_untrac.runs.measuring import is_measured, measure, tell_measures
-from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
+from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained, training_seed
 from lightning_untrac.runs.training_took import training_took
@@ -50,7 +50,7 @@ class RetrainOptions:
         measures: what is measured, example by example: names separated by commas or in a list, or class paths of your
             own measures.
         wandb: watch the run in Weights & Biases.
-        overwrite: throw away what this step left in the folder under other settings.
+        overwrite: throw away what this stage left in the folder under other settings.
     """
 
     output: str
@@ -66,8 +66,8 @@ class RetrainOptions:
     overwrite: bool = False
 
 
-def _models(folder: Path, step: str) -> list[Path]:
-    every = folder / f"retrained-{step.removeprefix('retrain-')}"
+def _models(folder: Path, stage: str) -> list[Path]:
+    every = folder / f"retrained-{stage.removeprefix('retrain-')}"
     return [*sorted(every.glob("seed-*")), every]
 
 
@@ -101,35 +101,35 @@ def main(argv: Arguments) -> None:
     options: RetrainOptions = parsed.options
     asked = intent(parsed)
     start = use_saved_model(parsed.config, options.output, "initial_model")
-    phase = Phase(parsed, asked)
+    stage = Stage(parsed, asked)
     if start is not None:
-        phase.identity["model_files"] = files_digest(start)
-    steps, missing = _steps(options, phase.folder)
-    phase.identity["steps"] = steps  # those of another training are other retrainings
+        stage.identity["model_files"] = files_digest(start)
+    steps, missing = _steps(options, stage.folder)
+    stage.identity["steps"] = steps  # those of another training are other retrainings
     plan = replace(asked.plan, steps=steps)
-    results = {int(seed): phase.folder.path / f"retrained-{plan.only[0]}" / f"seed-{seed}" for seed in plan.seeds}
-    if phase.is_done and all(_is_finished(phase, plan.only[0], seed, path) for seed, path in results.items()):
+    results = {int(seed): stage.folder.path / f"retrained-{plan.only[0]}" / f"seed-{seed}" for seed in plan.seeds}
+    if stage.is_done and all(_is_finished(stage, plan.only[0], seed, path) for seed, path in results.items()):
         say(f"retrain: finished already; the models are in {results[int(plan.seeds[0])].parent}")
         return
     problems = [*asked.problems, *_chosen(options).missing, *missing]
-    phase.check(plan, problems, copies=len(results))
-    phase.start()
+    stage.check(plan, problems, copies=len(results))
+    stage.start()
     if asked.choice is not None:
-        hashes = phase.data.tokenized_forget[plan.only[0]].distinct_hashes().to_pylist()
-        write_ids(phase.folder.path / f"{asked.step}.examples.txt", hashes)
-    tell_measures(phase, options.measures, {METHOD: "Retraining without it"})
-    phase.folder.add_notes("info", _notes(phase, plan))
-    with phase.folder.costs(asked.step):
+        hashes = stage.data.tokenized_forget[plan.only[0]].distinct_hashes().to_pylist()
+        write_ids(stage.folder.path / f"{asked.stage}.examples.txt", hashes)
+    tell_measures(stage, options.measures, {METHOD: "Retraining without it"})
+    stage.folder.add_notes("info", _notes(stage, plan))
+    with stage.folder.costs(asked.stage):
         for seed, path in results.items():
-            phase.data.plan = replace(plan, seeds=(seed,))
+            stage.data.plan = replace(plan, seeds=(seed,))
             if damage_of(path):
-                _retrain(phase, seed, path)
-            if phase.fast_dev_run:
+                _retrain(stage, seed, path)
+            if stage.fast_dev_run:
                 say("retrain: fast_dev_run tried each part once and stored nothing")
                 return
-            if not _is_finished(phase, plan.only[0], seed, path):
-                _measure(phase, plan.only[0], seed, path)
-    phase.mark_done()
+            if not _is_finished(stage, plan.only[0], seed, path):
+                _measure(stage, plan.only[0], seed, path)
+    stage.mark_done()
     said = f"retrain: {counted(len(results), 'model')}, in {results[int(plan.seeds[0])].parent}"
     say(f"{said}; `untrac judge --forget {plan.only[0]}` holds unlearned models against them")
 
@@ -142,39 +142,39 @@ def _steps(options: RetrainOptions, folder: RunFolder) -> tuple[int | None, list
     return steps, [] if steps is not None else missing
 
 
-def _is_finished(phase: Phase, forget: str, seed: int, model: Path) -> bool:
+def _is_finished(stage: Stage, forget: str, seed: int, model: Path) -> bool:
     """Whether a seed's model is whole, and measured."""
-    return not damage_of(model) and is_measured(phase.folder.path, METHOD, forget, seed)
+    return not damage_of(model) and is_measured(stage.folder.path, METHOD, forget, seed)
 
 
-def _notes(phase: Phase, plan: EpisodePlan) -> list[str]:
+def _notes(stage: Stage, plan: EpisodePlan) -> list[str]:
     """What is to be known of retraining without something that training never saw."""
     forget, seeds = plan.only[0], [int(seed) for seed in plan.seeds]
-    if forget in phase.data.corpus_names or phase.data.choice is not None:
+    if forget in stage.data.corpus_names or stage.data.choice is not None:
         return []
-    text = f"{phase.step}: {forget} is no corpus, so that retraining without it is training again in another order"
-    if (same := training_seed(phase.folder.path)) in seeds:
+    text = f"{stage.name}: {forget} is no corpus, so that retraining without it is training again in another order"
+    if (same := training_seed(stage.folder.path)) in seeds:
         text += f"; seed {same} is that of training itself, and its model is the same again"
     say(text)
     return [text]
 
 
-def _retrain(phase: Phase, seed: int, result: Path) -> None:
-    trainer = phase.build_trainer(
+def _retrain(stage: Stage, seed: int, result: Path) -> None:
+    trainer = stage.build_trainer(
         callbacks=[EpisodeProgress(METHOD), WeightsMustMove(), SavePretrained(result)],
-        logger=phase.build_loggers(f"{phase.step} seed {seed}"),
+        logger=stage.build_loggers(f"{stage.name} seed {seed}"),
         max_epochs=1,
         limit_val_batches=0,  # the saved model is measured
         enable_checkpointing=False,
     )
-    run_trainer(lambda: trainer.fit(phase.build_module(), datamodule=phase.data))
+    run_trainer(lambda: trainer.fit(stage.build_module(), datamodule=stage.data))
     finish_loggers(trainer)
 
 
-def _measure(phase: Phase, forget: str, seed: int, model: Path) -> None:
-    module = phase.build_module()
+def _measure(stage: Stage, forget: str, seed: int, model: Path) -> None:
+    module = stage.build_module()
     module.name_or_path, module.config, module.lora = str(model), None, None
     recorder = MeasureRecorder(
-        phase.folder.path, phase.parsed.options.measures, method=METHOD, episode=(forget, seed), model=str(model)
+        stage.folder.path, stage.parsed.options.measures, method=METHOD, episode=(forget, seed), model=str(model)
     )
-    measure(phase, module, recorder)
+    measure(stage, module, recorder)

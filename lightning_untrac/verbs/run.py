@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from lightning_untrac.config.recipes import (
-    Stage,
+    RecipeStage,
     load_recipe,
     recipe_problems,
-    resolve_steps,
+    resolve_stages,
     shipped_recipes,
     take,
 )
@@ -25,19 +25,19 @@ from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.surroundings import say, temporary_output
 from lightning_untrac.verb import Traits, verb_module
 
-HELP = """usage: untrac run RECIPE [--output FOLDER] [options of every step]
+HELP = """usage: untrac run RECIPE [--output FOLDER] [options of every stage]
 
-Run a recipe: its steps in order, finished steps skipped. The same command again goes on where it stopped.
+Run a recipe: its stages in order, finished stages skipped. The same command again goes on where it stopped.
 
   RECIPE             a yaml file, or the bare name of a shipped one: {recipes}
   --output FOLDER    where results go; by default the recipe's own `output`
-  --seeds [0,1,2]    seeds of every step that has them
+  --seeds [0,1,2]    seeds of every stage that has them
   --training_seed N  another training: first weights, order of training, and all seeds that are not given follow N
   --overwrite        throw away results that the folder holds under other settings
   --print_recipe     print the recipe with these options applied, and stop
 
-Options of model, data and trainer reach every step that fits a model, e.g. --trainer.devices 2 --trainer.strategy ddp;
-a step's own options are set as --STEP.OPTION, e.g. --trace.steps 50, or --trace-untrac.steps 50 for one of two."""
+Options of model, data and trainer reach every stage that fits a model, e.g. --trainer.devices 2 --trainer.strategy ddp;
+a stage's own options are set as --STAGE.OPTION, e.g. --trace.steps 50, or --trace-untrac.steps 50 for one of two."""
 
 
 TRAITS = Traits(stage=False)
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
         problems.append(f"output: {problem}")
         output = temporary_output("")
     output = str(Path(output).expanduser())
-    stages, more = _collected(lambda: resolve_steps(recipe, flags), [])
+    stages, more = _collected(lambda: resolve_stages(recipe, flags), [])
     problems += more
     steps = [{stage.verb: stage.config} for stage in stages]
     if "--print_recipe" in flags:
@@ -89,6 +89,6 @@ def _collected(call: Callable[[], Any], otherwise: Any) -> tuple[Any, list[str]]
         return otherwise, error.problems
 
 
-def _is_fast_dev_run(stage: Stage) -> bool:
+def _is_fast_dev_run(stage: RecipeStage) -> bool:
     trainer = stage.config.get("trainer")
     return bool(isinstance(trainer, dict) and trainer.get("fast_dev_run"))

@@ -30,9 +30,9 @@ from lightning_untrac.modules import Unlearning
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import episode_problems, model_problems
-from lightning_untrac.runs.phase import Phase
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
+from lightning_untrac.runs.stage import Stage
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
 from lightning_untrac.verb import Arguments, Traits
 
@@ -143,8 +143,8 @@ def _carry_out_one(parsed: Parsed) -> None:
         carry_out(work(parsed))
     else:
         asked = intent(parsed)
-        phase = _phase(parsed, asked)
-        carry_out_scoring(parsed, asked, phase, lambda: {"asked": _asked(phase)})
+        stage = _stage(parsed, asked)
+        carry_out_scoring(parsed, asked, stage, lambda: {"asked": _asked(stage)})
 
 
 def _has_begun(parsed: Parsed) -> bool:
@@ -197,18 +197,18 @@ def work(parsed: Parsed) -> EpisodeWork:
     """The verb's episodes, and what runs them."""
     options: TraceOptions = parsed.options
     asked = intent(parsed)
-    phase = _phase(parsed, asked)
+    stage = _stage(parsed, asked)
     if options.examples:
-        phase.data.per_example = True
+        stage.data.per_example = True
     method = METHODS.find(options.method)()
     assert isinstance(method, Attribution)
     run = EpisodeRun(
         method,
-        phase.folder.path,
-        phase.build_module,
-        phase.build_trainer,
-        phase.build_loggers,
-        phase.data,
+        stage.folder.path,
+        stage.build_module,
+        stage.build_trainer,
+        stage.build_loggers,
+        stage.data,
         seeds=options.seeds,
         steps=options.steps,
         passes=options.passes,
@@ -223,45 +223,45 @@ def work(parsed: Parsed) -> EpisodeWork:
     )
     return EpisodeWork(
         f"trace ({options.method})",
-        phase,
+        stage,
         asked.plan,
         run,
-        [*asked.problems, *_module_problems(run.attribution, phase)],
-        run_fields=lambda: {"asked": _asked(phase)},
+        [*asked.problems, *_module_problems(run.attribution, stage)],
+        run_fields=lambda: {"asked": _asked(stage)},
         warnings=lambda rows: [
-            *_notes(asked.step, rows, run.attribution, phase),
-            *(f"{asked.step}: {note}" for note in run.notes),
+            *_notes(rows, run.attribution, stage),
+            *(f"{asked.stage}: {note}" for note in run.notes),
         ],
     )
 
 
-def _module_problems(attribution: Attribution, phase: Phase) -> list[str]:
-    return [] if model_problems(phase.module) else attribution.problems(phase.module)
+def _module_problems(attribution: Attribution, stage: Stage) -> list[str]:
+    return [] if model_problems(stage.module) else attribution.problems(stage.module)
 
 
-def _notes(step: str, rows: Sequence[InfluenceRow], attribution: Attribution, phase: Phase) -> list[str]:
+def _notes(rows: Sequence[InfluenceRow], attribution: Attribution, stage: Stage) -> list[str]:
     found: list[str] = []
     if attribution.ascends:
-        found += worse_than_guessing(step, rows, phase.module.vocabulary_size)
-        options = phase.parsed.options
+        found += worse_than_guessing(stage.name, rows, stage.module.vocabulary_size)
+        options = stage.parsed.options
         strength = [f"{name} {getattr(options, name)}" for name in READ_AT if getattr(options, name) is not None]
-        found += [] if found else went_far(step, rows)
-        found += how_it_was_made(step, getattr(phase.module, "unlearning_objective", None), " ".join(strength))
+        found += [] if found else went_far(stage.name, rows)
+        found += how_it_was_made(stage.name, getattr(stage.module, "unlearning_objective", None), " ".join(strength))
     return found
 
 
-def _phase(parsed: Parsed, asked: Intent) -> Phase:
+def _stage(parsed: Parsed, asked: Intent) -> Stage:
     traced = use_saved_model(parsed.config, parsed.options.output, "model")
-    phase = Phase(parsed, asked)
+    stage = Stage(parsed, asked)
     if traced is not None:
-        phase.identity["model_files"] = files_digest(traced)
-    return phase
+        stage.identity["model_files"] = files_digest(traced)
+    return stage
 
 
-def _asked(phase: Phase) -> str:
-    data = phase.data
+def _asked(stage: Stage) -> str:
+    data = stage.data
     asked = f"{counted(len(data.test_set_names), 'test set')} ({', '.join(data.test_set_names)})"
     return (
         f"Which of {counted(len(data.corpus_names), 'corpus')} ({', '.join(data.corpus_names)}) make "
-        f"{phase.module.name_or_path} produce {asked}?"
+        f"{stage.module.name_or_path} produce {asked}?"
     )

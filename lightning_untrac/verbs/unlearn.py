@@ -33,10 +33,10 @@ from lightning_untrac.runs.checkpoints import (
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
-from lightning_untrac.runs.phase import Phase, finish_loggers, run_trainer
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
+from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.verb import Arguments, Traits
 
@@ -67,7 +67,7 @@ class UnlearnOptions:
             to end; by default there is none, and an interrupted run begins anew.
         keep_checkpoints: whether the newest two stay when the model is saved; nothing here reads them then.
         wandb: watch the run in Weights & Biases.
-        overwrite: throw away what this step left in the folder under other settings.
+        overwrite: throw away what this stage left in the folder under other settings.
     """
 
     output: str
@@ -88,8 +88,8 @@ class UnlearnOptions:
     overwrite: bool = False
 
 
-def _models(folder: Path, step: str) -> list[Path]:
-    return [folder / f"unlearned-{step.removeprefix('unlearn-')}"]
+def _models(folder: Path, stage: str) -> list[Path]:
+    return [folder / f"unlearned-{stage.removeprefix('unlearn-')}"]
 
 
 TRAITS = Traits(UnlearnOptions, Unlearning, models=_models)
@@ -124,39 +124,39 @@ def main(argv: Arguments) -> None:
     sound(parsed)
     options: UnlearnOptions = parsed.options
     asked = intent(parsed)
-    step, (forget,) = asked.step, asked.plan.only
+    (forget,) = asked.plan.only
     start = use_saved_model(parsed.config, options.output, "model")
-    phase = Phase(parsed, asked)
+    stage = Stage(parsed, asked)
     if start is not None:
-        phase.identity["model_files"] = files_digest(start)
-    result = phase.folder.path / f"unlearned-{forget}"
-    checkpoints, every = phase.folder.path / "checkpoints" / step, options.checkpoint_every
-    if (done := phase.is_done) and (damaged := damage_of(result)):
-        phase.folder.forget_done(step)
+        stage.identity["model_files"] = files_digest(start)
+    result = stage.folder.path / f"unlearned-{forget}"
+    checkpoints, every = stage.folder.path / "checkpoints" / stage.name, options.checkpoint_every
+    if (done := stage.is_done) and (damaged := damage_of(result)):
+        stage.folder.forget_done(stage.name)
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
-    objective: Any = phase.module.unlearning_objective
-    way = _way(phase.module)
+    objective: Any = stage.module.unlearning_objective
+    way = _way(stage.module)
     method = f"unlearn:{way}"
-    if done and not is_measured(phase.folder.path, method, forget, options.seed):
-        phase.folder.forget_done(step)
-        warnings.warn(f"what {step} measured is gone: it is unlearned again", DamageWarning, stacklevel=2)
+    if done and not is_measured(stage.folder.path, method, forget, options.seed):
+        stage.folder.forget_done(stage.name)
+        warnings.warn(f"what {stage.name} measured is gone: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
     if done:
         say(f"unlearn: finished already; the model is in {result}")
         return
     kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
     problems = [*asked.problems, *_chosen(options).missing]
-    phase.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
-    phase.data.plan = asked.plan
-    phase.start()
+    stage.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
+    stage.data.plan = asked.plan
+    stage.start()
     if asked.choice is not None:
-        dataset = phase.data.tokenized_forget[forget]
-        write_ids(phase.folder.path / f"{step}.examples.txt", dataset.distinct_hashes().to_pylist())
-    tell_measures(phase, options.measures, {method: f"Unlearning by {way}"})
+        dataset = stage.data.tokenized_forget[forget]
+        write_ids(stage.folder.path / f"{stage.name}.examples.txt", dataset.distinct_hashes().to_pylist())
+    tell_measures(stage, options.measures, {method: f"Unlearning by {way}"})
     readings = InfluenceLogger(None, method="unlearn")
-    recorder = MeasureRecorder(phase.folder.path, options.measures, method=method, result=str(result))
-    trainer = phase.build_trainer(
+    recorder = MeasureRecorder(stage.folder.path, options.measures, method=method, result=str(result))
+    trainer = stage.build_trainer(
         callbacks=[
             EpisodeProgress("unlearn"),
             WeightsMustMove(),
@@ -167,24 +167,24 @@ def main(argv: Arguments) -> None:
             SavePretrained(result),
             *([ResumeCheckpoints(checkpoints, every)] if every else []),
         ],
-        logger=phase.build_loggers(step),
+        logger=stage.build_loggers(stage.name),
         max_epochs=1,
         **({} if every else {"enable_checkpointing": False}),
     )
-    last = last_checkpoint(checkpoints, trainer, phase.data) if every else None
-    with phase.folder.costs(step):
+    last = last_checkpoint(checkpoints, trainer, stage.data) if every else None
+    with stage.folder.costs(stage.name):
         run_trainer(
             lambda: trainer.fit(
-                phase.build_module(), datamodule=phase.data, ckpt_path=last, weights_only=True if last else None
+                stage.build_module(), datamodule=stage.data, ckpt_path=last, weights_only=True if last else None
             )
         )
-    if phase.fast_dev_run:
+    if stage.fast_dev_run:
         say("unlearn: fast_dev_run tried each part once and stored nothing")
         return
     if trainer.is_global_zero:
-        quote_survivors(phase, forget)
-        _show(phase, readings, recorder, str(result))
-    phase.mark_done()
+        quote_survivors(stage, forget)
+        _show(stage, readings, recorder, str(result))
+    stage.mark_done()
     if trainer.is_global_zero:
         after_success(checkpoints, keep=options.keep_checkpoints)
     finish_loggers(trainer)
@@ -196,11 +196,11 @@ def _way(module: Any) -> str:
     return str(module.unlearning_objective) if cls.objective is Unlearning.objective else cls.__name__
 
 
-def _show(phase: Phase, readings: InfluenceLogger, recorder: MeasureRecorder, result: str) -> None:
+def _show(stage: Stage, readings: InfluenceLogger, recorder: MeasureRecorder, result: str) -> None:
     final = next(row for row in reversed(readings.rows) if row.final)
     if final.status != "ok":
         what = f"the model {final.status} after {counted(final.step, 'step')}"
-        phase.folder.add_notes("warning", [f"{phase.step}: {what}"])
+        stage.folder.add_notes("warning", [f"{stage.name}: {what}"])
         say(f"unlearn: {what}; take fewer, or a lower learning rate")
     say(f"model: {result}")
-    show_summary(phase, [row for row in recorder.summary if row["step"] in (0, final.step)])
+    show_summary(stage, [row for row in recorder.summary if row["step"] in (0, final.step)])

@@ -202,9 +202,9 @@ def test_ways_to_ask_for_ray(config, tmp_path, content, flags, expected):
 
 
 def test_ray_in_a_recipe(recipe_content):
-    from lightning_untrac.config.recipes import resolve_steps
+    from lightning_untrac.config.recipes import resolve_stages
 
-    steps = resolve_steps(recipe_content, ["--trace.ray", "--leave-out.ray.cpus_per_episode", "1"])
+    steps = resolve_stages(recipe_content, ["--trace.ray", "--leave-out.ray.cpus_per_episode", "1"])
     asked = {stage.verb: stage.config.get("ray") for stage in steps}
     assert asked["trace"] is True
     assert asked["leave-out"] == {"cpus_per_episode": 1}

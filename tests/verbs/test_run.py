@@ -44,9 +44,9 @@ def test_finished_steps_are_skipped_in_place(untrac, recipe, finished_run):
 def test_other_settings_are_refused_with_the_differing_keys(untrac, recipe, finished_run):
     ran = untrac("run", recipe(), "--output", finished_run, "--trace.steps", "3", "--pretrain.steps", "9")
     assert ran.code == 2
-    assert "step 1 (pretrain): output:" in ran.text
+    assert "stage 1 (pretrain): output:" in ran.text
     assert "steps: 4 there, 9 now" in ran.text
-    assert "step 2 (trace): output:" in ran.text
+    assert "stage 2 (trace): output:" in ran.text
     assert "steps: 2 there, 3 now" in ran.text
     assert "[1/6]" not in ran.text
 
@@ -62,11 +62,11 @@ def test_every_step_is_checked_before_the_first(untrac, recipe, settings, tmp_pa
     ]
     ran = untrac("run", recipe(steps=steps), "--output", tmp_path / "out")
     assert ran.code == 2
-    assert "step 2 (trace): stps: unknown key; did you mean 'steps'?" in ran.text
-    assert "step 3 (trace): readings: 0" in ran.text
+    assert "stage 2 (trace): stps: unknown key; did you mean 'steps'?" in ran.text
+    assert "stage 3 (trace): readings: 0" in ran.text
     assert "gone.jsonl" in ran.text
-    assert "step 4 (leave-out): trainer: You selected an invalid strategy" in ran.text
-    assert "step 5 (compare): refrence: unknown key; did you mean 'reference'?" in ran.text
+    assert "stage 4 (leave-out): trainer: You selected an invalid strategy" in ran.text
+    assert "stage 5 (compare): refrence: unknown key; did you mean 'reference'?" in ran.text
     assert not (tmp_path / "out" / "model").exists()
 
 
@@ -75,10 +75,10 @@ def test_every_step_is_checked_before_the_first(untrac, recipe, settings, tmp_pa
     [
         ({"stepz": 1}, "stepz: unknown key of a recipe; did you mean 'steps'?"),
         ({"steps": []}, "has no `steps`"),
-        ({"steps": [{"trane": None}]}, "step 1 is 'trane'; steps are "),
-        ({"steps": ["trace"]}, "step 1 is the word 'trace'; write `- trace:`"),
-        ({"steps": [5]}, "step 1 is no single `verb: options`"),
-        ({"steps": [{"trace": None}], "model": {}}, "step 1 (trace): model: give either"),
+        ({"steps": [{"trane": None}]}, "stage 1 is 'trane'; stages are "),
+        ({"steps": ["trace"]}, "stage 1 is the word 'trace'; write `- trace:`"),
+        ({"steps": [5]}, "stage 1 is no single `verb: options`"),
+        ({"steps": [{"trace": None}], "model": {}}, "stage 1 (trace): model: give either"),
     ],
 )
 def test_recipes_that_are_none(untrac, recipe, tmp_path, parts, said):
@@ -96,7 +96,7 @@ def test_a_recipe_that_is_not_there(untrac):
 def test_an_unknown_flag(untrac, recipe, tmp_path):
     ran = untrac("run", recipe(), "--output", tmp_path / "out", "--stps", "3")
     assert ran.code == 2
-    assert "--stps: no step takes it" in ran.text
+    assert "--stps: no stage takes it" in ran.text
 
 
 def test_overwriting_training_throws_away_what_came_from_its_model(untrac, recipe, settings, tmp_path, config):

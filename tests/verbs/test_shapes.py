@@ -124,11 +124,11 @@ def test_everything_about_a_recipe_comes_together(untrac, recipe, tmp_path):
     refused(
         ran,
         "foo: unknown key of a recipe",
-        "step 1 is `trace: untrac`; its options are a mapping: `- trace: {method: untrac}`",
-        "step 2 (trace untrac_inv): stps: unknown key",
-        "step 3 (trace): step 2 (trace untrac) writes the results of 'trace-untrac' too",
+        "stage 1 is `trace: untrac`; its options are a mapping: `- trace: {method: untrac}`",
+        "stage 2 (trace untrac_inv): stps: unknown key",
+        "stage 3 (trace): stage 2 (trace untrac) writes the results of 'trace-untrac' too",
         "steps: 2 there, 4 here",
-        "step 4 (compare): refrence",
+        "stage 4 (compare): refrence",
     )
 
 

@@ -247,9 +247,9 @@ def test_fast_dev_run(shard, tmp_path):
 def test_recipes_have_no_shards(untrac, recipe, tmp_path):
     ran = untrac("run", recipe(), "--output", tmp_path / "out", "--trace.shard", "1/2")
     assert ran.code == 2
-    assert "step 2 (trace): shard: 1/2; a recipe runs whole steps" in ran.text
+    assert "stage 2 (trace): shard: 1/2; a recipe runs whole stages" in ran.text
     ran = untrac("run", recipe(steps=[{"merge": None}]), "--output", tmp_path / "out")
-    assert "step 1 is 'merge'" in ran.text
+    assert "stage 1 is 'merge'" in ran.text
 
 
 def test_shard_in_help_and_suggestions(untrac, config, tmp_path):

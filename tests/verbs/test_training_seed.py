@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_untrac.config.recipes import resolve_steps
+from lightning_untrac.config.recipes import resolve_stages
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.tables import InfluenceStore
 
@@ -18,7 +18,7 @@ STEPS = [
 
 
 def resolved(recipe, flags):
-    return [(stage.verb, stage.config) for stage in resolve_steps(recipe, flags)]
+    return [(stage.verb, stage.config) for stage in resolve_stages(recipe, flags)]
 
 
 def test_every_seed_that_is_not_given_follows(recipe_content):
@@ -42,7 +42,7 @@ def test_every_seed_that_is_not_given_follows(recipe_content):
 @pytest.mark.parametrize("value", ["-1", "1.5", "one", str(2**32)])
 def test_what_is_no_seed(recipe_content, value):
     with pytest.raises(ConfigurationError, match="training_seed: got"):
-        resolve_steps(recipe_content, [f"--training_seed={value}"])
+        resolve_stages(recipe_content, [f"--training_seed={value}"])
 
 
 def test_another_training_is_another_model(untrac, recipe, tmp_path):

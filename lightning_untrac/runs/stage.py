@@ -39,10 +39,10 @@ from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.surroundings import quiet, say, temporary_output
 from lightning_untrac.runs.trainers import REFUSALS, length_problems, make_trainer, trainer_problems
 from lightning_untrac.tables import InfluenceStore
-from lightning_untrac.verb import method_of_step, traits
+from lightning_untrac.verb import method_of_stage, traits
 
 
-class Phase:
+class Stage:
     """A verb's model, data and Trainers, checked.
 
     Args:
@@ -50,7 +50,7 @@ class Phase:
         asked: what it is going to do.
 
     Attributes:
-        step: name of the step in the output folder.
+        stage: name of the stage in the output folder.
         folder: the output folder.
         config: the resolved configuration.
         identity: the configuration and whatever else the results depend on, such as the digest of a model's weights.
@@ -63,7 +63,7 @@ class Phase:
     def __init__(self, parsed: Parsed, asked: Intent) -> None:
         termination.begin()
         quiet()
-        self.parsed, self.step, self.column = parsed, asked.step, asked.column
+        self.parsed, self.name, self.column = parsed, asked.stage, asked.column
         self.roles = asked.plan.roles
         self.config = parsed.resolved()
         self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
@@ -71,7 +71,7 @@ class Phase:
         self.folder = RunFolder(output, getattr(parsed.options, "overwrite", False))
         self.folder.mend_tables()
         self._data_files: Record = {}
-        self.log_every_n_steps = 50  # Lightning's own; fewer once the number of steps is known
+        self.log_every_n_steps = 50  # Lightning's own; fewer once the number of stages is known
         self.on_cpu = False  # until the flags have been checked
         self._built = False
         self.module, self.data, self.trainer_arguments = parsed.build()
@@ -131,7 +131,7 @@ class Phase:
 
         Args:
             plan: what the verb is going to do.
-            facts: stands in for a model that an earlier step is yet to make.
+            facts: stands in for a model that an earlier stage is yet to make.
         """
         self._data_files = take(configured(self.data, self.roles))
         found = model_problems(self.module) if facts is None else []
@@ -154,17 +154,17 @@ class Phase:
 
     def start(self, **run_fields: Any) -> None:
         """Claim the output folder and write down what was asked and what was found in the data."""
-        self.folder.claim(self.step, self.config, self.identity)
-        self.folder.write_data_record(self.step, with_digests(self._data_files))
+        self.folder.claim(self.name, self.config, self.identity)
+        self.folder.write_data_record(self.name, with_digests(self._data_files))
         self.folder.add_notes("warning", self.data.notes())
         if line := slow_arithmetic(self.trainer_arguments.get("precision"), self.module.dtype_name, self.on_cpu):
             say(f"untrac: warning: {line}")
         notes = flag_notes(self.trainer_arguments, self.column)
-        self.folder.add_notes("warning", [f"{self.step}: {note}" for note in notes])
+        self.folder.add_notes("warning", [f"{self.name}: {note}" for note in notes])
         self._tell_untrained()
         told = self.folder.facts().get("methods", {})
         self.folder.update_run(
-            methods={**told, **texts_of([method_of_step(self.step)])},
+            methods={**told, **texts_of([method_of_stage(self.name)])},
             data=data_rows(self.data.by_role(), self.module, self.data.report_texts),
             **run_fields,
         )
@@ -175,7 +175,7 @@ class Phase:
         if self.module.config is None or verb.trains or verb.retrains:
             return
         text = (
-            f"{self.step}: the model is untrained: `model.config` makes a new one with random weights, and "
+            f"{self.name}: the model is untrained: `model.config` makes a new one with random weights, and "
             f"{self.folder.path} holds no {verb.starts_from}/; run `untrac pretrain` on the folder first, or give "
             "--model.name_or_path"
         )
@@ -184,15 +184,15 @@ class Phase:
 
     @property
     def is_done(self) -> bool:
-        """Whether this very step was finished before."""
+        """Whether this very stage was finished before."""
         return is_finished(self, self.folder)
 
     def mark_done(self) -> None:
-        """Remember that the step is finished."""
-        self.folder.mark_done(self.step, self.identity)
+        """Remember that the stage is finished."""
+        self.folder.mark_done(self.name, self.identity)
 
     def finish_episodes(self, attribution: type[Attribution], plan: EpisodePlan) -> bool:
-        """Remember that the step is finished, if every episode is.
+        """Remember that the stage is finished, if every episode is.
 
         Args:
             attribution: whose episodes they are.
@@ -241,7 +241,7 @@ class Phase:
     def build_loggers(self, run_name: str) -> list[Logger]:
         """CSV and, where asked for, W&B."""
         wandb: WandbConfig | None = self.parsed.options.wandb
-        return make_loggers(wandb, self.folder.path, self.step, run_name, self.config)
+        return make_loggers(wandb, self.folder.path, self.name, run_name, self.config)
 
 
 def run_trainer(call: Callable[[], Any]) -> Any:
@@ -258,7 +258,7 @@ def run_trainer(call: Callable[[], Any]) -> Any:
 
 
 def finish_loggers(trainer: L.Trainer) -> None:
-    """End W&B runs, so that the next phase's is one of its own."""
+    """End W&B runs, so that the next stage's is one of its own."""
     for logger in trainer.loggers:
         if isinstance(logger, SafeWandbLogger):
             logger.finish()
