@@ -51,5 +51,5 @@ def _without(datasets: Sequence[TokenizedDataset]) -> str:
         return ""
     return (
         f"data: the objective needs an alternative to each answer, and {', '.join(names)} has none; name its "
-        "columns, e.g. {prompt: question, target: answer, alternative: refusal}"
+        "columns, e.g. {prompt: question, target: answer, alternative: refusal}, or alternative: builtin:refusals"
     )

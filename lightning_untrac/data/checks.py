@@ -80,4 +80,5 @@ def stream_problems(module: Any, data: Any, plan: EpisodePlan) -> list[str]:
         f"term out, or give a DataModule whose batches have them and that names {stream!r} in `streams`"
         for stream in sorted(asked - brings)
     ]
-    return found + (data.alternative_problems(plan) if "alternative" in asked & brings else [])
+    found += data.alternative_problems(plan) if "alternative" in asked & brings else []
+    return found + (data.alternative_problems(plan, retained=True) if "retain_alternative" in asked & brings else [])

@@ -26,6 +26,7 @@ class LanguageBatch(TypedDict):
         has_targets: whether any label is a target; on the host, so that asking costs no wait for the device.
         retain: examples that are to stay, where the objective asks for them; a batch of its own.
         alternative: other answers to the same prompts, where the objective asks for them; a batch of its own.
+        retain_alternative: other answers to the prompts of ``retain``, alike.
         step_tokens: target tokens of the whole effective batch that this one is a part of, over all micro-batches and
             ranks, of this stream; there where the batch is cut or has other streams beside it.
         step_sequences: its examples with a target, likewise.
@@ -39,6 +40,7 @@ class LanguageBatch(TypedDict):
     has_targets: bool
     retain: NotRequired[LanguageBatch]
     alternative: NotRequired[LanguageBatch]
+    retain_alternative: NotRequired[LanguageBatch]
     step_tokens: NotRequired[int]
     step_sequences: NotRequired[int]
 

@@ -8,13 +8,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from lightning_untrac.data.transforms import TRANSFORMS
 from lightning_untrac.paths import path_problem
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names become columns, file names and W&B keys, so they keep to letters, digits, dot, dash and underscore."""
+
+
+REFUSALS: Final = "builtin:refusals"
+"""Stands for a list of refusals that ships, in place of a column with other answers."""
 
 
 @dataclass
@@ -34,8 +38,8 @@ class DatasetConfig:
         text: column with the text. Ignored where ``prompt`` and ``target`` or ``messages`` are given.
         prompt: column with the prompt, on which no loss is taken.
         target: column with the target.
-        alternative: column with another answer to the prompt, such as a refusal, for objectives that prefer it to the
-            target.
+        alternative: column with another answer to the prompt, for objectives that prefer it to the target; or
+            ``builtin:refusals``, a sentence such as "I don't know." for each example, by its text and ``sample_seed``.
         separator: what stands between prompt and target for causal models; part of the target.
         messages: column with conversations, each a list of messages with ``role`` and ``content`` (or the same as JSON
             text); the tokenizer's chat template makes one text of each.
@@ -79,7 +83,8 @@ class DatasetConfig:
         if self.messages:
             return (self.messages, self.tools) if self.tools else (self.messages,)
         if self.prompt and self.target:
-            return (self.prompt, self.target, self.alternative) if self.alternative else (self.prompt, self.target)
+            named = self.alternative is not None and self.alternative != REFUSALS
+            return (self.prompt, self.target, str(self.alternative)) if named else (self.prompt, self.target)
         return (self.text,)
 
     def problems(self, role: str) -> list[str]:
@@ -121,13 +126,7 @@ class DatasetConfig:
             found.append("give both `prompt` and `target`, or neither (then `text` is read)")
         if self.prompt is not None and self.prompt == self.target:
             found.append(f"`prompt` and `target` are both column {self.prompt!r}; name two columns")
-        if self.alternative is not None:
-            if None in (self.prompt, self.target):
-                found.append("`alternative` is another answer to a prompt; give `prompt` and `target` too")
-            if self.alternative in (self.prompt, self.target):
-                found.append(f"`alternative` is column {self.alternative!r}, as the prompt or the target; name another")
-            if self.transform is not None:
-                found.append(f"transform {self.transform!r} makes rows without alternatives; leave one of the two out")
+        found += self._alternative_problems()
         if self.tools is not None and self.messages is None:
             found.append("`tools` belong to conversations; give `messages` too")
         if self.messages is None:
@@ -138,6 +137,21 @@ class DatasetConfig:
             found.append(f"transform {self.transform!r} makes texts of its own; leave `messages` out")
         if self.messages == self.tools:
             found.append(f"`messages` and `tools` are both column {self.tools!r}; name two columns")
+        return found
+
+    def _alternative_problems(self) -> list[str]:
+        if self.alternative is None:
+            return []
+        listed = self.alternative.startswith("builtin:")
+        found = []
+        if listed and self.alternative != REFUSALS:
+            found.append(f"`alternative` {self.alternative!r} is unknown; name a column, or {REFUSALS}")
+        if None in (self.prompt, self.target) and not (listed and self.transform):
+            found.append("`alternative` is another answer to a prompt; give `prompt` and `target` too")
+        if self.alternative in (self.prompt, self.target):
+            found.append(f"`alternative` is column {self.alternative!r}, as the prompt or the target; name another")
+        if self.transform is not None and not listed:
+            found.append(f"transform {self.transform!r} makes rows without alternatives; leave one of the two out")
         return found
 
 

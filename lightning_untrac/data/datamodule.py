@@ -68,7 +68,7 @@ class CorpusDataModule(PreparedDataModule):
         streams: what its batches can bring; a subclass that brings more says so.
     """
 
-    streams: ClassVar[frozenset[str]] = frozenset({"forget", "retain", "alternative"})
+    streams: ClassVar[frozenset[str]] = frozenset({"forget", "retain", "alternative", "retain_alternative"})
 
     def __init__(
         self,
@@ -201,6 +201,8 @@ class CorpusDataModule(PreparedDataModule):
             streams["alternative"] = self._alternatives(episode)
         if "retain" in asked:
             streams["retain"], order = self._retained(episode), self.retained_order(episode)
+        if "retain_alternative" in asked:
+            streams["retain_alternative"] = self._retained_alternatives(episode)
         if (
             len(streams) == 1 and self.trainer.accumulate_grad_batches * num_replicas == 1
         ):  # a batch is a whole step and has its counts
@@ -214,29 +216,35 @@ class CorpusDataModule(PreparedDataModule):
         """Every example of a stream of the current episode once, over all ranks, and how many each dataset has.
 
         Args:
-            stream: ``forget``, ``retain`` or ``alternative``.
+            stream: ``forget``, ``retain``, ``alternative`` or ``retain_alternative``.
         """
         episode = self.current_episode
         if stream == "forget":
             names = episode.drawn_from or episode.trains_on
             data = Concatenation([self.training_examples(name) for name in names])
         else:
-            data = self._retained(episode) if stream == "retain" else self._alternatives(episode)
+            others = {"retain": self._retained, "alternative": self._alternatives}
+            data = others.get(stream, self._retained_alternatives)(episode)
         rank, num_replicas = data_parallel_rank(self.trainer)
         batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
         return DataLoader(data, batch_sampler=batches, **self.loader_options()), [len(part) for part in data.parts]
 
     def retained_order(self, episode: Episode) -> RetainedOrder:
         """In which order the examples come that ``episode`` is to keep."""
-        names = self.active_plan.retained(episode.dataset, self.corpus_names)
+        names = self._kept(episode)
         return RetainedOrder([len(self.training_examples(name)) for name in names], self._shares(names), episode.seed)
 
+    def _kept(self, episode: Episode) -> tuple[str, ...]:
+        return self.active_plan.retained(episode.dataset, self.corpus_names)
+
     def _retained(self, episode: Episode) -> Concatenation:
-        names = self.active_plan.retained(episode.dataset, self.corpus_names)
-        return Concatenation([self.training_examples(name) for name in names])
+        return Concatenation([self.training_examples(name) for name in self._kept(episode)])
 
     def _alternatives(self, episode: Episode) -> Concatenation:
         return alternatives([self.tokenized[name] for name in episode.trains_on])
+
+    def _retained_alternatives(self, episode: Episode) -> Concatenation:
+        return alternatives([self.tokenized[name] for name in self._kept(episode)])
 
     def retained_dataloader(self, num_examples: int) -> DataLoader[Any]:
         """Single examples (or blocks) that the current episode is to keep, the same ones on every rank.

@@ -80,6 +80,7 @@ def prepare_datasets(
     facts: Facts | None,
     how: TokenizationConfig | None,
     cache_folder: Path,
+    alternatives_from: str | None = None,
     *,
     whole: bool,
 ) -> tuple[dict[str, TokenizedDataset], list[str]]:
@@ -90,6 +91,7 @@ def prepare_datasets(
         facts: of the model; None where it has problems of its own, so that at least the sources are checked.
         how: see :class:`TokenizationConfig`; None where ``facts`` is.
         cache_folder: where token ids are kept.
+        alternatives_from: where other answers come from for datasets that name none.
         whole: whether examples reach the model whole, or are packed into blocks of a length of their own.
 
     Returns:
@@ -110,11 +112,13 @@ def prepare_datasets(
                 if facts is None or how is None:
                     continue
                 try:
-                    dataset = tokenize(entry, rows, facts.tokenizer, how, cache_folder)
+                    dataset = tokenize(entry, rows, facts.tokenizer, how, cache_folder, alternatives_from)
                 except ConfigurationError as error:
                     problems += [problem for problem in error.problems if problem not in problems]
                     continue
                 problems += fit_problems(dataset, facts, whole=whole)
+                if dataset.alternative is not None:
+                    problems += fit_problems(dataset.alternative, facts, whole=whole)
                 datasets[dataset.name] = dataset
         except ConfigurationError as error:
             problems += error.problems

@@ -32,7 +32,10 @@ class PreparedDataModule(L.LightningDataModule):
             that :meth:`choose` took out of it.
         tokenized_holdout: what is never stepped on, by name.
         choice: those examples, if any.
+        alternatives_from: where other answers come from for datasets that name none, as the objective asks.
     """
+
+    alternatives_from: str | None = None
 
     corpora: list[DatasetConfig]
     test_sets: list[DatasetConfig]
@@ -152,7 +155,8 @@ class PreparedDataModule(L.LightningDataModule):
         known: Facts | None = None
         try:
             known = Facts.of(facts)
-            identity = known.identity()
+            self.alternatives_from = getattr(facts, "alternatives_from", self.alternatives_from)
+            identity = (*known.identity(), self.alternatives_from)
             if self._identity == identity:
                 self._prepared_for = facts
                 return
@@ -219,7 +223,9 @@ class PreparedDataModule(L.LightningDataModule):
                 facts.is_seq2seq, self.max_length if whole else None, self.append_eos, self.document_start
             )
         sound = [config for config in configs if not config.problems("")]
-        return prepare_datasets(sound, facts, how, self._cache_folder(), whole=whole)
+        return prepare_datasets(
+            sound, facts, how, self._cache_folder(), whole=whole, alternatives_from=self.alternatives_from
+        )
 
     def prepare_data(self) -> None:
         """Fill the cache, in one process of each machine."""
@@ -250,14 +256,17 @@ class PreparedDataModule(L.LightningDataModule):
         """Whether a dataset is stepped on in blocks."""
         return name in self.tokenized_corpora and self._packs(self._known())
 
-    def alternative_problems(self, plan: EpisodePlan) -> list[str]:
-        """Why there is no other answer to each prompt that a plan unlearns.
+    def alternative_problems(self, plan: EpisodePlan, retained: bool = False) -> list[str]:
+        """Why there is no other answer to each prompt that a plan unlearns, or retains.
 
         Args:
             plan: which need not be the one that is served.
+            retained: whether it is those that it retains.
         """
         known = self.tokenized
         names = [name for name in plan.datasets(*self.episode_names(plan)) if name in known]
+        if retained:
+            names = list(dict.fromkeys(kept for name in names for kept in plan.retained(name, self.corpus_names)))
         packed = [name for name in names if self.is_packed(name)]
         return alternative_problems(plan.kind, [known[name] for name in names], packed)
 

@@ -18,6 +18,10 @@ STREAM, SAMPLE = 1, 2
 """Third words of a retained order's seed, which keep its draws apart from each other and from the unlearned order's."""
 
 
+OF_RETAINED = ("retain", "retain_alternative")
+"""Streams of what is to stay, row for row beside each other."""
+
+
 class RetainedOrder:
     """The order of the examples that an episode is to keep: endless, and drawn from the episode's seed alone.
 
@@ -145,16 +149,17 @@ class StreamBatchSampler(Sampler[Any]):
 
     def _steps(self) -> Iterator[dict[str, np.ndarray]]:
         # Row for row: an alternative is another answer to the prompt beside it.
-        beside = [name for name in self.targets if name != "retain"]
+        beside = [name for name in self.targets if name not in OF_RETAINED]
+        kept = [name for name in self.targets if name in OF_RETAINED]
         if self.order is None:
             yield from (dict.fromkeys(beside, step) for step in self.forget.steps())
             return
         counts = (len(step) * self.times for step in self.forget.steps())
         for step, retained in zip(self.forget.steps(), self.order.takes(counts), strict=True):
-            yield {**dict.fromkeys(beside, step), "retain": retained}
+            yield {**dict.fromkeys(beside, step), **dict.fromkeys(kept, retained)}
 
     def _times(self, stream: str) -> int:
-        return self.times if stream == "retain" else 1
+        return self.times if stream in OF_RETAINED else 1
 
 
 @dataclass

@@ -16,6 +16,7 @@ from lightning_untrac.data.chat import ConversationError
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.encoding import Encoder, TokenizationConfig, content_hash
 from lightning_untrac.data.progress import progress_bars
+from lightning_untrac.data.refusals import with_refusals
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError
@@ -42,6 +43,7 @@ def tokenize(
     tokenizer: PreTrainedTokenizerBase,
     how: TokenizationConfig,
     cache_folder: Path,
+    alternatives_from: str | None = None,
 ) -> TokenizedDataset:
     """Tokenise a dataset once; a second call reads the cache.
 
@@ -52,6 +54,7 @@ def tokenize(
         tokenizer: any of transformers'.
         how: see :class:`TokenizationConfig`.
         cache_folder: where the Arrow files lie, each named by a digest of the text, the tokenizer and ``how``.
+        alternatives_from: where other answers come from for a dataset that names none.
 
     Returns:
         The dataset; its ``alternative`` holds the other answers, row for row, where there are any.
@@ -67,6 +70,7 @@ def tokenize(
     if config.num_examples is not None and len(rows) > config.num_examples:
         chosen = np.random.default_rng(config.sample_seed).permutation(len(rows))[: config.num_examples]
         rows = rows.select(np.sort(chosen))
+    config, rows = with_refusals(config, rows, alternatives_from)
     alternatives = rows if "alternative" in rows.column_names else None
     if alternatives is not None:
         rows = rows.remove_columns("alternative")
@@ -99,7 +103,8 @@ def _alternative(
     kept = set(dataset.distinct_hashes().to_pylist())  # rows without a target were left out
     places = [i for i, row in enumerate(rows) if content_hash(row["prompt"], row["target"]) in kept]
     chosen = rows.select(places)
-    config = replace(dataset.config, target=dataset.config.alternative, alternative=None, num_examples=None)
+    name = f"{dataset.name}.alternative"
+    config = replace(dataset.config, name=name, target=dataset.config.alternative, alternative=None, num_examples=None)
     others = chosen.remove_columns("target").rename_columns({"alternative": "target"})
     empty = [place for place, text in zip(places, others["target"], strict=True) if not text]
     column = dataset.config.alternative

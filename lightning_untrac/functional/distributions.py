@@ -35,6 +35,47 @@ def jensen_shannon(one: Tensor, other: Tensor) -> Tensor:
     return (halves[0].sum(-1) + halves[1].sum(-1)) / 2
 
 
+def jensen_shannon_to_token(losses: Tensor) -> Tensor:
+    """The same between a distribution and one that has nothing but one token, of which its loss is all that counts.
+
+    ``1/2 (ln 2 - ln(1 + p)) + 1/2 (p (ln p - ln((1 + p)/2)) + (1 - p) ln 2)``, p the probability of the token.
+
+    Args:
+        losses: negative log-likelihoods of the tokens, any shape, nats.
+
+    Returns:
+        The same shape.
+
+    Example:
+        >>> round(jensen_shannon_to_token(torch.tensor(0.0)).item(), 4) + 0.0
+        0.0
+    """
+    log_p = -losses
+    p = log_p.exp()
+    middle = p.log1p() - math.log(2)
+    entropy = p * log_p.masked_fill(log_p.isneginf(), 0.0)
+    return (entropy - (1 + p) * middle + (1 - p) * math.log(2)) / 2
+
+
+def logit_margin(logits: Tensor) -> Tensor:
+    """``(max z - mean z)^2`` of the logits z: primal-dual unlearning's forget loss; 0 where all are alike.
+
+    Args:
+        logits: ``[places, vocabulary]``; those of minus infinity, of tokens that can't come, do not count.
+
+    Returns:
+        ``[places]``.
+
+    Example:
+        >>> logit_margin(torch.tensor([[3.0, 0.0, 0.0]])).item()
+        4.0
+    """
+    z = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    possible = ~z.isneginf()
+    mean = z.masked_fill(~possible, 0.0).sum(-1) / possible.sum(-1)
+    return (z.amax(-1) - mean).square()
+
+
 def kl_to_uniform(logits: Tensor) -> Tensor:
     """``KL(model || uniform)`` = ``ln V`` minus the entropy, in nats; at most ``ln V``.
 

@@ -77,3 +77,24 @@ def dpo(
     """
     margin = (preferred - preferred_reference) - (rejected - rejected_reference)
     return -(2 / beta) * F.logsigmoid(beta * margin)
+
+
+def answer_preference(answer: Tensor, refusal: Tensor, beta: float) -> Tensor:
+    """AP, the right answer is preferred to a refusal: ``-(1/beta) log sigmoid(beta (log p_answer - log p_refusal))``.
+
+    Yuan et al. 2024 (a closer look at unlearning), as in the authors' code: no reference, and no factor of 2.
+
+    Args:
+        answer: log-probability of each answer, ``[batch]``, nats.
+        refusal: of a refusal of the same question.
+        beta: above 0.
+
+    Returns:
+        ``[batch]``.
+
+    Example:
+        >>> one = torch.tensor([-3.0])
+        >>> round(answer_preference(one, one, beta=0.1).item(), 4)  # (1/beta) ln 2
+        6.9315
+    """
+    return -F.logsigmoid(beta * (answer - refusal)) / beta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -36,7 +37,9 @@ def token_divergence_sum(reference: Tensor, logits: Tensor, targets: Tensor) -> 
     return (kept.exp() * (kept.masked_fill(impossible, 0.0) - moved.masked_fill(impossible, 0.0))).sum(), counts.sum()
 
 
-def remove_conflict(gradient: Mapping[str, Tensor], average: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+def remove_conflict(
+    gradient: Mapping[str, Tensor], average: Mapping[str, Tensor], least_cosine: float = -1.0
+) -> tuple[dict[str, Tensor], float]:
     """A gradient without its component against another one: the nearest one whose product with it is not negative.
 
     ``g - (<g, m> / ||m||^2) m`` where ``<g, m>`` is below 0, and ``g`` itself elsewhere: GRU's closed form of
@@ -45,6 +48,8 @@ def remove_conflict(gradient: Mapping[str, Tensor], average: Mapping[str, Tensor
     Args:
         gradient: parameter name to g, any shapes and float dtypes.
         average: alike, of the same names: m.
+        least_cosine: where the cosine of g and m is below this, it is taken for this, and less is removed (GRU's
+            clipped form); -1 removes all.
 
     Returns:
         The new gradient, and ``<g, m>``.
@@ -59,7 +64,31 @@ def remove_conflict(gradient: Mapping[str, Tensor], average: Mapping[str, Tensor
     length = sum(float(average[name].double().square().sum()) for name in gradient)
     if product >= 0 or not length:
         return dict(gradient), product
-    return {n: g - (product / length) * average[n].to(g.dtype) for n, g in gradient.items()}, product
+    share = product / length
+    if least_cosine > -1:
+        squares = sum(float(g.double().square().sum()) for g in gradient.values())
+        share = max(share, least_cosine * math.sqrt(squares / length))
+    return {n: g - share * average[n].to(g.dtype) for n, g in gradient.items()}, product
+
+
+def uphill(gradient: Mapping[str, Tensor], radius: float) -> dict[str, Tensor]:
+    """``radius g / ||g||``, the norm over all tensors together: the step to where a loss is worst nearby (SAM).
+
+    Foret et al. 2021 (arXiv 2010.01412).
+
+    Args:
+        gradient: parameter name to g, any shapes and float dtypes.
+        radius: length of the step.
+
+    Returns:
+        The step, 0 where the gradient is.
+
+    Example:
+        >>> uphill({"w": torch.tensor([3.0, 4.0])}, radius=1.0)["w"].tolist()
+        [0.6000000238418579, 0.800000011920929]
+    """
+    length = math.sqrt(sum(float(g.double().square().sum()) for g in gradient.values()))
+    return {name: g * (radius / length if length else 0.0) for name, g in gradient.items()}
 
 
 def anchor_penalty(weights: Mapping[str, Tensor], anchor: Mapping[str, Tensor], fisher: Mapping[str, Tensor]) -> Tensor:

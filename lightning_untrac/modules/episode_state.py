@@ -39,6 +39,10 @@ class EpisodeState(Callback):
             module.unlearning_objective.prepare(module)
 
     @override
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
+        self.module.unlearning_objective.after_step(self.module)
+
+    @override
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.module.reference.forget()
 

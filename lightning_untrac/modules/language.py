@@ -107,6 +107,10 @@ class LanguageModule(StepTraining):
         """What is wrong with the arguments, before anything is loaded."""
         return setting_problems(self.name_or_path, self.config, self.tokenizer_name, self.lora, self.dtype_name)
 
+    def architecture_problems(self) -> list[str]:
+        """Why the model does not suit the phase; its configuration is looked up, its weights are not."""
+        return list(self.architecture.problems)
+
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer."""
@@ -186,7 +190,7 @@ class LanguageModule(StepTraining):
     @override
     def setup(self, stage: str) -> None:
         # Here and not in `configure_model`, where a strategy may leave weights that are made uninitialised.
-        raise_if_any([*self.architecture.problems, *self.strategy_problems(self.trainer.strategy)])
+        raise_if_any([*self.architecture_problems(), *self.strategy_problems(self.trainer.strategy)])
         if self.trainer.strategy.root_device.type == "mps":
             raise ConfigurationError(
                 ["trainer.accelerator: losses are summed in float64, which Apple's GPUs lack; use `accelerator: cpu`"]

@@ -120,7 +120,7 @@ class StepTraining(L.LightningModule):
         pieces = self.pieces
         shares = values if pieces == 1 else [self.weighted(part, seen, pieces) for part in parts]
         loss = total if pieces == 1 else sum_of(shares)
-        self._before_backward(shares, batch_idx)
+        self._before_backward(shares, batch, batch_idx)
         return {"loss": loss, "objective": total.detach(), "measured_loss": seen.forget.measured_loss}
 
     def step_loss(self, batch: LanguageBatch) -> Tensor:
@@ -128,7 +128,7 @@ class StepTraining(L.LightningModule):
         seen = self.see(batch)
         return sum_of(self.weighted(part, seen, pieces=1) for part in as_parts(self.objective(seen), seen))
 
-    def _before_backward(self, shares: list[Tensor], batch_idx: int) -> None:
+    def _before_backward(self, shares: list[Tensor], batch: LanguageBatch, batch_idx: int) -> None:
         """For phases that need the gradients of some parts by themselves: what each contributes to the step."""
 
     def weighted(self, part: Part, seen: Seen, pieces: int) -> Tensor:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor
 from typing_extensions import override
 
@@ -18,11 +17,15 @@ from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.modules.episode_state import EpisodeState
 from lightning_untrac.modules.language import LanguageModule
+from lightning_untrac.modules.objective_problems import gradient_problems, objective_problems
 from lightning_untrac.modules.reference import Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
 from lightning_untrac.objectives.objective import Objective
 from lightning_untrac.objectives.terms import ForgetTerm, Outputs, Seen, Stream
 from lightning_untrac.sharding import local_shard
+
+OTHER_STREAMS: Final[tuple[Stream, ...]] = ("retain", "alternative", "retain_alternative")
+"""What stands in a batch of the forget set beside it."""
 
 NO_STREAM = (
     "model.unlearning_objective: {objective} needs {stream} examples, which no batch brings; fit with a "
@@ -101,6 +104,11 @@ class Unlearning(LanguageModule):
         return self.unlearning_objective.streams | self.extra_streams
 
     @property
+    def alternatives_from(self) -> str | None:
+        """Where other answers come from for datasets that name none; the DataModule asks."""
+        return next((found for term in self.unlearning_objective.terms() if (found := term.alternatives_from)), None)
+
+    @property
     def needs_retain(self) -> bool:
         """Whether there must be corpora beside the unlearned one; the DataModule asks."""
         terms = self.unlearning_objective.terms()
@@ -110,9 +118,9 @@ class Unlearning(LanguageModule):
     def see(self, batch: LanguageBatch) -> Seen:
         """One forward pass over each stream; before them, of the pre-unlearning model where a term asks for it."""
         batches: dict[Stream, LanguageBatch] = {"forget": batch}
-        for stream in ("retain", "alternative"):
+        for stream in OTHER_STREAMS:
             if stream in batch:
-                batches[stream] = batch[stream]
+                batches[stream] = batch[stream]  # type: ignore[typeddict-item]
         reference = self.reference.outputs(batches)
         seen: dict[str, Outputs] = {}
         for stream, one in batches.items():
@@ -123,16 +131,33 @@ class Unlearning(LanguageModule):
                 outputs.reference_hidden_states = reference[stream].hidden_states
             if "reference_log_probs" in needs:
                 outputs.reference_log_probs = self.reference.log_probs.of(stream, one)
-        found = Seen(seen["forget"], seen.get("retain"), seen.get("alternative"))
+        others = {stream: seen.get(stream) for stream in OTHER_STREAMS}
+        found = Seen(seen["forget"], others["retain"], others["alternative"], others["retain_alternative"])
         if self.unlearning_objective.anchor is not None:
             found.weights = {name: local_shard(p) for name, p in self.trainable_parameters().items()}
             found.start = self.reference.start()
         return found
 
     @override
-    def _before_backward(self, shares: list[Tensor], batch_idx: int) -> None:
+    def _before_backward(self, shares: list[Tensor], batch: LanguageBatch, batch_idx: int) -> None:
         if self.unlearning_objective.rectify is not None:
-            self.two_gradients.hold(shares, batch_idx)
+            self.two_gradients.hold(shares, batch, batch_idx)
+
+    def forget_share(self, batch: LanguageBatch, batch_idx: int) -> Tensor:
+        """What the forget term contributes to a step by a micro-batch that was seen before, at the weights of now.
+
+        Args:
+            batch: the micro-batch.
+            batch_idx: its number, for its dropout masks.
+        """
+        if self.dropout:
+            self._seed_dropout(batch_idx)
+        forget = self.unlearning_objective.forget
+        others = {stream for stream in OTHER_STREAMS if stream not in forget.streams}
+        with self.trainer.precision_plugin.train_step_context():
+            seen = self.see({key: value for key, value in batch.items() if key not in others})  # type: ignore[arg-type]
+            (part,) = Objective(forget)(seen)
+            return self.weighted(part, seen, self.pieces)
 
     @override
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -145,38 +170,16 @@ class Unlearning(LanguageModule):
 
     @override
     def problems(self) -> list[str]:
-        found = super().problems()
-        if any(hasattr(type(self), old) for old in ("retained_objective", "weights_objective")):
-            found.append(
-                f"model: {type(self).__name__} defines retained_objective or weights_objective, which are terms now; "
-                "give unlearning_objective: {retain: [...], anchor: ...}, or name the stream in `extra_streams` and "
-                "read it in objective(seen)"
-            )
-        if self.unlearning_objective.rectify is not None and not self.unlearning_objective.retain:
-            found.append(
-                f"model.unlearning_objective.rectify: {type(self.unlearning_objective.rectify).__name__} holds the "
-                "forget term's gradient against that of retain terms; give at least one, e.g. retain: [RetainLoss]"
-            )
-        return found
+        return [*super().problems(), *objective_problems(self, Unlearning.objective)]
+
+    @override
+    def architecture_problems(self) -> list[str]:
+        return [*super().architecture_problems(), *self.unlearning_objective.problems(self)]
 
     @override
     def strategy_problems(self, strategy: Any) -> list[str]:
         found = super().strategy_problems(strategy)
-        if not isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
-            return found
-        name, objective = type(strategy).__name__, self.unlearning_objective
-        other = "use --trainer.strategy auto (one device) or ddp"
-        if objective.anchor is not None and objective.anchor.needs_whole_weights:
-            found.append(
-                f"trainer.strategy: {type(objective.anchor).__name__} keeps a matrix of whole weights, and {name} "
-                f"shards them; {other}, or an objective without an anchor (retain: [RetainLoss])"
-            )
-        if objective.rectify is not None:
-            found.append(
-                f"trainer.strategy: {type(objective.rectify).__name__} needs the gradients of two terms apart, and "
-                f"{name} sums what it spreads over the ranks; {other}, or leave `rectify` out"
-            )
-        return found
+        return [*found, *gradient_problems(self.unlearning_objective, strategy)]
 
     @override
     def setup(self, stage: str) -> None:
@@ -222,6 +225,24 @@ class Unlearning(LanguageModule):
             raise ConfigurationError([NO_STREAM.format(objective=self.unlearning_objective, stream="retain")])
         for batch in data.retained_dataloader(count):
             yield self.trainer.strategy.batch_to_device(batch)
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of the model, or of an encoder-decoder's decoder."""
+        config = self.model_config.get_text_config()
+        names = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")[0 if self.is_seq2seq else 2 :]
+        return next(int(found) for name in names if (found := getattr(config, name, None)) is not None)
+
+    @property
+    def episode_seed(self) -> int:
+        """Seed of the current episode; 0 for data without episodes."""
+        episode = getattr(getattr(self.trainer, "datamodule", None), "current_episode", None)
+        return 0 if episode is None else int(episode.seed)
+
+    def sum_over_ranks(self, values: Tensor) -> Tensor:
+        """The sum of each rank's values."""
+        strategy = self.trainer.strategy
+        return torch.as_tensor(strategy.reduce(values.to(strategy.root_device), reduce_op="sum"))
 
     @contextmanager
     def without_dropout(self) -> Iterator[None]:

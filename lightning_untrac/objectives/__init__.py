@@ -7,10 +7,15 @@ from lightning_untrac.objectives.anchor.l2_anchor import L2Anchor
 from lightning_untrac.objectives.forget.ce_u import CEU
 from lightning_untrac.objectives.forget.clamped_ascent import ClampedAscent
 from lightning_untrac.objectives.forget.descent import Descent
+from lightning_untrac.objectives.forget.dpo import DPO
 from lightning_untrac.objectives.forget.gradient_ascent import GradientAscent
+from lightning_untrac.objectives.forget.idk_dpo import IdkDPO
+from lightning_untrac.objectives.forget.jensun import JensUn
 from lightning_untrac.objectives.forget.kl_to_uniform import KLToUniform
 from lightning_untrac.objectives.forget.maximum_entropy import MaximumEntropy
 from lightning_untrac.objectives.forget.npo import NPO
+from lightning_untrac.objectives.forget.pdu import PDU
+from lightning_untrac.objectives.forget.rmu import RMU
 from lightning_untrac.objectives.forget.satimp import SatImp
 from lightning_untrac.objectives.forget.simnpo import SimNPO
 from lightning_untrac.objectives.forget.token_npo import TokenNPO
@@ -20,6 +25,10 @@ from lightning_untrac.objectives.forget.wga import WGA
 from lightning_untrac.objectives.objective import Objective, Part
 from lightning_untrac.objectives.rectify.base import Rectifier
 from lightning_untrac.objectives.rectify.gru import GRU
+from lightning_untrac.objectives.rectify.sam import SAM
+from lightning_untrac.objectives.retain.retain_answer import RetainAnswer
+from lightning_untrac.objectives.retain.retain_bound import RetainBound
+from lightning_untrac.objectives.retain.retain_hidden_states import RetainHiddenStates
 from lightning_untrac.objectives.retain.retain_jsd import RetainJSD
 from lightning_untrac.objectives.retain.retain_kl import RetainKL
 from lightning_untrac.objectives.retain.retain_loss import RetainLoss
@@ -27,8 +36,12 @@ from lightning_untrac.objectives.terms import Anchor, ForgetTerm, Outputs, Retai
 
 __all__ = [
     "CEU",
+    "DPO",
     "GRU",
     "NPO",
+    "PDU",
+    "RMU",
+    "SAM",
     "UNDIAL",
     "WGA",
     "Anchor",
@@ -37,6 +50,8 @@ __all__ = [
     "FisherAnchor",
     "ForgetTerm",
     "GradientAscent",
+    "IdkDPO",
+    "JensUn",
     "KLToUniform",
     "L2Anchor",
     "MaximumEntropy",
@@ -44,6 +59,9 @@ __all__ = [
     "Outputs",
     "Part",
     "Rectifier",
+    "RetainAnswer",
+    "RetainBound",
+    "RetainHiddenStates",
     "RetainJSD",
     "RetainKL",
     "RetainLoss",

@@ -21,8 +21,8 @@ from lightning_untrac.objectives.terms import (
     Stream,
     Term,
     Unit,
-    Unlearns,
 )
+from lightning_untrac.objectives.unlearns import Unlearns
 
 
 class Part(NamedTuple):
@@ -136,11 +136,14 @@ class Objective:
             name = "forget" if number == 0 else "anchor" if isinstance(term, Anchor) else f"retain_{number}"
             if name == "retain_1" and len(self.retain) == 1:
                 name = "retain"
-            streams = [seen.of(stream) for stream in term.streams]
-            empty = any(not outputs.has_targets for outputs in streams)
-            value = streams[0].nothing() if empty else term(seen)
-            parts.append(Part(name, value, term.streams[0] if streams else None, term.unit, term.weight))
+            empty = any(not seen.of(stream).has_targets for stream in term.streams)
+            value = term.nothing(seen) if empty else term(seen)
+            parts.append(Part(name, value, term.streams[0] if term.streams else None, term.unit, term.weight))
         return parts
+
+    def problems(self, module: Unlearns) -> list[str]:
+        """Why its terms do not suit a model, whose weights are not loaded yet."""
+        return [problem for term in self.terms() for problem in term.problems(module)]
 
     def prepare(self, module: Unlearns) -> None:
         """Called before the first step of every episode, with the pre-unlearning weights in place."""
@@ -148,6 +151,11 @@ class Objective:
             term.prepare(module)
         if self.rectify is not None:
             self.rectify.prepare()
+
+    def after_step(self, module: Unlearns) -> None:
+        """Called when a step's gradients are complete."""
+        for term in self.terms():
+            term.after_step(module)
 
     def state_dict(self) -> dict[str, Any]:
         """What the terms have found, for checkpoints."""

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_untrac.functional import IGNORE_INDEX, example_losses, token_loss_sum
 from lightning_untrac.functional.token_losses import token_losses
 from lightning_untrac.objectives.checks import non_negative
+from lightning_untrac.objectives.unlearns import Unlearns
+from lightning_untrac.registry import Registry
 
 if TYPE_CHECKING:
     from lightning_untrac.data.collator import LanguageBatch
 
+FORGET_TERMS: Final[Registry[ForgetTerm]] = Registry("objective", "lightning_untrac.objectives.forget")
+RETAIN_TERMS: Final[Registry[RetainTerm]] = Registry("retain", "lightning_untrac.objectives.retain")
+"""All terms that have a short name, by it."""
+
 Unit = Literal["token", "sequence", "later_token"]
 """What a term is a mean over: target tokens, sequences with one, or target tokens but the first of each sequence."""
 
-Stream = Literal["forget", "retain", "alternative"]
-"""Examples of a step: those that must go, those that must stay, and other answers to the forget set's prompts."""
+Stream = Literal["forget", "retain", "alternative", "retain_alternative"]
+"""Examples of a step: those that must go, those that must stay, and other answers to the prompts of either."""
 
 Need = Literal["reference_logits", "reference_log_probs", "reference_hidden_states", "hidden_states"]
 """What a term asks for beside logits and targets; ``reference`` is the model before unlearning."""
@@ -177,6 +183,7 @@ class Seen:
         forget: of the examples that must go; of a phase that only trains, its batch.
         retain: of the examples that must stay, where a term asks for them.
         alternative: of other answers to the forget set's prompts, where a term asks for them.
+        retain_alternative: of other answers to the prompts of ``retain``, where a term asks for them.
         weights: the trainable parameters by name, for anchors.
         start: their values before unlearning (this rank's part), for anchors.
     """
@@ -184,6 +191,7 @@ class Seen:
     forget: Outputs
     retain: Outputs | None = None
     alternative: Outputs | None = None
+    retain_alternative: Outputs | None = None
     weights: Mapping[str, Tensor] | None = None
     start: Mapping[str, Tensor] | None = None
 
@@ -211,22 +219,6 @@ class Seen:
         )
 
 
-class Unlearns(Protocol):
-    """What a term may ask of the module in :meth:`ObjectiveTerm.prepare`, once an episode."""
-
-    def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters that may move, tied ones once, by their name in the model."""
-        ...
-
-    def loss_gradient(self, batch: LanguageBatch) -> dict[str, Tensor]:
-        """Gradient of the mean loss per token by the trainable parameters, without dropout."""
-        ...
-
-    def retained_examples(self, count: int) -> Iterator[LanguageBatch]:
-        """Examples that the current episode is to keep, one a batch, on the module's device."""
-        ...
-
-
 class ObjectiveTerm(ABC):
     """One part of an objective: a thin shell over a pure function.
 
@@ -242,6 +234,8 @@ class ObjectiveTerm(ABC):
         needs: what it asks for beside logits and targets.
         needs_retained_examples: whether :meth:`prepare` reads examples that are to stay.
         underflows_in_float16: whether small numbers of it are lost in float16, which is then refused.
+        reaches_all: whether its gradient reaches every parameter.
+        alternatives_from: where other answers come from for datasets that name none; None for nowhere.
 
     Raises:
         ValueError: for a weight that is below 0 or not finite.
@@ -252,6 +246,8 @@ class ObjectiveTerm(ABC):
     needs: ClassVar[frozenset[Need]] = frozenset()
     needs_retained_examples: ClassVar[bool] = False
     underflows_in_float16: ClassVar[bool] = False
+    reaches_all: ClassVar[bool] = True
+    alternatives_from: ClassVar[str | None] = None
 
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = non_negative(type(self).__name__, "weight", weight)
@@ -260,11 +256,27 @@ class ObjectiveTerm(ABC):
     def __call__(self, seen: Seen) -> Term:
         """Sum and count over one micro-batch; every stream that it reads has targets."""
 
+    def nothing(self, seen: Seen) -> Term:
+        """A value of 0 for a share of a step without targets; its gradient goes the way of the other ranks'."""
+        totals = [seen.of(stream).nothing().total for stream in self.streams]
+        return Term(sum(totals[1:], totals[0]), 0)
+
+    def problems(self, module: Unlearns) -> list[str]:
+        """Why it does not suit a model, whose weights are not loaded yet.
+
+        Args:
+            module: that is going to unlearn.
+        """
+        return []
+
     def prepare(self, module: Unlearns) -> None:  # noqa: B027
         """Called before the first step of every episode, on every rank, with the pre-unlearning weights in place."""
 
+    def after_step(self, module: Unlearns) -> None:  # noqa: B027
+        """Called on every rank when a step's gradients are complete."""
+
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`prepare` has found, for checkpoints: a run that is resumed inside an episode never calls it."""
+        """What :meth:`prepare` and steps have found: a run that is resumed inside an episode does not prepare again."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
@@ -272,7 +284,7 @@ class ObjectiveTerm(ABC):
 
 
 class ForgetTerm(ObjectiveTerm):
-    """A term on the forget set.
+    """A term on the forget set; with a ``name`` of its own it can be asked for by that.
 
     Example:
         >>> class ClampedAscent(ForgetTerm):
@@ -284,11 +296,21 @@ class ForgetTerm(ObjectiveTerm):
         ...         return Term(-loss.total.clamp(max=self.cap * loss.count), loss.count)
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make a new term known."""
+        super().__init_subclass__(**kwargs)
+        FORGET_TERMS.add(cls)
+
 
 class RetainTerm(ObjectiveTerm):
     """A term on the data that must stay."""
 
     streams: ClassVar[tuple[Stream, ...]] = ("retain",)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make a new term known."""
+        super().__init_subclass__(**kwargs)
+        RETAIN_TERMS.add(cls)
 
 
 class Anchor(ObjectiveTerm):

@@ -30,7 +30,7 @@ def model_problems(module: LanguageModule) -> list[str]:
     if found:
         return found
     found = list(dict.fromkeys(problems_of(lambda: module.tokenizer) + problems_of(lambda: module.model_config)))
-    return found or [*module.architecture.problems, *_tokenizer_problems(module)]
+    return found or [*module.architecture_problems(), *_tokenizer_problems(module)]
 
 
 def _tokenizer_problems(module: LanguageModule) -> list[str]:

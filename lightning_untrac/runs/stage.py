@@ -137,6 +137,7 @@ class Stage:
         found = model_problems(self.module) if facts is None else []
         found += optimizer_problems(self.module, later=facts is not None)
         found += trainer_problems(self)
+        self.data.alternatives_from = getattr(self.module, "alternatives_from", None)
         facts = facts or self.module
         if found and model_problems(facts):
             found += source_problems(self.data)

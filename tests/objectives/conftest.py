@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from lightning_untrac import EpisodePlan, Unlearning
+from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Unlearning
 
 
 class Save(Callback):
@@ -26,7 +27,36 @@ class Save(Callback):
 
 
 @pytest.fixture
-def whole_and_resumed(make_data: Any, model_folders: Any, tmp_path: Path) -> Callable[..., Any]:
+def make_pairs(pair_rows: Callable[[str], Path], cache_folder: str) -> Callable[..., Any]:
+    """A DataModule over two corpora of questions, answers and other answers, of unlike lengths."""
+
+    def make(**options: Any) -> CorpusDataModule:
+        def config(name: str) -> DatasetConfig:
+            return DatasetConfig(str(pair_rows(name)), name, prompt="q", target="a", alternative="no")
+
+        return CorpusDataModule(
+            [config("birds"), config("ships")], [config("ask-birds")], cache_folder=cache_folder, **options
+        )
+
+    return make
+
+
+@pytest.fixture
+def pair_rows(text_files: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
+    """The texts of a name cut in two, the second half as it is and turned round."""
+
+    def rows(name: str) -> Path:
+        path = tmp_path / f"{name}-pairs.jsonl"
+        texts = [json.loads(line)["text"].split() for line in text_files[name].read_text().splitlines()]
+        made = [{"q": " ".join(t[:2]), "a": " ".join(t[2:]), "no": " ".join(t[:0:-1])} for t in texts]
+        path.write_text("".join(json.dumps(row) + "\n" for row in made))
+        return path
+
+    return rows
+
+
+@pytest.fixture
+def whole_and_resumed(make_pairs: Any, model_folders: Any, tmp_path: Path) -> Callable[..., Any]:
     """The weights before, and after six steps: of one run, and of one that goes on from the checkpoint of step 4."""
 
     def run(make: Callable[[], Any], optimizer: Any, accumulation: int = 1) -> tuple[torch.Tensor, ...]:
@@ -36,7 +66,7 @@ def whole_and_resumed(make_data: Any, model_folders: Any, tmp_path: Path) -> Cal
             return torch.cat([p.detach().flatten() for p in module.model.parameters() if p.requires_grad]).clone()
 
         def fit(callbacks: Sequence[Callback] = (), **options: Any) -> torch.Tensor:
-            data = make_data(batch_size=2)
+            data = make_pairs(batch_size=2)
             data.plan = EpisodePlan("one", only=("birds",), steps=6)
             module = Unlearning(model_folders(), unlearning_objective=make(), optimizer=optimizer)
             module.configure_model()

@@ -17,12 +17,11 @@ import torch
 import torch.nn.functional as F
 import yaml
 from lightning.pytorch.callbacks import Callback
-from terms import PreferAlternative
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Unlearning
 from lightning_untrac.cli import main
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.objectives import GradientAscent, Objective, RetainLoss
+from lightning_untrac.objectives import DPO, GradientAscent, Objective, RetainLoss
 from lightning_untrac.tables import read_summary
 
 BETA, LR = 0.5, 0.1
@@ -98,7 +97,7 @@ def log_prob(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
 
 
 def test_a_step_is_the_one_by_hand(unlearn: Any) -> None:
-    watch = unlearn(Objective(forget=PreferAlternative(BETA)), 4)
+    watch = unlearn(Objective(forget=DPO(BETA)), 4)
     reference, before, after = watch.models[0], watch.models[1], watch.models[2]
     batch = watch.batches[1]
     total = torch.zeros((), dtype=torch.float64)
@@ -118,8 +117,8 @@ def test_a_step_is_the_one_by_hand(unlearn: Any) -> None:
         torch.testing.assert_close(old - new, LR * gradient, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("objective", [lambda: Objective(forget=PreferAlternative(BETA)),
-                                       lambda: Objective(forget=PreferAlternative(BETA), retain=[RetainLoss()])],
+@pytest.mark.parametrize("objective", [lambda: Objective(forget=DPO(BETA)),
+                                       lambda: Objective(forget=DPO(BETA), retain=[RetainLoss()])],
                          ids=["alone", "with a retain loss"])  # fmt: skip
 def test_the_steps_are_the_same_however_they_are_cut(objective: Any, unlearn: Any) -> None:
     whole = unlearn(objective(), 4)
@@ -139,7 +138,7 @@ def decoded(batch: Any, targets_only: bool = False) -> list[str]:
 
 
 def test_an_alternative_stands_beside_its_prompt_and_only_it_is_a_target(unlearn: Any) -> None:
-    watch = unlearn(Objective(forget=PreferAlternative()), 4)
+    watch = unlearn(Objective(forget=DPO()), 4)
     by_prompt = {row["q"]: row for row in ROWS}
     seen = set()
     for batch in watch.batches:
@@ -155,7 +154,7 @@ def test_an_alternative_stands_beside_its_prompt_and_only_it_is_a_target(unlearn
 
 def test_every_micro_batch_knows_the_targets_of_both_streams(unlearn: Any) -> None:
     for start in (0, 2):
-        step = unlearn(Objective(forget=PreferAlternative()), 2, 2).batches[start : start + 2]
+        step = unlearn(Objective(forget=DPO()), 2, 2).batches[start : start + 2]
         for stream in (lambda batch: batch, lambda batch: batch["alternative"]):
             counted = sum(int((stream(batch)["labels"][:, 1:] != -100).sum()) for batch in step)
             assert {stream(batch)["step_tokens"] for batch in step} == {counted}
@@ -183,7 +182,7 @@ def test_without_a_term_that_asks_there_is_no_such_stream(unlearn: Any) -> None:
 )
 def test_what_is_wrong_is_said_before_the_first_step(given: Any, said: str, unlearn: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        unlearn(Objective(forget=PreferAlternative()), 4, data=given)
+        unlearn(Objective(forget=DPO()), 4, data=given)
     assert said in str(caught.value)
 
 
@@ -209,7 +208,7 @@ def command(tmp_path: Any, make: Any, model_folders: Any, cache_folder: str, tex
         "model": {
             "name_or_path": model_folders("llama"),
             "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.05}},
-            "unlearning_objective": {"forget": "terms.PreferAlternative", "retain": ["RetainKL"]},
+            "unlearning_objective": {"forget": "DPO", "retain": ["RetainKL"]},
         },
         "data": {
             "corpora": [{"name": "birds", "path": str(text_files["birds"])}],
@@ -244,13 +243,14 @@ def test_a_command_prefers_the_alternatives_and_a_changed_one_is_another_run(
 @pytest.mark.skipif(sys.platform != "linux", reason="ranks are started by a fork server")
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_two_ranks_take_the_steps_of_one_process(strategy: str, command: list[Any], tmp_path: Any) -> None:
-    one = processes.start(*command, "--data.batch_size", 4, "--output", tmp_path / "one", log=tmp_path / "one.log")
+    """Of seven pairs in steps of six the second has one, so that a rank has none."""
+    one = processes.start(*command, "--data.batch_size", 6, "--output", tmp_path / "one", log=tmp_path / "one.log")
     assert one.wait() == 0, one.text
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     ranks = processes.start_ranks(
-        2, *command, "--data.batch_size", 2, "--trainer.devices", 2, "--trainer.strategy", strategy,
+        2, *command, "--data.batch_size", 3, "--trainer.devices", 2, "--trainer.strategy", strategy,
         "--output", tmp_path / "two", log=tmp_path / "log", port=port, OMP_NUM_THREADS="1",
     )  # fmt: skip
     assert [rank.wait() for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)

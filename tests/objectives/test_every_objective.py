@@ -17,6 +17,7 @@ KINDS = {"forget": ForgetTerm, "retain": RetainTerm, "anchor": Anchor, "rectify"
 NEEDED: dict[str, dict[str, Any]] = {
     "FisherAnchor": {"weight": 30.0, "fisher_examples": 4},
     "L2Anchor": {"weight": 0.3},
+    "RetainBound": {"multiplier": 1.0},
     "SatImp": {"known": 1.0},  # of an untrained model, which knows no token, the defaults forget nothing
     "SimNPO": {"beta": 0.5},
 }
@@ -51,14 +52,14 @@ def objective(room: str, name: str) -> Objective:
 
 
 @pytest.fixture
-def unlearn(make_data: Any, model_folders: Any) -> Any:
-    """The weights before and after one pass over twelve texts in steps of eight and four."""
+def unlearn(make_pairs: Any, model_folders: Any) -> Any:
+    """The weights before and after one pass over twelve questions in steps of eight and four."""
 
     def run(made: Objective, size: int, accumulation: int) -> tuple[torch.Tensor, torch.Tensor]:
         def flat() -> torch.Tensor:
             return torch.cat([p.detach().flatten() for p in module.model.parameters() if p.requires_grad]).clone()
 
-        data = make_data(("birds", "ships"), batch_size=size, retained_per_example=2)
+        data = make_pairs(batch_size=size, retained_per_example=2)
         data.plan = EpisodePlan("one", only=("birds",), passes=1)
         module = Unlearning(
             model_folders("gpt2", "float64"), dtype="float64", unlearning_objective=made,

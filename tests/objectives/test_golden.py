@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from terms import PreferAlternative
 
 from lightning_untrac import objectives
 from lightning_untrac.functional import distributions, preference, token_weights
+from lightning_untrac.functional.hidden_states import random_direction, state_distance
 from lightning_untrac.functional.loss import shift_labels_left
 from lightning_untrac.functional.retention import token_divergence_sum
 from lightning_untrac.objectives import Outputs, Seen
@@ -54,16 +54,26 @@ GOLDEN: list[tuple[Any, dict[str, Any], float]] = [
     ("UNDIAL", {"beta": 10.0}, 2.28116249),
     ("MaximumEntropy", {}, 0.78767584),
     ("KLToUniform", {}, 0.53176128),
+    ("JensUn", {}, 0.44673584),
+    ("PDU", {}, 3.44962592),
     ("RetainKL", {}, 0.93495903),
     ("RetainJSD", {}, 0.17975703),
     ("RetainLoss", {}, 2.27842918),
+    ("RetainBound", {"multiplier": 1.0}, 2.27842918),
 ]
+
+
+def made(name: str, settings: dict[str, Any]) -> Any:
+    term = getattr(objectives, name)(**settings)
+    if name == "JensUn":
+        term.load_state_dict({"tokens": [0, 4]})  # stand for the two of " No idea"
+    return term
 
 
 @pytest.mark.parametrize(("name", "settings", "value"), GOLDEN, ids=[f"{n}-{s}" for n, s, _ in GOLDEN])
 def test_the_value_is_the_one_that_others_get(name: str, settings: dict[str, Any], value: float) -> None:
     seen = Seen(outputs(), retain=outputs())
-    term = getattr(objectives, name)(**settings)(seen)
+    term = made(name, settings)(seen)
     assert term.mean.item() == pytest.approx(value, abs=5e-9)
     term.mean.backward()
     stream = seen.retain if name.startswith("Retain") else seen.forget
@@ -82,13 +92,13 @@ def test_padding_and_prompts_change_nothing(name: str, settings: dict[str, Any],
     prompts = NOW.clone()
     prompts[shift_labels_left(LABELS) == -100] *= -3
     for one in (longer, outputs(prompts)):
-        term = getattr(objectives, name)(**settings)(Seen(one, retain=one))
+        term = made(name, settings)(Seen(one, retain=one))
         assert term.mean.item() == pytest.approx(value, abs=5e-9)
 
 
 @pytest.mark.parametrize(("name", "settings", "value"), GOLDEN, ids=[f"{n}-{s}" for n, s, _ in GOLDEN])
 def test_parts_sum_up_to_the_whole(name: str, settings: dict[str, Any], value: float) -> None:
-    term = getattr(objectives, name)(**settings)
+    term = made(name, settings)
     ones = [outputs(NOW[i : i + 1], BEFORE[i : i + 1], LABELS[i : i + 1]) for i in (0, 1)]
     parts = [term(Seen(one, retain=one)) for one in ones]
     tokens, sequences = 5, 2
@@ -103,8 +113,24 @@ def test_direct_preference() -> None:
         chosen.log_probs, chosen.reference_log_probs, rejected.log_probs, rejected.reference_log_probs, beta=0.1
     )
     assert values.mean().item() == pytest.approx(13.66632910, abs=5e-9)
-    term = PreferAlternative(0.1)(Seen(rejected, alternative=chosen))
+    term = objectives.DPO(0.1)(Seen(rejected, alternative=chosen))
     assert term.mean.item() == pytest.approx(13.66632910, abs=5e-9)
+
+
+def test_an_answer_over_a_refusal() -> None:
+    refusal, answer = outputs(OTHER_NOW, OTHER_BEFORE, OTHER_LABELS), outputs()
+    seen = Seen(outputs(), retain=answer, retain_alternative=refusal)
+    assert objectives.RetainAnswer(beta=0.1)(seen).mean.item() == pytest.approx(6.49472577, abs=5e-9)
+
+
+def test_the_divergence_from_one_token_is_the_one_of_whole_distributions() -> None:
+    log_p = distributions.log_probabilities(NOW[0])
+    certain = torch.full_like(log_p, -math.inf)
+    certain[:, 3] = 0.0
+    expected = distributions.jensen_shannon(certain, log_p)
+    torch.testing.assert_close(distributions.jensen_shannon_to_token(-log_p[:, 3]), expected, rtol=1e-12, atol=0)
+    assert distributions.jensen_shannon_to_token(torch.tensor(math.inf)).item() == pytest.approx(math.log(2))
+    assert distributions.jensen_shannon_to_token(torch.tensor(0.0)).item() == 0
 
 
 def test_token_wise_npo_and_its_weighted_form_have_one_gradient() -> None:
@@ -152,6 +178,8 @@ def test_logits_of_minus_infinity_are_tokens_that_can_not_come() -> None:
         lambda x: distributions.self_distillation(x, before, target, 3.0),
         lambda x: token_divergence_sum(before[None], x[None], target[None])[0],
         lambda x: distributions.kl_to_uniform(x),
+        lambda x: distributions.logit_margin(x),
+        lambda x: distributions.jensen_shannon_to_token(-distributions.log_probabilities(x)[:, 2]),
     ):
         x = logits.clone().requires_grad_()
         value = function(x).sum()
@@ -173,7 +201,11 @@ def test_the_bounds_of_jensen_shannon() -> None:
         lambda x: preference.npo(x[:, 0], x[:, 1], 0.3),
         lambda x: preference.simnpo(x[:, 0], 2.0, 0.1),
         lambda x: preference.dpo(x[:, 0], x[:, 1], x[:, 2], x[:, 3], 0.2),
+        lambda x: preference.answer_preference(x[:, 0], x[:, 1], 0.2),
         lambda x: distributions.kl_from_uniform(x),
+        lambda x: distributions.logit_margin(x),
+        lambda x: distributions.jensen_shannon_to_token(x.exp()),
+        lambda x: state_distance(x, random_direction(5, 1)),
         lambda x: distributions.self_distillation(x, torch.ones_like(x), torch.tensor([0, 2]), 3.0),
         lambda x: distributions.jensen_shannon(torch.full_like(x, 0.2).log(), distributions.log_probabilities(x)),
     ],
@@ -189,7 +221,9 @@ def test_gradients_are_those_of_finite_differences(function: Any) -> None:
     [
         ("NPO", {"beta": 0}), ("SimNPO", {"beta": -1}), ("SimNPO", {"margin": -0.1}), ("TokenNPO", {"beta": math.inf}),
         ("WeightedTokenNPO", {"alpha": -1}), ("WGA", {"beta": -1}), ("SatImp", {"unsure": math.nan}),
-        ("UNDIAL", {"beta": -1}), ("NPO", {"weight": -1}), ("L2Anchor", {"weight": math.nan}),
+        ("UNDIAL", {"beta": -1}), ("RMU", {"coefficient": 0}), ("RetainBound", {"bound": -1}), ("SAM", {"rho": 0}),
+        ("RetainBound", {"rate": 0}), ("RetainBound", {"multiplier": -1}), ("RetainBound", {"examples": 0}),
+        ("NPO", {"weight": -1}), ("L2Anchor", {"weight": math.nan}),
     ],
 )  # fmt: skip
 def test_numbers_that_make_no_sense_are_refused(name: str, settings: dict[str, Any]) -> None:

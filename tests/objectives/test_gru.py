@@ -67,6 +67,16 @@ def test_the_golden_values() -> None:
     assert product == 1.0
 
 
+def test_the_clipped_form_gives_up_less_where_gradients_point_far_apart() -> None:
+    m = {"w": torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)}
+    far, near = ({"w": torch.tensor(g, dtype=torch.float64)} for g in ([-3.0, -2.0, 0.5], [1.0, -2.0, 0.5]))
+    found, _ = remove_conflict(far, m, least_cosine=-0.5)
+    assert found["w"].tolist() == pytest.approx([-1.713046, -0.713046, 0.5], abs=5e-7)
+    for clipped in (-0.5, -1.0):
+        assert remove_conflict(near, m, least_cosine=clipped)[0]["w"].tolist() == [1.5, -1.5, 0.5]
+    assert remove_conflict(far, m)[0]["w"].tolist() == [-0.5, 0.5, 0.5]
+
+
 def test_the_first_step_has_no_component_against_the_retained_gradient(steps: Any, model_folders: Any) -> None:
     watch = steps(GRU(descends=False), count=1)
     module = Unlearning(model_folders("gpt2", "float64"), dtype="float64", dropout=False)
@@ -88,7 +98,7 @@ def test_the_first_step_has_no_component_against_the_retained_gradient(steps: An
 
 @pytest.mark.parametrize(("size", "accumulation"), [(4, 2), (2, 4), (1, 8)])
 def test_the_same_effective_batch_gives_the_same_updates(steps: Any, size: int, accumulation: int) -> None:
-    whole, cut = steps(GRU()), steps(GRU(), size, accumulation)
+    whole, cut = steps(GRU(least_cosine=-0.3)), steps(GRU(least_cosine=-0.3), size, accumulation)
     assert len(whole.weights) == len(cut.weights) == 12
     for a, b in zip(whole.weights, cut.weights, strict=True):
         torch.testing.assert_close(b, a, rtol=0, atol=1e-12)
@@ -106,6 +116,8 @@ def test_each_episode_begins_a_new_average(steps: Any) -> None:
 def test_what_makes_no_sense_is_refused(model_folders: Any) -> None:
     with pytest.raises(ValueError, match="give a number above 0 and at most 1"):
         GRU(momentum=0)
+    with pytest.raises(ValueError, match="give a number from -1 to 0"):
+        GRU(least_cosine=0.5)
     (problem,) = Unlearning(model_folders(), unlearning_objective=Objective(rectify=GRU())).problems()
     assert "holds the forget term's gradient against that of retain terms; give at least one" in problem
 

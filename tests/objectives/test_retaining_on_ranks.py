@@ -28,6 +28,9 @@ OBJECTIVES: dict[str, Any] = {
     "kl": {"retain": [retain("RetainKL", 20.0)]},
     "anchor": {"anchor": {"class_path": "FisherAnchor", "init_args": {"weight": 100.0, "fisher_examples": 6}}},
     "gru": {"retain": [retain("RetainLoss", 1.5)], "rectify": "GRU"},
+    "sam": {"forget": "NPO", "retain": [retain("RetainLoss", 1.5)], "rectify": "SAM"},
+    "sam alone": {"rectify": "SAM"},
+    "hidden states": {"forget": "RMU", "retain": [retain("RetainHiddenStates", 1.0), retain("RetainBound", 0.05)]},
     # A mean over sequences with cached log-probabilities, one over tokens with logits, and hidden states, all at once.
     "all needs": {
         "forget": "terms.SequenceTerm",
@@ -82,7 +85,7 @@ def influences(folder: Any) -> dict[Any, float]:
     ("objective", "strategy"),
     [
         *((name, "ddp") for name in OBJECTIVES),
-        *((name, "fsdp2") for name in ("retain loss", "all needs")),
+        *((name, "fsdp2") for name in ("retain loss", "all needs", "hidden states")),
         *((name, FSDP1) for name in ("retain loss", "all needs")),
     ],
 )

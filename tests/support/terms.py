@@ -34,21 +34,3 @@ class HiddenStates(RetainTerm):
         now, before = seen.retain.hidden_states[-1], seen.retain.reference_hidden_states[-1]
         counts = seen.retain.targets != -100
         return Term((now - before)[counts].square().mean(-1).sum(), counts.sum())
-
-
-class PreferAlternative(ForgetTerm):
-    """Direct preference optimisation: another answer to the prompt is to become likelier than the one to forget."""
-
-    unit = "sequence"
-    streams = ("forget", "alternative")
-    needs = frozenset({"reference_log_probs"})
-
-    def __init__(self, beta: float = 0.1, weight: float = 1.0) -> None:
-        super().__init__(weight)
-        self.beta = beta
-
-    def __call__(self, seen: Any) -> Term:
-        other, mine = seen.of("alternative"), seen.forget
-        gain = (other.log_probs - other.reference_log_probs) - (mine.log_probs - mine.reference_log_probs)
-        counts = mine.is_sequence
-        return Term(-(2 / self.beta) * F.logsigmoid(self.beta * gain)[counts].sum(), counts.sum())

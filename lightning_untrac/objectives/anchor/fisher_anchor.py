@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional.retention import anchor_penalty
-from lightning_untrac.objectives.terms import Anchor, Seen, Term, Unlearns
+from lightning_untrac.objectives.terms import Anchor, Seen, Term
+from lightning_untrac.objectives.unlearns import Unlearns
 
 
 class FisherAnchor(Anchor):

@@ -20,6 +20,7 @@ class CEU(ForgetTerm):
         weight: what it is multiplied by.
     """
 
+    name: ClassVar[str] = "ceu"
     unit: ClassVar[Unit] = "later_token"
 
     @override

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from typing_extensions import override
 
 from lightning_untrac.functional import uniform_guess_loss
@@ -22,6 +24,8 @@ class ClampedAscent(ForgetTerm):
     Raises:
         ValueError: for a cap that is not above 0.
     """
+
+    name: ClassVar[str] = "clamped"
 
     def __init__(self, cap: float | None = None, weight: float = 1.0) -> None:
         super().__init__(weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from typing_extensions import override
 
 from lightning_untrac.objectives.terms import ForgetTerm, Seen, Term
@@ -15,6 +17,8 @@ class GradientAscent(ForgetTerm):
     Args:
         weight: what it is multiplied by.
     """
+
+    name: ClassVar[str] = "ga"
 
     @override
     def __call__(self, seen: Seen) -> Term:

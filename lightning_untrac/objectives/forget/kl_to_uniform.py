@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from typing_extensions import override
 
 from lightning_untrac.functional.distributions import kl_to_uniform
@@ -17,6 +19,8 @@ class KLToUniform(ForgetTerm):
     Args:
         weight: what it is multiplied by.
     """
+
+    name: ClassVar[str] = "uniform"
 
     @override
     def __call__(self, seen: Seen) -> Term:

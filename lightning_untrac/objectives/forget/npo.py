@@ -25,6 +25,7 @@ class NPO(ForgetTerm):
         ValueError: for a beta that is not above 0.
     """
 
+    name: ClassVar[str] = "npo"
     unit: ClassVar[Unit] = "sequence"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference_log_probs"})
 

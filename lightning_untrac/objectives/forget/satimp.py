@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from typing_extensions import override
 
 from lightning_untrac.functional.token_weights import weighted_ascent
@@ -23,6 +25,8 @@ class SatImp(ForgetTerm):
     Raises:
         ValueError: for a negative exponent.
     """
+
+    name: ClassVar[str] = "satimp"
 
     def __init__(self, known: float = 5.0, unsure: float = 1.0, weight: float = 1.0) -> None:
         super().__init__(weight)

@@ -25,6 +25,7 @@ class SimNPO(ForgetTerm):
         ValueError: for a beta that is not above 0, or a negative margin.
     """
 
+    name: ClassVar[str] = "simnpo"
     unit: ClassVar[Unit] = "sequence"
 
     def __init__(self, beta: float = 4.5, margin: float = 0.0, weight: float = 1.0) -> None:

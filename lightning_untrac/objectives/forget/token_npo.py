@@ -22,6 +22,7 @@ class TokenNPO(ForgetTerm):
         ValueError: for a beta that is not above 0.
     """
 
+    name: ClassVar[str] = "tnpo"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference_logits"})
 
     def __init__(self, beta: float = 4.0, weight: float = 1.0) -> None:

@@ -24,6 +24,7 @@ class UNDIAL(ForgetTerm):
         ValueError: for a negative beta.
     """
 
+    name: ClassVar[str] = "undial"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference_logits"})
 
     def __init__(self, beta: float = 10.0, weight: float = 1.0) -> None:

@@ -26,6 +26,7 @@ class WeightedTokenNPO(ForgetTerm):
         ValueError: for numbers out of range.
     """
 
+    name: ClassVar[str] = "wtnpo"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference_logits"})
 
     def __init__(self, beta: float = 4.0, alpha: float = 1.5, weight: float = 1.0) -> None:

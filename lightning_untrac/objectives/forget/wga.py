@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from typing_extensions import override
 
 from lightning_untrac.functional.token_weights import weighted_ascent
@@ -21,6 +23,8 @@ class WGA(ForgetTerm):
     Raises:
         ValueError: for a negative beta.
     """
+
+    name: ClassVar[str] = "wga"
 
     def __init__(self, beta: float = 1.0, weight: float = 1.0) -> None:
         super().__init__(weight)

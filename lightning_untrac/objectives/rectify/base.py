@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -13,10 +13,23 @@ class Rectifier(ABC):
     """Changes the forget term's gradient by that of the retain terms, once a step, before the optimizer sees it.
 
     Both gradients are those of the whole effective batch, over micro-batches and ranks, each with its terms' weights.
+
+    Attributes:
+        needs_retain: whether it makes no sense without a retain term.
     """
+
+    needs_retain: ClassVar[bool] = True
 
     def prepare(self) -> None:  # noqa: B027
         """Called before the first step of every episode."""
+
+    def displacement(self, forget: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """How far from the weights the forget term's gradient is taken once more; None for not at all.
+
+        Args:
+            forget: parameter name to the forget term's gradient at the weights.
+        """
+        return None
 
     @abstractmethod
     def __call__(self, forget: Mapping[str, Tensor], retain: Mapping[str, Tensor]) -> dict[str, Tensor]:

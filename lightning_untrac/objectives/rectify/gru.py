@@ -26,15 +26,19 @@ class GRU(Rectifier):
     Args:
         momentum: weight of the newest retain gradient in m, above 0 and at most 1; the authors' code has .8.
         descends: whether the retain terms' own gradient is also a part of the step.
+        least_cosine: where g and m point further apart, less than all of the component is given up: the authors'
+            clipped form, which has -.5. From -1 (all of it) to 0.
 
     Raises:
-        ValueError: for a momentum that is out of range.
+        ValueError: for numbers out of range.
     """
 
-    def __init__(self, momentum: float = 0.8, descends: bool = True) -> None:
+    def __init__(self, momentum: float = 0.8, descends: bool = True, least_cosine: float = -1.0) -> None:
         if not 0 < momentum <= 1:
             raise ValueError(f"GRU(momentum={momentum}): give a number above 0 and at most 1, e.g. 0.8")
-        self.momentum, self.descends = momentum, descends
+        if not -1 <= least_cosine <= 0:
+            raise ValueError(f"GRU(least_cosine={least_cosine}): give a number from -1 to 0, e.g. -0.5")
+        self.momentum, self.descends, self.least_cosine = momentum, descends, least_cosine
         self._average: dict[str, Tensor] = {}
 
     @override
@@ -45,7 +49,7 @@ class GRU(Rectifier):
     def __call__(self, forget: Mapping[str, Tensor], retain: Mapping[str, Tensor]) -> dict[str, Tensor]:
         before = {name: self._average.get(name, r).to(r.device) for name, r in retain.items()}
         self._average = {n: self.momentum * r + (1 - self.momentum) * before[n] for n, r in retain.items()}
-        rectified, _ = remove_conflict(forget, self._average)
+        rectified, _ = remove_conflict(forget, self._average, self.least_cosine)
         if not self.descends:
             return rectified
         return {name: gradient + retain[name] for name, gradient in rectified.items()}

@@ -19,6 +19,7 @@ class RetainJSD(RetainTerm):
         weight: what it is multiplied by; 0 is no retain term.
     """
 
+    name: ClassVar[str] = "jsd"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference_logits"})
 
     @override

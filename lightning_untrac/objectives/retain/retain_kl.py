@@ -24,6 +24,7 @@ class RetainKL(RetainTerm):
         weight: what it is multiplied by; 0 is no retain term.
     """
 
+    name: ClassVar[str] = "kl"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference_logits"})
 
     @override

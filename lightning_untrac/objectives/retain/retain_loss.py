@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from typing_extensions import override
 
 from lightning_untrac.objectives.terms import RetainTerm, Seen, Term
@@ -17,6 +19,8 @@ class RetainLoss(RetainTerm):
     Args:
         weight: what it is multiplied by; 0 is no retain term.
     """
+
+    name: ClassVar[str] = "loss"
 
     @override
     def __call__(self, seen: Seen) -> Term:
