@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere, without
 from lightning_untrac.config.data_class import data_class
 from lightning_untrac.config.keys import KnownKeys, plain_words
+from lightning_untrac.config.short_objectives import with_long_objective
 from lightning_untrac.config.strict_yaml import load_strictly, with_contents
 from lightning_untrac.config.values import empty_values, value_problems
 from lightning_untrac.data import CorpusDataModule
@@ -136,10 +137,11 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
         parser.add_class_arguments(data, "data", fail_untyped=False, sub_configs=True, skip={"plan"})
         parser.add_lightning_class_args(Trainer, "trainer")
     keys = KnownKeys(verb, options, phase, data)
+    given, said = with_long_objective(given) if "objective" in keys.top else (given, [])
     arguments, problems = _with_class_paths(given, phase, keys)
     arguments = _with_bare_ray(arguments, keys)
     arguments, more = _flag_values(arguments)
-    problems = list(dict.fromkeys(problems + more + keys.flag_problems(_flags(arguments))))
+    problems = list(dict.fromkeys(said + problems + more + keys.flag_problems(_flags(arguments))))
     if more:
         raise ConfigurationError(problems)
     config, problems = _past_wrong_values(parser, keys.known_flags(arguments), problems)
@@ -152,8 +154,7 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
         raise ConfigurationError([*problems, *error.problems]) from error
     except _WRONG as error:
         raise ConfigurationError([*problems, _sentence(error)]) from error
-    if phase is None:
-        raise_if_any(problems)
+    raise_if_any(problems if phase is None else [])
     found = {name: objects[name] for name in (one.name for one in fields(options))}
     if isinstance(found.get("output"), str):
         found["output"] = config.output = str(Path(found["output"]).expanduser())

@@ -56,6 +56,9 @@ class UnlearnOptions:
             of the same folder.
         forget_top_of: the test set on which their influence counts.
         forget_top_method: the method whose influences count, where the table holds those of several.
+        objective: the forget term by its short name, such as npo; the same as ``model.unlearning_objective.forget``.
+        retain: retain terms by their short names, such as kl, separated by commas or in a list.
+        retain_weight: their weights, in the same order; 1 each by default.
         seed: seed of the data order.
         steps: optimizer steps; None for ``passes``.
         passes: passes over the forgotten dataset; 1 by default.
@@ -76,6 +79,9 @@ class UnlearnOptions:
     forget_top: int | None = None
     forget_top_of: str | None = None
     forget_top_method: str | None = None
+    objective: str | None = None
+    retain: str | list[str] | None = None
+    retain_weight: float | list[float] | None = None
     seed: int = 0
     steps: int | None = None
     passes: float | None = None
