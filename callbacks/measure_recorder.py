@@ -17,11 +17,11 @@ from lightning_untrac.callbacks.influence_logger import EPISODE_STEP, InfluenceL
 from typing_extensions import override
 
 from lightning_untrac.data.tokenized import PackedBlocks
-from lightning_untrac.errors import UnlearningError
+from lightning_untrac.errors import UnlearningError, raise_if_any
 from lightning_untrac.functional import uniform_guess_loss
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import Measure
-from lightning_untrac.metrics.measure import check_shape, each_once
+from lightning_untrac.metrics.measure import check_shape, each_once, need_problems
 from lightning_untrac.metrics.summary import summarise
 from lightning_untrac.tables.measurements import (
     MEASUREMENTS,
@@ -82,7 +82,8 @@ class MeasureRecorder(Callback):
         summary: rows of ``summary.parquet`` as plain values, of the last validation, or of the fit's running episode.
 
     Raises:
-        ConfigurationError: if a measure is unknown, is given twice, or needs what a validation does not give.
+        ConfigurationError: if a measure is unknown or given twice; before step 0, if it needs what the module does not
+            give.
     """
 
     def __init__(
@@ -109,6 +110,8 @@ class MeasureRecorder(Callback):
 
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        gives = getattr(pl_module, "gives", None)
+        raise_if_any(need_problems(self.measures, gives(stage) if callable(gives) else ()))
         pl_module.measures = tuple(self.measures)  # type: ignore[assignment]
         if stage == "fit":
             trainer.num_sanity_val_steps = math.inf

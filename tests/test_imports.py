@@ -20,6 +20,7 @@ ROOMS = (
     ("metrics", "loggers"),  # a measure says there what it is called
     ("results",),  # reads tables, and holds the words for people
     ("tables",),
+    ("outputs",),  # of one forward pass: terms and measures read them
     ("functional",),
 )
 """From the top down; those of one line know nothing of each other. A module that is in no room is a tool for all of

@@ -216,7 +216,8 @@ class CorpusDataModule(PreparedDataModule):
         """Every example of a stream of the current episode once, over all ranks, and how many each dataset has.
 
         Args:
-            stream: ``forget``, ``retain``, ``alternative`` or ``retain_alternative``.
+            stream: ``forget``, ``retain``, ``alternative`` or ``retain_alternative``; or ``evaluation``, all that a
+                reading measures.
         """
         episode = self.current_episode
         if stream == "forget":
@@ -224,10 +225,9 @@ class CorpusDataModule(PreparedDataModule):
             data = Concatenation([self.training_examples(name) for name in names])
         else:
             others = {"retain": self._retained, "alternative": self._alternatives}
-            data = others.get(stream, self._retained_alternatives)(episode)
-        rank, num_replicas = data_parallel_rank(self.trainer)
-        batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
-        return DataLoader(data, batch_sampler=batches, **self.loader_options()), [len(part) for part in data.parts]
+            found = others.get(stream, self._retained_alternatives)
+            data = self.evaluation_data() if stream == "evaluation" else found(episode)
+        return self._all_of(data), [len(part) for part in data.parts]
 
     def retained_order(self, episode: Episode) -> RetainedOrder:
         """In which order the examples come that ``episode`` is to keep."""
@@ -280,14 +280,15 @@ class CorpusDataModule(PreparedDataModule):
         if not self.evaluation_names:
             return []
         data = self.evaluation_data()
-        rank, num_replicas = data_parallel_rank(self.trainer)
-        batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
-        return DataLoader(data, batch_sampler=batches, **self.loader_options())
+        return self._all_of(data)
 
     def sample_dataloader(self, name: str, num_examples: int) -> DataLoader[Any]:
         """A loader of at most so many examples (or blocks) of one dataset, the same ones every time."""
         part = self.training_examples(name)
         data = Concatenation([part], [some_of(part, num_examples)])
+        return self._all_of(data)
+
+    def _all_of(self, data: Concatenation) -> DataLoader[Any]:
         rank, num_replicas = data_parallel_rank(self.trainer)
         batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
         return DataLoader(data, batch_sampler=batches, **self.loader_options())

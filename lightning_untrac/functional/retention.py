@@ -32,9 +32,31 @@ def token_divergence_sum(reference: Tensor, logits: Tensor, targets: Tensor) -> 
         (0.1438, 1)
     """
     counts = targets != IGNORE_INDEX
-    kept, moved = (log_probabilities(part[counts]) for part in (reference, logits))
+    return _pointwise(reference[counts], logits[counts]).sum(), counts.sum()
+
+
+def token_divergences(reference: Tensor, logits: Tensor) -> Tensor:
+    """KL(reference || model) at each place, in nats.
+
+    Args:
+        reference: ``[places, vocabulary]``, logits of the model that is held to; any float dtype.
+        logits: alike, of the model that has moved.
+
+    Returns:
+        ``[places]``, at least 0.
+
+    Example:
+        >>> found = token_divergences(torch.zeros(1, 2), torch.tensor([[0.75, 0.25]]).log())
+        >>> round(found.item(), 4)  # ln(2 / sqrt(3))
+        0.1438
+    """
+    return _pointwise(reference, logits).sum(-1).clamp(min=0)  # rounding can end just below 0
+
+
+def _pointwise(reference: Tensor, logits: Tensor) -> Tensor:
+    kept, moved = log_probabilities(reference), log_probabilities(logits)
     impossible = kept.isneginf()  # masked before the product: 0 times infinity would be no number
-    return (kept.exp() * (kept.masked_fill(impossible, 0.0) - moved.masked_fill(impossible, 0.0))).sum(), counts.sum()
+    return kept.exp() * (kept.masked_fill(impossible, 0.0) - moved.masked_fill(impossible, 0.0))
 
 
 def remove_conflict(

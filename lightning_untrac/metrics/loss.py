@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
-from lightning_untrac.metrics.measure import ForwardPass, Measure, Measured
+from lightning_untrac.metrics.measure import Measure, Measured
+from lightning_untrac.outputs import Outputs
 
 
 class Loss(Measure):
@@ -28,6 +29,6 @@ class Loss(Measure):
     bounds = (0.0, float("inf"))
 
     @override
-    def __call__(self, seen: ForwardPass) -> Measured:
+    def __call__(self, seen: Outputs) -> Measured:
         sums, counts = seen.losses
         return Measured(sums / counts, counts)

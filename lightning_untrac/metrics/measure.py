@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
 from lightning_untrac.errors import ConfigurationError, UnlearningError, problems_of, raise_if_any
-from lightning_untrac.functional import example_losses
 from lightning_untrac.naming import counted
+from lightning_untrac.outputs import Need, Outputs
 from lightning_untrac.registry import Registry
 from lightning_untrac.results.measures import MeasureText, describe_measure
 
@@ -21,26 +19,6 @@ MEASURES: Registry[Measure] = Registry("measure", "lightning_untrac.metrics")
 
 DEFAULT_MEASURES = "loss,memorisation_accuracy"
 """What verbs measure unless the user says otherwise: both come from one forward pass."""
-
-
-@dataclass(frozen=True)
-class ForwardPass:
-    """What one forward pass over a batch gave. All measures read the same one, so that the model runs once.
-
-    Attributes:
-        logits: ``[batch, length, vocabulary]``.
-        targets: ``[batch, length]`` int64, aligned with ``logits``; -100 where there is no target (prompts, padding).
-        batch: what the model was given.
-    """
-
-    logits: Tensor
-    targets: Tensor
-    batch: Any = None
-
-    @cached_property
-    def losses(self) -> tuple[Tensor, Tensor]:
-        """Loss sum and target tokens of each example (see ``functional.example_losses``), computed once for all."""
-        return example_losses(self.logits, self.targets)
 
 
 class Measured(NamedTuple):
@@ -70,8 +48,9 @@ class Measure(ABC):
         cannot_tell: what a good value does not show.
         source: where it comes from.
         bounds: least and largest possible value; intervals end there.
-        needs: what a pass has to give beside logits and targets. Nothing yet gives more, so that a measure with needs
-            is refused before step 0.
+        needs: what it asks for beside logits and targets, as terms of an objective do: ``hidden_states`` of every
+            model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``). Elsewhere such a
+            measure is refused before step 0.
 
     Example:
         The largest loss of a token, of your own, used as ``--measures loss,my_module.LargestLoss``:
@@ -82,7 +61,7 @@ class Measure(ABC):
         ...     def __call__(self, seen):
         ...         losses = token_losses(seen.logits.flatten(0, 1), seen.targets.flatten()).view_as(seen.targets)
         ...         return Measured(losses.amax(dim=1), (seen.targets != -100).any(dim=1))
-        >>> value, weight = LargestLoss()(ForwardPass(torch.zeros(2, 3, 4), torch.tensor([[1, 2, 3], [-100] * 3])))
+        >>> value, weight = LargestLoss()(Outputs(torch.zeros(2, 3, 4), torch.tensor([[1, 2, 3], [-100] * 3])))
         >>> [round(loss, 4) for loss in value.tolist()], weight.tolist()
         ([1.3863, 0.0], [True, False])
     """
@@ -96,7 +75,7 @@ class Measure(ABC):
     cannot_tell: ClassVar[str] = ""
     source: ClassVar[str] = ""
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[Need]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new measure known, and what it says of itself."""
@@ -108,7 +87,7 @@ class Measure(ABC):
             describe_measure(name, MeasureText(own.get("title", name), **words))
 
     @abstractmethod
-    def __call__(self, seen: ForwardPass) -> Measured:
+    def __call__(self, seen: Outputs) -> Measured:
         """Measure a batch.
 
         Args:
@@ -116,12 +95,11 @@ class Measure(ABC):
         """
 
 
-def find_measures(names: str | Iterable[str], given: frozenset[str] = frozenset()) -> list[Measure]:
+def find_measures(names: str | Iterable[str]) -> list[Measure]:
     """The measures of some names.
 
     Args:
         names: names or class paths, in a list or separated by commas; the order of the tables' rows.
-        given: what a pass gives beside logits and targets.
 
     Raises:
         ConfigurationError: with everything that is wrong with them.
@@ -140,9 +118,6 @@ def find_measures(names: str | Iterable[str], given: frozenset[str] = frozenset(
         if wrong:
             continue
         cls = MEASURES.find(name)
-        if missing := sorted(cls.needs - given):
-            problems.append(f"measures: {name} needs {', '.join(missing)}, which is not measured here; leave it out")
-            continue
         try:
             found.setdefault(cls.name, cls())
         except TypeError as error:
@@ -151,13 +126,34 @@ def find_measures(names: str | Iterable[str], given: frozenset[str] = frozenset(
     return list(found.values())
 
 
-def measure_problems(names: str | Iterable[str]) -> list[str]:
-    """What is wrong with the names of measures."""
+def measure_problems(names: str | Iterable[str], given: Iterable[Need]) -> list[str]:
+    """What is wrong with the names of measures.
+
+    Args:
+        names: names or class paths, in a list or separated by commas.
+        given: what a pass gives beside logits and targets.
+    """
     try:
-        find_measures(names)
+        return need_problems(find_measures(names), given)
     except ConfigurationError as error:
         return error.problems
-    return []
+
+
+def need_problems(measures: Iterable[Measure], given: Iterable[Need]) -> list[str]:
+    """Which measures ask for what a pass does not give.
+
+    Args:
+        measures: whose needs are looked at.
+        given: what a pass gives beside logits and targets.
+    """
+    known = sorted({"logits", "targets", *given})
+    problems = []
+    for measure in measures:
+        if missing := sorted(measure.needs - {*known}):
+            problem = f"measures: {measure.name} needs {', '.join(missing)}, and a pass here gives {', '.join(known)}; "
+            where = " or measure it in `untrac unlearn`, which knows the model before unlearning"
+            problems.append(problem + "leave it out" + (where if missing[-1].startswith("reference") else ""))
+    return problems
 
 
 def each_once(measures: str | Iterable[str | Measure]) -> list[Measure]:

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from typing_extensions import override
 
 from lightning_untrac.functional.memorisation import memorisation_accuracy
-from lightning_untrac.metrics.measure import ForwardPass, Measure, Measured
+from lightning_untrac.metrics.measure import Measure, Measured
+from lightning_untrac.outputs import Outputs
 
 
 class MemorisationAccuracy(Measure):
@@ -34,5 +35,5 @@ class MemorisationAccuracy(Measure):
     bounds = (0.0, 1.0)
 
     @override
-    def __call__(self, seen: ForwardPass) -> Measured:
+    def __call__(self, seen: Outputs) -> Measured:
         return Measured(*memorisation_accuracy(seen.logits, seen.targets))

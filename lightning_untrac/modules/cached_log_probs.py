@@ -34,7 +34,7 @@ class CachedLogProbs:
 
         Args:
             module: with the pre-unlearning weights in place.
-            stream: ``forget``, ``retain`` or ``alternative``.
+            stream: ``forget``, ``retain``, ``alternative`` or ``evaluation``.
         """
         trainer = module.trainer
         data: Any = getattr(trainer, "datamodule", None)

@@ -17,15 +17,16 @@ from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.functional import IGNORE_INDEX, mean_token_loss, shift_labels_left
 from lightning_untrac.memory import release, remember
-from lightning_untrac.metrics import DatasetLoss, ForwardPass, Measure
 from lightning_untrac.modules.adapters import embedding_rows, tokenizer_home
 from lightning_untrac.modules.decoder_inputs import decoder_inputs
 from lightning_untrac.modules.loading import build_model, pretrained_config, scratch_config
+from lightning_untrac.modules.measuring import Measuring
 from lightning_untrac.modules.parameters import freeze, select_parameters
 from lightning_untrac.modules.probing import Findings, probe
 from lightning_untrac.modules.settings import setting_problems
 from lightning_untrac.modules.training import StepTraining
-from lightning_untrac.objectives.terms import Outputs, Seen
+from lightning_untrac.objectives.terms import Seen
+from lightning_untrac.outputs import Outputs
 from lightning_untrac.sharding import checkpoint_activations, fully_shard_blocks, wrap_blocks
 from lightning_untrac.strategies import strategy_problems, waits_for_every_gradient
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-class LanguageModule(StepTraining):
+class LanguageModule(Measuring, StepTraining):
     """A causal or sequence-to-sequence language model under Lightning.
 
     Give either ``name_or_path`` (a trained model) or ``config`` (a new one). Weights are loaded in
@@ -67,9 +68,6 @@ class LanguageModule(StepTraining):
     episode_kind: ClassVar[EpisodeKind] = "mixture"
     """What the DataModule serves to this phase unless its plan says otherwise."""
 
-    log_losses: ClassVar[bool] = True
-    """Whether readings go to the loggers as ``loss/<dataset>`` (tracing has its own, by episode)."""
-
     def __init__(
         self,
         name_or_path: str | None = None,
@@ -98,8 +96,6 @@ class LanguageModule(StepTraining):
         self.attn_implementation = attn_implementation
         self.activation_checkpointing, self.compiled = activation_checkpointing, compile
         self.model: PreTrainedModel | None = None
-        self.dataset_losses: DatasetLoss | None = None
-        self.measures: Sequence[Measure] = ()  # of `MeasureRecorder`, which asks for them
 
     # -- the model -------------------------------------------------------------------------------------------------
 
@@ -217,11 +213,6 @@ class LanguageModule(StepTraining):
         assert self.model is not None
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
-    @property
-    def evaluation_names(self) -> list[str]:
-        """Names of the datasets that a reading measures."""
-        return list(getattr(getattr(self.trainer, "datamodule", None), "evaluation_names", []))
-
     # -- the loss --------------------------------------------------------------------------------------------------
 
     @override
@@ -242,10 +233,11 @@ class LanguageModule(StepTraining):
             hidden_states: also keep those of every layer (of an encoder-decoder's decoder).
         """
         if not hidden_states:
-            return Outputs(batch, *self(batch))
+            logits, targets = self(batch)
+            return Outputs(logits, targets, batch)
         outputs, targets = self._run(batch, output_hidden_states=True)
         states = outputs.decoder_hidden_states if self.is_seq2seq else outputs.hidden_states
-        return Outputs(batch, outputs.logits, targets, hidden_states=states)
+        return Outputs(outputs.logits, targets, batch, states)
 
     def _run(self, batch: LanguageBatch, **options: Any) -> tuple[Any, Tensor]:
         assert self.model is not None
@@ -267,33 +259,3 @@ class LanguageModule(StepTraining):
         """Target tokens of a batch, an int64 scalar."""
         labels = batch["labels"] if self.is_seq2seq else batch["labels"][:, 1:]
         return (labels != IGNORE_INDEX).sum()
-
-    # -- measuring -------------------------------------------------------------------------------------------------
-
-    @override
-    def on_validation_epoch_start(self) -> None:
-        # Made here and not in `setup`: after that a Trainer of bf16-true casts every float of the module, sums too.
-        self.dataset_losses = DatasetLoss(len(self.evaluation_names)).to(self.device)
-
-    @override
-    def validation_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Any]:
-        """Measure a batch.
-
-        Returns:
-            ``loss_sums`` (``[batch]`` float64, nats), ``num_tokens`` (``[batch]`` int64) and ``measured`` (measure to
-            its values and weights, of those in ``measures``), for callbacks.
-        """
-        assert self.dataset_losses is not None
-        logits, targets = self(batch)
-        seen = ForwardPass(logits, targets, batch)
-        loss_sums, num_tokens = seen.losses
-        self.dataset_losses.update(loss_sums, num_tokens, batch["dataset_index"], batch["example_index"])
-        measured = {measure.name: measure(seen) for measure in self.measures}
-        return {"loss_sums": loss_sums, "num_tokens": num_tokens, "measured": measured}
-
-    @override
-    def on_validation_epoch_end(self) -> None:
-        assert self.dataset_losses is not None
-        losses = self.dataset_losses.losses().token_loss.float()
-        named = {f"loss/{name}": loss for name, loss in zip(self.evaluation_names, losses, strict=True)}
-        self.log_dict(named, logger=self.log_losses and bool(self.trainer.loggers), rank_zero_only=True)

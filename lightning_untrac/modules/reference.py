@@ -14,7 +14,7 @@ from typing_extensions import override
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import tensor_checksum
 from lightning_untrac.modules.cached_log_probs import CachedLogProbs
-from lightning_untrac.objectives.terms import Need, Outputs, Stream
+from lightning_untrac.outputs import Need, Outputs
 from lightning_untrac.sharding import local_shard, reshard
 
 if TYPE_CHECKING:
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from lightning_untrac.modules.unlearner import Unlearner
 
 
+EVALUATION = "evaluation"
+"""Stands among the streams of a step for what a reading measures."""
+
 OF_A_PASS: frozenset[Need] = frozenset({"reference_logits", "reference_hidden_states"})
-"""What takes a forward pass of the pre-unlearning model in every step."""
+"""What takes a forward pass of the pre-unlearning model in every step, or in every reading."""
 
 
 def start_weights(module: Unlearner) -> dict[str, Tensor]:
@@ -128,13 +131,16 @@ class Reference:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What all terms together ask for."""
-        objective = self.module.unlearning_objective
-        return frozenset(need for stream in self.module.streams for need in objective.needs_of(stream))
+        """What all terms and measures together ask for."""
+        return frozenset(need for stream in self._streams for need in self.module.needs_of(stream))
+
+    @property
+    def _streams(self) -> list[str]:
+        return [*sorted(self.module.streams), EVALUATION]
 
     @property
     def title(self) -> str:
-        """How the model before unlearning is asked, for logs; empty where no term asks."""
+        """How the model before unlearning is asked, for logs; empty where nothing asks."""
         found = []
         if self.needs & OF_A_PASS:
             found.append((AdaptersOff if AdaptersOff.suits(self.module) else SwappedWeights).title)
@@ -144,7 +150,7 @@ class Reference:
 
     @property
     def keeps_weights(self) -> bool:
-        """Whether steps need the pre-unlearning weights beside the model, on its device."""
+        """Whether steps or readings need the pre-unlearning weights beside the model, on its device."""
         swaps = bool(self.needs & OF_A_PASS) and not (self.module.model is not None and AdaptersOff.suits(self.module))
         return swaps or self.module.unlearning_objective.anchor is not None
 
@@ -165,14 +171,42 @@ class Reference:
 
     # -- outputs ---------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def outputs(self, batches: Mapping[Stream, LanguageBatch]) -> dict[Stream, Outputs]:
-        """Logits and hidden states for the streams whose terms ask for them; call it before any graph is made.
+    def beside(self, batches: Mapping[str, LanguageBatch]) -> dict[str, Outputs]:
+        """The model's outputs for every stream, with those of the pre-unlearning model where they are asked for.
 
         Args:
-            batches: of all streams of a step.
+            batches: of all streams of a step, or of what is evaluated.
         """
-        needs = {stream: self.module.unlearning_objective.needs_of(stream) for stream in batches}
+        reference = self._outputs(batches)
+        seen: dict[str, Outputs] = {}
+        for stream, one in batches.items():
+            needs = self.module.needs_of(stream)
+            outputs = seen[stream] = self.module.outputs_of(one, "hidden_states" in needs)
+            if stream in reference:
+                outputs.reference_logits = reference[stream].logits
+                outputs.reference_hidden_states = reference[stream].hidden_states
+            if "reference_log_probs" in needs:
+                outputs.reference_log_probs = self.log_probs.of(stream, one)
+        return seen
+
+    def beside_measured(self, batch: LanguageBatch) -> Outputs:
+        """The same of what a reading measures; before its first step the model is its own reference.
+
+        Args:
+            batch: that is measured.
+        """
+        if not self.module.trainer.sanity_checking:
+            return self.beside({EVALUATION: batch})[EVALUATION]
+        needs = self.module.needs_of(EVALUATION)
+        seen = self.module.outputs_of(batch, any(need.endswith("hidden_states") for need in needs))
+        seen.reference_logits, seen.reference_hidden_states = seen.logits, seen.hidden_states
+        seen.reference_log_probs = seen.log_probs if "reference_log_probs" in needs else None
+        return seen
+
+    @torch.no_grad()
+    def _outputs(self, batches: Mapping[str, LanguageBatch]) -> dict[str, Outputs]:
+        # Before any graph is made: weights that it has kept would be swapped under it.
+        needs = {stream: self.module.needs_of(stream) for stream in batches}
         asked = {stream: batch for stream, batch in batches.items() if needs[stream] & OF_A_PASS}
         if not asked:
             return {}
@@ -203,7 +237,7 @@ class Reference:
 
     def on_train_start(self) -> None:
         """Choose the way, and make sure that a resumed run goes on from the same start."""
-        expected, self._expected, self._on_device = self._expected, {}, {}
+        expected, self._expected, self._on_device = self._expected if self.keeps_weights else {}, {}, {}
         if expected and self.start_weights is None:
             raise UnlearningError(
                 f"{type(self.module).__name__} overrides on_load_checkpoint; call super().on_load_checkpoint there: "
@@ -223,8 +257,8 @@ class Reference:
     def prepare(self) -> None:
         """Keep and measure what an episode needs, with the pre-unlearning weights in place."""
         self.keep()
-        for stream in sorted(self.module.streams):
-            if "reference_log_probs" in self.module.unlearning_objective.needs_of(stream):
+        for stream in self._streams:
+            if "reference_log_probs" in self.module.needs_of(stream):
                 self.log_probs.measure(self.module, stream)
 
     def checksum(self) -> str:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from lightning_untrac.data.collator import LanguageBatch
     from lightning_untrac.objectives.objective import Objective
-    from lightning_untrac.objectives.terms import Outputs, Stream
+    from lightning_untrac.objectives.terms import Stream
+    from lightning_untrac.outputs import Need, Outputs
 
 
 class Unlearner(Protocol):
@@ -29,6 +30,9 @@ class Unlearner(Protocol):
     @property
     def streams(self) -> frozenset[Stream]:
         """What each step has to bring."""
+
+    def needs_of(self, stream: str) -> frozenset[Need]:
+        """What is asked for of a stream's outputs beside logits and targets."""
 
     def trainable_parameters(self) -> Mapping[str, nn.Parameter]:
         """What may move, by name."""

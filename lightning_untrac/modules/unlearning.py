@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, get_args
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -18,10 +18,11 @@ from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.modules.episode_state import EpisodeState
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.modules.objective_problems import gradient_problems, objective_problems
-from lightning_untrac.modules.reference import Reference
+from lightning_untrac.modules.reference import EVALUATION, Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
 from lightning_untrac.objectives.objective import Objective
-from lightning_untrac.objectives.terms import ForgetTerm, Outputs, Seen, Stream
+from lightning_untrac.objectives.terms import ForgetTerm, Seen, Stream
+from lightning_untrac.outputs import Need, Outputs
 from lightning_untrac.sharding import local_shard
 
 OTHER_STREAMS: Final[tuple[Stream, ...]] = ("retain", "alternative", "retain_alternative")
@@ -117,26 +118,30 @@ class Unlearning(LanguageModule):
     @override
     def see(self, batch: LanguageBatch) -> Seen:
         """One forward pass over each stream; before them, of the pre-unlearning model where a term asks for it."""
-        batches: dict[Stream, LanguageBatch] = {"forget": batch}
+        batches: dict[str, LanguageBatch] = {"forget": batch}
         for stream in OTHER_STREAMS:
             if stream in batch:
                 batches[stream] = batch[stream]  # type: ignore[typeddict-item]
-        reference = self.reference.outputs(batches)
-        seen: dict[str, Outputs] = {}
-        for stream, one in batches.items():
-            needs = self.unlearning_objective.needs_of(stream)
-            outputs = seen[stream] = self.outputs_of(one, "hidden_states" in needs)
-            if stream in reference:
-                outputs.reference_logits = reference[stream].logits
-                outputs.reference_hidden_states = reference[stream].hidden_states
-            if "reference_log_probs" in needs:
-                outputs.reference_log_probs = self.reference.log_probs.of(stream, one)
+        seen = self.reference.beside(batches)
         others = {stream: seen.get(stream) for stream in OTHER_STREAMS}
         found = Seen(seen["forget"], others["retain"], others["alternative"], others["retain_alternative"])
         if self.unlearning_objective.anchor is not None:
             found.weights = {name: local_shard(p) for name, p in self.trainable_parameters().items()}
             found.start = self.reference.start()
         return found
+
+    def needs_of(self, stream: str) -> frozenset[Need]:
+        """What is asked for of a stream's outputs: by terms, and of what is evaluated by measures."""
+        return self.measure_needs if stream == EVALUATION else self.unlearning_objective.needs_of(stream)
+
+    @classmethod
+    @override
+    def gives(cls, stage: str) -> frozenset[Need]:
+        return frozenset(get_args(Need)) if stage == "fit" else super().gives(stage)
+
+    @override
+    def outputs_to_measure(self, batch: LanguageBatch) -> Outputs:
+        return self.reference.beside_measured(batch)
 
     @override
     def _before_backward(self, shares: list[Tensor], batch: LanguageBatch, batch_idx: int) -> None:

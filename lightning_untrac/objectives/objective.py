@@ -121,7 +121,7 @@ class Objective:
         """What each step has to bring."""
         return frozenset(stream for term in self.terms() for stream in term.streams) | {"forget"}
 
-    def needs_of(self, stream: Stream) -> frozenset[Need]:
+    def needs_of(self, stream: str) -> frozenset[Need]:
         """What the terms on a stream ask for beside logits and targets."""
         return frozenset(need for term in self.terms() if stream in term.streams for need in term.needs)
 

@@ -62,7 +62,8 @@ def intent(parsed: Parsed) -> Intent:
     options: EvaluateOptions = parsed.options
     missing = "data: no corpora, test_sets, forget or holdout are given; name at least one dataset to measure"
     problems = [] if any(data.get(role) for role in ROLES) else [missing]
-    return Intent(STAGE, EpisodePlan("one"), problems + measure_problems(options.measures), STAGE)
+    problems += measure_problems(options.measures, Evaluation.gives("validate"))
+    return Intent(STAGE, EpisodePlan("one"), problems, STAGE)
 
 
 def main(argv: Arguments) -> None:

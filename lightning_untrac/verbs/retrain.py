@@ -85,7 +85,7 @@ def intent(parsed: Parsed) -> Intent:
     chosen = _chosen(options)
     forget = options.forget if chosen.choice is None else chosen.choice.chosen
     plan = EpisodePlan("without", options.seeds, steps=options.steps, only=(forget,))
-    problems = [*chosen.problems, *measure_problems(options.measures)]
+    problems = [*chosen.problems, *measure_problems(options.measures, Pretraining.gives("validate"))]
     return Intent(f"retrain-{forget}", plan, problems, "leave-out", chosen.choice)
 
 

@@ -113,7 +113,7 @@ def intent(parsed: Parsed) -> Intent:
     forget = options.forget if chosen.choice is None else chosen.choice.chosen
     plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(forget,))
     problems = [*episode_problems(options), *chosen.problems]
-    problems += measure_problems(options.measures)
+    problems += measure_problems(options.measures, Unlearning.gives("fit"))
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
     return Intent(f"unlearn-{forget}", plan, problems, "unlearn", chosen.choice)

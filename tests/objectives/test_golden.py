@@ -32,8 +32,8 @@ OTHER_LABELS = torch.tensor([[-100, -100, 0, 3, 5], [-100, 1, 2, -100, -100]])
 
 def outputs(now: torch.Tensor = NOW, before: torch.Tensor = BEFORE, labels: torch.Tensor = LABELS) -> Outputs:
     targets = shift_labels_left(labels)
-    found = Outputs({"labels": labels}, now.clone().requires_grad_(), targets, reference_logits=before)  # type: ignore[arg-type]
-    found.reference_log_probs = Outputs({"labels": labels}, before, targets).log_probs  # type: ignore[arg-type]
+    found = Outputs(now.clone().requires_grad_(), targets, {"labels": labels}, reference_logits=before)
+    found.reference_log_probs = Outputs(before, targets).log_probs
     return found
 
 

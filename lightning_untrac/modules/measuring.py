@@ -1,0 +1,84 @@
+"""The measuring half of every phase: one forward pass over each batch, for the losses and for all measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import lightning.pytorch as L
+from typing_extensions import override
+
+from lightning_untrac.data.collator import LanguageBatch
+from lightning_untrac.metrics import DatasetLoss, Measure
+from lightning_untrac.outputs import Need, Outputs
+
+
+class Measuring(L.LightningModule):
+    """Reads every evaluated dataset in a validation, whatever the phase trains.
+
+    Attributes:
+        dataset_losses: of the last validation.
+        measures: what else is measured, of ``MeasureRecorder``, which asks for it.
+    """
+
+    log_losses: ClassVar[bool] = True
+    """Whether readings go to the loggers as ``loss/<dataset>`` (tracing has its own, by episode)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dataset_losses: DatasetLoss | None = None
+        self.measures: Sequence[Measure] = ()
+
+    def outputs_of(self, batch: LanguageBatch, hidden_states: bool = False) -> Outputs:
+        """One forward pass over a batch."""
+        raise NotImplementedError
+
+    @property
+    def evaluation_names(self) -> list[str]:
+        """Names of the datasets that a reading measures."""
+        return list(getattr(getattr(self.trainer, "datamodule", None), "evaluation_names", []))
+
+    @classmethod
+    def gives(cls, stage: str) -> frozenset[Need]:
+        """What a measure may ask for beside logits and targets.
+
+        Args:
+            stage: ``fit`` or ``validate``.
+        """
+        return frozenset({"hidden_states"})
+
+    @property
+    def measure_needs(self) -> frozenset[Need]:
+        """What the measures ask for beside logits and targets."""
+        return frozenset(need for measure in self.measures for need in measure.needs)
+
+    def outputs_to_measure(self, batch: LanguageBatch) -> Outputs:
+        """What measures see of a batch: one forward pass, and what they ask for."""
+        return self.outputs_of(batch, "hidden_states" in self.measure_needs)
+
+    @override
+    def on_validation_epoch_start(self) -> None:
+        # Made here and not in `setup`: after that a Trainer of bf16-true casts every float of the module, sums too.
+        self.dataset_losses = DatasetLoss(len(self.evaluation_names)).to(self.device)
+
+    @override
+    def validation_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Any]:
+        """Measure a batch.
+
+        Returns:
+            ``loss_sums`` (``[batch]`` float64, nats), ``num_tokens`` (``[batch]`` int64) and ``measured`` (measure to
+            its values and weights, of those in ``measures``), for callbacks.
+        """
+        assert self.dataset_losses is not None
+        seen = self.outputs_to_measure(batch)
+        loss_sums, num_tokens = seen.losses
+        self.dataset_losses.update(loss_sums, num_tokens, batch["dataset_index"], batch["example_index"])
+        measured = {measure.name: measure(seen) for measure in self.measures}
+        return {"loss_sums": loss_sums, "num_tokens": num_tokens, "measured": measured}
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        assert self.dataset_losses is not None
+        losses = self.dataset_losses.losses().token_loss.float()
+        named = {f"loss/{name}": loss for name, loss in zip(self.evaluation_names, losses, strict=True)}
+        self.log_dict(named, logger=self.log_losses and bool(self.trainer.loggers), rank_zero_only=True)
