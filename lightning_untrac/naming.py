@@ -17,6 +17,26 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {IRREGULAR.get(noun, f'{noun}s')}"
 
 
+def named_method(method: str, name: str | None) -> str:
+    """A method in the tables, of one of several runs that have names.
+
+    Example:
+        >>> named_method("unlearn:NPO", "mild"), named_method("unlearn:NPO", None)
+        ('unlearn:NPO [mild]', 'unlearn:NPO')
+    """
+    return method if name is None else f"{method} [{name}]"
+
+
+def name_in_method(method: str) -> str | None:
+    """The name that :func:`named_method` has put into a method; None where it has none.
+
+    Example:
+        >>> name_in_method("unlearn:NPO [mild]"), name_in_method("unlearn:NPO")
+        ('mild', None)
+    """
+    return method.removesuffix("]").rpartition(" [")[2] if method.endswith("]") else None
+
+
 SELF_PREFIX: Final = "self_"
 """Beginning of the names of test sets that are parts of the corpora."""
 

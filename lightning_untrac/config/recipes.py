@@ -41,8 +41,9 @@ class RecipeStage:
 
     @property
     def name(self) -> str:
-        """The verb, and the method where there is one."""
-        return f"{self.verb} {self.config['method']}" if "method" in self.config else self.verb
+        """The verb, and the method or the name where there is one."""
+        told = self.config.get("method") or self.config.get("name")
+        return f"{self.verb} {told}" if told else self.verb
 
     @property
     def has_model(self) -> bool:
@@ -199,8 +200,8 @@ def _settings_of_training(config: dict[str, Any]) -> dict[str, Any]:
 def _with_flags(
     verb: str, config: dict[str, Any], overrides: Sequence[tuple[str | None, dict[str, Any]]], trained: bool
 ) -> dict[str, Any]:
-    method = config.get("method", traits(verb).default("method"))
-    stage_name = verb if method is None else f"{verb}-{method}"
+    told = config.get("method", traits(verb).default("method")) or config.get("name")
+    stage_name = verb if told is None else f"{verb}-{told}"
     for scope, override in overrides:
         applies = scope in (verb, stage_name) or (scope is None and _reaches(override, verb))
         if trained and scope is None and isinstance(override.get("model"), dict):

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from lightning_untrac.naming import counted
 from lightning_untrac.results.measured import ExampleChanges, Measured, Reading, UnlearningRun, main_measure, survivors
 from lightning_untrac.results.measured_answers import change_of
 from lightning_untrac.results.measures import measure_text
@@ -63,6 +64,44 @@ def changes_section(measured: Measured) -> str:
     )
     tables = _each(measured, lambda run: _changes_table(run, measured.roles))
     return said + tables if tables else ""
+
+
+def beside_section(measured: Measured) -> str:
+    """Runs that forgot the same set beside each other; nothing where there is one run of each.
+
+    Args:
+        measured: all of a folder.
+    """
+    parts = []
+    for forget_set in dict.fromkeys(run.forget_set for run in measured.runs):
+        runs = [run for run in measured.runs if run.forget_set == forget_set]
+        if len(runs) > 1:
+            parts.append(f"<h3>{escape(forget_set or 'a mixture')}</h3>{_beside_table(runs)}")
+    return "".join(parts)
+
+
+def _beside_table(runs: Sequence[UnlearningRun]) -> str:
+    cells = dict.fromkeys(
+        (measure, name) for run in runs for measure in run.measures for name in run.datasets
+        if (measure, name) in run.curves
+    )  # fmt: skip
+    rows = [
+        (measure_text(measure).title, name, _first_reading(runs, (measure, name)), *_last_values(runs, (measure, name)))
+        for measure, name in cells
+    ]
+    several_seeds = len({run.seed for run in runs}) > 1
+    titles = [method_title(run.method) + (f", seed {run.seed}" if several_seeds else "") for run in runs]
+    steps = ("", "", "", *(counted(run.last_step, "step") for run in runs))
+    return table_html(("measure", "dataset", "before", *titles), [steps, *rows], range(2, 3 + len(runs)))
+
+
+def _first_reading(runs: Sequence[UnlearningRun], cell: tuple[str, str]) -> str:
+    found = dict.fromkeys(_number(run.curves[cell][0]) for run in runs if cell in run.curves)
+    return " or ".join(found)  # several where they began from different models
+
+
+def _last_values(runs: Sequence[UnlearningRun], cell: tuple[str, str]) -> list[str]:
+    return [_number(run.curves[cell][-1]) if cell in run.curves else _DASH for run in runs]
 
 
 def _packed(names: Sequence[str]) -> str:

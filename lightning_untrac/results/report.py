@@ -14,6 +14,7 @@ from lightning_untrac.results.many import is_large, large_section
 from lightning_untrac.results.measured_answers import measured_answers
 from lightning_untrac.results.measured_plots import save_measured_plots
 from lightning_untrac.results.measured_sections import (
+    beside_section,
     changes_section,
     measures_section,
     models_section,
@@ -107,6 +108,7 @@ def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
     drawn = {run.key: save_measured_plots(found.folder, run) for run in measured.runs}
     return [
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
+        ("beside", "Beside each other", beside_section(measured)),
         ("unlearning", "Unlearning over the steps", steps_section(measured, drawn)),
         ("spread", "Example by example", spread_section(measured, drawn)),
         ("survivors", "Survivors", survivors_section(measured)),

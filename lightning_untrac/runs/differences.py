@@ -102,7 +102,13 @@ def same_place(one: Any, other: Any, there: bool = False) -> bool:
 
 
 def refusal(
-    folder: Path, stage: str, keys: Sequence[str], before: dict[str, Any], now: dict[str, Any], changed: Sequence[str]
+    folder: Path,
+    stage: str,
+    keys: Sequence[str],
+    before: dict[str, Any],
+    now: dict[str, Any],
+    changed: Sequence[str],
+    named: bool = False,
 ) -> list[str]:
     """Why a stage can't go on with results that were made otherwise, and what to do.
 
@@ -113,8 +119,10 @@ def refusal(
         before: of the results that are there.
         now: of what is asked for.
         changed: which files of the data are others than they were, a phrase each.
+        named: whether several runs of the verb can stand beside each other, each with a `name`.
     """
     found = []
+    beside = "give this run a name of its own (--name NAME) to keep both, " if named else ""
     data = [key.removeprefix(DATA_CONTENT) for key in keys if key.startswith(DATA_CONTENT)]
     settings = [f"{key}: {before.get(key)!r} there, {now.get(key)!r} now" for key in keys if DATA_CONTENT not in key]
     if data and (changed or not settings):
@@ -129,6 +137,6 @@ def refusal(
         more = f"; and {len(settings) - SHOWN} more" if len(settings) > SHOWN else ""
         found.append(
             f"output: {folder} holds results of '{stage}' with other settings "
-            f"({'; '.join(settings[:SHOWN])}{more}); name another folder, or add --overwrite to throw them away"
+            f"({'; '.join(settings[:SHOWN])}{more}); {beside}name another folder, or add --overwrite to throw them away"
         )
     return found

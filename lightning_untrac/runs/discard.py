@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from lightning_untrac.naming import name_in_method
 from lightning_untrac.runs.saved_models import digest_of
 from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
@@ -68,7 +69,9 @@ def _made_by(folder: Path, stage: str, model: str, method: str, forget_set: str 
     """Whether rows of measurements are of a stage's model, or of its way there."""
     verb = verb_of_stage(stage)
     models = traits(verb).models(folder, stage)
-    on_the_way = forget_set is not None and stage == f"{verb}-{forget_set}" and method.partition(":")[0] == verb
+    parts = (verb, forget_set, name_in_method(method))
+    on_the_way = forget_set is not None and stage == "-".join(part for part in parts if part)
+    on_the_way &= method.partition(":")[0] == verb
     return on_the_way or _is_one_of(model, models)
 
 

@@ -117,9 +117,10 @@ class _Twice:
                  if before.get(k) != settings.get(k)]  # fmt: skip
         if not other:
             return []
+        beside = "give each a `name`, " if traits(stage.verb).has_option("name") else ""
         return [
             f"{first.label} writes the results of '{checked.name}' too, with other settings ({'; '.join(other[:4])}); "
-            "a folder holds them once: take one out, or run it with another --output"
+            f"a folder holds them once: {beside}take one out, or run it with another --output"
         ]
 
 

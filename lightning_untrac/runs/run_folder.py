@@ -100,7 +100,8 @@ class RunFolder(RunFiles):
         if not self.overwrite:
             try:
                 before, keys = self._differences(stage, identity, ignore)
-                found += refusal(self.path, stage, keys, before, flat(comparable(identity)), changed)
+                named = traits(verb_of_stage(stage)).has_option("name")
+                found += refusal(self.path, stage, keys, before, flat(comparable(identity)), changed, named)
             except DamagedFileError as error:
                 found += error.problems
         return found

@@ -18,10 +18,11 @@ from lightning_untrac.callbacks import (
 )
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.data.config import NAME_PATTERN
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Unlearning
-from lightning_untrac.naming import counted
+from lightning_untrac.naming import counted, named_method
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checkpoints import (
     CHECKPOINT_COPIES,
@@ -59,6 +60,8 @@ class UnlearnOptions:
         objective: the forget term by its short name, such as npo; the same as ``model.unlearning_objective.forget``.
         retain: retain terms by their short names, such as kl, separated by commas or in a list.
         retain_weight: their weights, in the same order; 1 each by default.
+        name: what this run is called beside others of the same forget set: the model is ``unlearned-<forget>-<name>/``,
+            and another objective, seed or learning rate can be tried in the same folder.
         seed: seed of the data order.
         steps: optimizer steps; None for ``passes``.
         passes: passes over the forgotten dataset; 1 by default.
@@ -82,6 +85,7 @@ class UnlearnOptions:
     objective: str | None = None
     retain: str | list[str] | None = None
     retain_weight: float | list[float] | None = None
+    name: str | None = None
     seed: int = 0
     steps: int | None = None
     passes: float | None = None
@@ -116,7 +120,16 @@ def intent(parsed: Parsed) -> Intent:
     problems += measure_problems(options.measures, Unlearning.gives("fit"))
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
-    return Intent(f"unlearn-{forget}", plan, problems, "unlearn", chosen.choice)
+    if options.name is not None and not NAME_PATTERN.fullmatch(options.name):
+        problems.append(
+            f"name: {options.name!r} can't be a file name; use letters, digits, '.', '-' and '_' (100 at most, "
+            "beginning with a letter or digit)"
+        )
+    return Intent(f"unlearn-{_of_run(forget, options)}", plan, problems, "unlearn", chosen.choice)
+
+
+def _of_run(forget: str, options: UnlearnOptions) -> str:
+    return forget if options.name is None else f"{forget}-{options.name}"
 
 
 def _chosen(options: UnlearnOptions) -> Asked:
@@ -135,7 +148,7 @@ def main(argv: Arguments) -> None:
     stage = Stage(parsed, asked)
     if start is not None:
         stage.identity["model_files"] = files_digest(start)
-    result = stage.folder.path / f"unlearned-{forget}"
+    result = stage.folder.path / f"unlearned-{_of_run(forget, options)}"
     checkpoints, every = stage.folder.path / "checkpoints" / stage.name, options.checkpoint_every
     if (done := stage.is_done) and (damaged := damage_of(result)):
         stage.folder.forget_done(stage.name)
@@ -143,7 +156,7 @@ def main(argv: Arguments) -> None:
         done = False
     objective: Any = stage.module.unlearning_objective
     way = _way(stage.module)
-    method = f"unlearn:{way}"
+    method = named_method(f"unlearn:{way}", options.name)
     if done and not is_measured(stage.folder.path, method, forget, options.seed):
         stage.folder.forget_done(stage.name)
         warnings.warn(f"what {stage.name} measured is gone: it is unlearned again", DamageWarning, stacklevel=2)
@@ -159,7 +172,7 @@ def main(argv: Arguments) -> None:
     if asked.choice is not None:
         dataset = stage.data.tokenized_forget[forget]
         write_ids(stage.folder.path / f"{stage.name}.examples.txt", dataset.distinct_hashes().to_pylist())
-    tell_measures(stage, options.measures, {method: f"Unlearning by {way}"})
+    tell_measures(stage, options.measures, {method: named_method(f"Unlearning by {way}", options.name)})
     readings = InfluenceLogger(None, method="unlearn")
     recorder = MeasureRecorder(stage.folder.path, options.measures, method=method, result=str(result))
     trainer = stage.build_trainer(
