@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_untrac.functional import IGNORE_INDEX, example_losses, token_loss_sum
+from lightning_untrac.functional.memorisation import target_hits
 from lightning_untrac.functional.token_losses import token_losses
 
 Unit = Literal["token", "sequence", "later_token"]
@@ -94,6 +95,11 @@ class Outputs:
     def log_probs(self) -> Tensor:
         """Sum of the targets' log-probabilities of each sequence, ``[batch]`` float64, nats, differentiable."""
         return -self.losses[0]
+
+    @cached_property
+    def hits(self) -> Tensor:
+        """Which target tokens are the model's first choice, ``[batch, length]`` bool."""
+        return target_hits(self.logits, self.targets)
 
     @cached_property
     def places(self) -> Tensor:

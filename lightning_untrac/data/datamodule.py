@@ -203,9 +203,8 @@ class CorpusDataModule(PreparedDataModule):
             streams["retain"], order = self._retained(episode), self.retained_order(episode)
         if "retain_alternative" in asked:
             streams["retain_alternative"] = self._retained_alternatives(episode)
-        if (
-            len(streams) == 1 and self.trainer.accumulate_grad_batches * num_replicas == 1
-        ):  # a batch is a whole step and has its counts
+        pieces = self.trainer.accumulate_grad_batches * num_replicas
+        if len(streams) == 1 and pieces == 1:  # a batch is a whole step and has its counts
             return EpisodeDataLoader(examples, batch_sampler=sampler, **options)
         data = StreamExamples(streams)
         batches = StreamBatchSampler(sampler, data, order, self.retained_per_example)
@@ -216,17 +215,17 @@ class CorpusDataModule(PreparedDataModule):
         """Every example of a stream of the current episode once, over all ranks, and how many each dataset has.
 
         Args:
-            stream: ``forget``, ``retain``, ``alternative`` or ``retain_alternative``; or ``evaluation``, all that a
-                reading measures.
+            stream: ``forget``, ``retain``, ``alternative``, ``retain_alternative``; or ``evaluation`` for what is read.
         """
         episode = self.current_episode
-        if stream == "forget":
+        if stream == "evaluation":
+            data = self.evaluation_data()
+        elif stream == "forget":
             names = episode.drawn_from or episode.trains_on
             data = Concatenation([self.training_examples(name) for name in names])
         else:
             others = {"retain": self._retained, "alternative": self._alternatives}
-            found = others.get(stream, self._retained_alternatives)
-            data = self.evaluation_data() if stream == "evaluation" else found(episode)
+            data = others.get(stream, self._retained_alternatives)(episode)
         return self._all_of(data), [len(part) for part in data.parts]
 
     def retained_order(self, episode: Episode) -> RetainedOrder:
@@ -252,8 +251,8 @@ class CorpusDataModule(PreparedDataModule):
         Args:
             num_examples: how many, at most all of them.
         """
-        data, order = self._retained(self.current_episode), self.retained_order(self.current_episode)
-        chosen = order.sample(min(num_examples, len(data)))
+        data = self._retained(self.current_episode)
+        chosen = self.retained_order(self.current_episode).sample(min(num_examples, len(data)))
         return DataLoader(data, batch_sampler=[[int(index)] for index in chosen], **self.loader_options())
 
     @property
@@ -277,16 +276,12 @@ class CorpusDataModule(PreparedDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """The loader of a reading; empty where there is nothing to measure (pretraining without test sets)."""
-        if not self.evaluation_names:
-            return []
-        data = self.evaluation_data()
-        return self._all_of(data)
+        return self._all_of(self.evaluation_data()) if self.evaluation_names else []
 
     def sample_dataloader(self, name: str, num_examples: int) -> DataLoader[Any]:
         """A loader of at most so many examples (or blocks) of one dataset, the same ones every time."""
         part = self.training_examples(name)
-        data = Concatenation([part], [some_of(part, num_examples)])
-        return self._all_of(data)
+        return self._all_of(Concatenation([part], [some_of(part, num_examples)]))
 
     def _all_of(self, data: Concatenation) -> DataLoader[Any]:
         rank, num_replicas = data_parallel_rank(self.trainer)

@@ -11,7 +11,7 @@ from lightning_untrac.functional.loss import (
     token_loss_sum,
     uniform_guess_loss,
 )
-from lightning_untrac.functional.memorisation import memorisation_accuracy
+from lightning_untrac.functional.memorisation import extraction_strength, memorisation_accuracy, target_hits
 from lightning_untrac.functional.overlap import bhattacharyya, ngram_frequencies
 from lightning_untrac.functional.parts import NUM_PARTS, part_of
 
@@ -22,6 +22,7 @@ __all__ = [
     "Readout",
     "bhattacharyya",
     "example_losses",
+    "extraction_strength",
     "mean_token_loss",
     "memorisation_accuracy",
     "ngram_frequencies",
@@ -29,6 +30,7 @@ __all__ = [
     "read_out",
     "shift_labels_left",
     "sum_by_dataset",
+    "target_hits",
     "tensor_checksum",
     "token_loss_sum",
     "uniform_guess_loss",

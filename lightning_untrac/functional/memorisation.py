@@ -7,8 +7,8 @@ from torch import Tensor
 from lightning_untrac.functional.token_losses import IGNORE_INDEX
 
 
-def memorisation_accuracy(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Share of each example's target tokens that are the model's first choice, given the true tokens before them.
+def target_hits(logits: Tensor, targets: Tensor) -> Tensor:
+    """Which target tokens are the model's first choice, given the true tokens before them.
 
     Of tokens with equal logits the one that ``argmax`` gives is the first choice.
 
@@ -17,16 +17,56 @@ def memorisation_accuracy(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tens
         targets: ``[batch, length]`` int64, aligned with ``logits``, :data:`IGNORE_INDEX` where there is no target.
 
     Returns:
-        ``shares`` (``[batch]`` float64 in [0, 1]; NaN without a target) and ``num_tokens`` (``[batch]`` int64).
+        ``[batch, length]`` bool; False where there is no target.
 
     Example:
         >>> import torch
         >>> logits = torch.tensor([[[0.0, 2.0, 1.0], [3.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
-        >>> shares, counts = memorisation_accuracy(logits, torch.tensor([[1, 2, -100]]))
+        >>> target_hits(logits, torch.tensor([[1, 2, -100]])).tolist()
+        [[True, False, False]]
+    """
+    return logits.argmax(dim=-1) == targets
+
+
+def memorisation_accuracy(hits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of each example's target tokens that are the model's first choice.
+
+    Args:
+        hits: ``[batch, length]`` bool, of :func:`target_hits`.
+        targets: ``[batch, length]`` int64, :data:`IGNORE_INDEX` where there is no target.
+
+    Returns:
+        ``shares`` (``[batch]`` float64 in [0, 1]; NaN without a target) and ``num_tokens`` (``[batch]`` int64).
+
+    Example:
+        >>> import torch
+        >>> shares, counts = memorisation_accuracy(torch.tensor([[True, False, False]]), torch.tensor([[1, 2, -100]]))
         >>> shares.tolist(), counts.tolist()
         ([0.5], [2])
     """
-    counted = targets != IGNORE_INDEX
-    hits = (logits.argmax(dim=-1) == targets) & counted
-    num_tokens = counted.sum(dim=1)
+    num_tokens = (targets != IGNORE_INDEX).sum(dim=1)
     return hits.sum(dim=1).double() / num_tokens, num_tokens
+
+
+def extraction_strength(hits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of each example that the model gives away by itself: ``1 - k / T``.
+
+    Of its T target tokens k is the fewest that have to be given, so that all others are the model's first choices. As
+    each of them then is what greedy decoding goes on with, it writes the rest of the text.
+
+    Args:
+        hits: ``[batch, length]`` bool, of :func:`target_hits`.
+        targets: ``[batch, length]`` int64, :data:`IGNORE_INDEX` where there is no target.
+
+    Returns:
+        ``strengths`` (``[batch]`` float64 in [0, 1]; NaN without a target) and ``num_tokens`` (``[batch]`` int64).
+
+    Example:
+        >>> import torch
+        >>> hits = torch.tensor([[1, 0, 1, 1, 1, 0, 1, 1], [1, 1, 1, 1, 1, 1, 1, 0]], dtype=torch.bool)
+        >>> extraction_strength(hits, torch.zeros(2, 8, dtype=torch.long))[0].tolist()
+        [0.25, 0.0]
+    """
+    missed = (targets != IGNORE_INDEX) & ~hits
+    missed_later = missed.flip(1).cumsum(dim=1).flip(1)  # this token included
+    return memorisation_accuracy(hits & (missed_later == 0), targets)

@@ -17,8 +17,8 @@ from lightning_untrac.results.measures import MeasureText, describe_measure
 MEASURES: Registry[Measure] = Registry("measure", "lightning_untrac.metrics")
 """All measures by name."""
 
-DEFAULT_MEASURES = "loss,memorisation_accuracy"
-"""What verbs measure unless the user says otherwise: both come from one forward pass."""
+DEFAULT_MEASURES = "loss,memorisation_accuracy,extraction_strength"
+"""What verbs measure unless the user says otherwise: all come from one forward pass."""
 
 
 class Measured(NamedTuple):

@@ -36,4 +36,4 @@ class MemorisationAccuracy(Measure):
 
     @override
     def __call__(self, seen: Outputs) -> Measured:
-        return Measured(*memorisation_accuracy(seen.logits, seen.targets))
+        return Measured(*memorisation_accuracy(seen.hits, seen.targets))

@@ -20,7 +20,7 @@ def seen() -> Outputs:
     return Outputs(logits, targets, reference_logits=before)
 
 
-@pytest.fixture(params=["loss", "memorisation_accuracy", "kl_to_reference"])
+@pytest.fixture(params=["loss", "memorisation_accuracy", "extraction_strength", "kl_to_reference"])
 def measure(request: pytest.FixtureRequest) -> Measure:
     return find_measures(request.param)[0]
 
@@ -73,6 +73,9 @@ def test_the_loss_is_that_of_the_training(seen: Outputs) -> None:
 
 def test_one_pass_serves_all_measures(seen: Outputs) -> None:
     assert seen.losses is seen.losses
+    assert seen.hits is seen.hits
+    accuracy, strength = (find_measures(name)[0](seen) for name in ("memorisation_accuracy", "extraction_strength"))
+    assert (strength.value <= accuracy.value)[accuracy.weight > 0].all()
 
 
 def test_the_earlier_name_of_a_pass_stays() -> None:

@@ -53,7 +53,7 @@ def test_examples_add_up_to_the_summary(tmp_path, losses, model_folders):
     output = tmp_path / "out"
     losses(output, "--examples", name_or_path=model_folders("llama"))
     examples, summary = read_measurements(output).to_pylist(), read_summary(output).to_pylist()
-    assert {row["measure"] for row in summary} == {"loss", "memorisation_accuracy"}
+    assert {row["measure"] for row in summary} == {"loss", "memorisation_accuracy", "extraction_strength"}
     for row in summary:
         mine = [r for r in examples if (r["measure"], r["dataset"]) == (row["measure"], row["dataset"])]
         weights, total = [r["weight"] for r in mine], math.fsum(r["value"] * r["weight"] for r in mine)
@@ -177,7 +177,7 @@ def test_packed_corpora_say_that_their_rows_are_blocks(untrac, config, settings,
     blocks = [row for row in read_measurements(tmp_path / "out").to_pylist() if row["dataset"] == "birds"]
     assert untrac(*evaluate, "--examples").code == 0
     examples = [row for row in read_measurements(tmp_path / "out").to_pylist() if row["dataset"] == "birds"]
-    assert len(examples) == 2 * 12 != len(blocks)
+    assert len(examples) == 3 * 12 != len(blocks)
 
 
 def test_what_earlier_versions_had_says_where_it_went():
