@@ -78,7 +78,7 @@ def resampled_covariance(
     used = filled.any(axis=0)
     before, after, weights = before[:, used], after[:, used], weights[:, used]
     count = before.shape[1]
-    draws = _draws(count, num_resamples, seed)
+    draws = resamples(count, num_resamples, seed)
     low, high = draws @ before.T, draws @ after.T
     with np.errstate(all="ignore"):  # a resample may hold no example of an influence; it is left out
         drawn = (high - low) / (high + low if relative else draws @ weights.T)
@@ -87,7 +87,7 @@ def resampled_covariance(
 
 
 @lru_cache(maxsize=16)
-def _draws(count: int, num_resamples: int, seed: int) -> npt.NDArray[np.int64]:
+def resamples(count: int, num_resamples: int, seed: int) -> npt.NDArray[np.int64]:
     """How often each part is in each resample; the same numbers serve every dataset with as many parts."""
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=num_resamples)
     draws.flags.writeable = False

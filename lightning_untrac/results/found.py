@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lightning_untrac.results.doubts import doubts
+from lightning_untrac.results.judged import JudgedSet, find_judged
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.measured import Measured, find_measured
 from lightning_untrac.results.methods import REFERENCE, read_texts
@@ -46,6 +47,7 @@ class Found:
         comparison: how methods agree with the reference, if that was asked.
         examples: influences of single examples, if there are any.
         notes: remarks of the run and doubts about its numbers, by level, the worst first.
+        judged: what unlearned models are like beside retrained ones, a forget set each.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class Found:
     comparison: pa.Table | None
     examples: pa.Table | None
     notes: list[tuple[str, Sentence]]
+    judged: Sequence[JudgedSet] = ()
 
 
 def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
@@ -109,6 +112,7 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
         comparison,
         _optional(folder / "examples.parquet"),
         sorted(notes, key=lambda note: _LEVELS.index(note[0])),
+        find_judged(folder, [str(entry.get("name")) for entry in run.get("data") or []]),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -255,8 +256,10 @@ def models_section(measured: Measured) -> str:
         )
         for measure, dataset in cells
     ]
-    last = [Path(model).name for model in models]
-    names = last if len(set(last)) == len(last) else list(shorten_all(models, 40).values())
+    paths = [Path(model).parts for model in models]
+    folders = zip(*(parts[:-1] for parts in paths), strict=False)
+    shared = len(list(takewhile(lambda level: len(set(level)) == 1, folders)))
+    names = shorten_all(["/".join(parts[shared:]) for parts in paths], 40).values()
     return table_html(("measure", "dataset", *names), rows, range(2, 2 + len(models)))
 
 

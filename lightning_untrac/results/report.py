@@ -10,6 +10,9 @@ from lightning_untrac.results.chance import chance_title, findings, verdicts
 from lightning_untrac.results.colours import colours_title
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.found import Found, find
+from lightning_untrac.results.judged import judged_answers
+from lightning_untrac.results.judged_plot import save_judged_plot
+from lightning_untrac.results.judged_section import judged_section
 from lightning_untrac.results.many import is_large, large_section
 from lightning_untrac.results.measured_answers import measured_answers
 from lightning_untrac.results.measured_plots import save_measured_plots
@@ -106,7 +109,9 @@ def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
     if (measured := found.measured) is None:
         return []
     drawn = {run.key: save_measured_plots(found.folder, run) for run in measured.runs}
+    beside = {one.forget_set: path for one in found.judged if (path := save_judged_plot(found.folder, one))}
     return [
+        ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
         ("beside", "Beside each other", beside_section(measured)),
         ("unlearning", "Unlearning over the steps", steps_section(measured, drawn)),
@@ -134,7 +139,8 @@ def _lead(found: Found) -> str:
     parts = []
     if found.matrices:
         parts.append(_traced_lead(found))
-    if found.measured is not None and (said := measured_answers(found.measured)):
+    said: list[Sentence] = [(sentence,) for judged in found.judged for sentence in judged_answers(judged)]
+    if found.measured is not None and (said := [*said, *measured_answers(found.measured)]):
         parts.append(_sentences(said, "answers"))
     if not found.matrices and (care := _care(found)):
         parts.append(f'<p class="muted small">{care.strip()}</p>')

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from lightning_untrac.results.comparison import MEAN
 from lightning_untrac.results.comparison_notes import comparison_notes
+from lightning_untrac.results.judged import JudgedSet
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.soundness import FLAG_TITLES
@@ -142,6 +143,33 @@ def summary_table(
             lines.append([Text(cell) for cell in (dataset, *cells)])
         groups.append((f"{text.title} ({unit_title(text.unit)})" if text.unit else text.title, lines))
     return _fixed(f"Means over the {' or '.join(weighed) or 'examples'} of each dataset", heads, groups, 1, width)
+
+
+def judged_table(judged: JudgedSet, width: int | None = None) -> RenderableType:
+    """The excess of each model over the noise of retraining, for the terminal.
+
+    Args:
+        judged: the models of one forget set.
+        width: Of the terminal, in columns; None where there is room for everything.
+
+    Returns:
+        A row a model, and one for two retrained models; a column for the forget set and for each group of datasets.
+    """
+    groups = []
+    for measure in judged.measures:
+        lines = [
+            [Text(cell) for cell in (one.name, *(str(one.value(measure, d, "excess")) for d in judged.columns))]
+            for one in judged.models
+        ]
+        shares = [judged.noise_share(measure, dataset) for dataset in judged.columns]
+        noise = ["\u2013" if share != share else f"0 \u00b1 {format_number(share, signed=False)}" for share in shares]
+        lines.append([Text(cell) for cell in ("two retrained", *noise)])
+        groups.append((measure_text(measure).title, lines))
+    title = (
+        f"How far from {judged.retrained} retrained without {judged.forget_set}: excess over the noise, as a share of "
+        "the original's distance (95 %)"
+    )
+    return _fixed(title, ["model", *judged.columns], groups, 1, width)
 
 
 def _units(rows: list[dict[str, Any]], statistic: str) -> list[str]:

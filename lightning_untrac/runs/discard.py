@@ -9,11 +9,15 @@ from typing import Any
 from lightning_untrac.naming import name_in_method
 from lightning_untrac.runs.saved_models import digest_of
 from lightning_untrac.tables import InfluenceStore
+from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
 from lightning_untrac.verb import method_of_stage, traits, verb_of_stage
 
 DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several stages' results; ``compare`` and ``report`` make them again."""
+
+OF_MODELS = (DISTANCES, JUDGEMENTS)
+"""The same of several stages' models; ``judge`` makes them again."""
 
 
 def discard(folder: Path, state: Path, stage: str, claims: dict[str, dict[str, Any]]) -> None:
@@ -32,11 +36,11 @@ def discard(folder: Path, state: Path, stage: str, claims: dict[str, dict[str, A
     marks = [state / f"{stage}{ending}" for ending in (".done.json", ".data.json", ".json")]
     for path in (*marks, folder / f"{stage}.json"):
         path.unlink(missing_ok=True)
-    for name in DERIVED:
+    models = traits(verb_of_stage(stage)).models(folder, stage)
+    for name in (*DERIVED, *(OF_MODELS if models else ())):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "checkpoints" / stage, ignore_errors=True)
     _discard_rows(folder, stage)
-    models = traits(verb_of_stage(stage)).models(folder, stage)
     rest = {name: claim for name, claim in claims.items() if name != stage}
     for name in [name for name, claim in rest.items() if _begins_from(name, claim, models)]:
         rest.pop(name)

@@ -66,6 +66,27 @@ def chosen_examples(
         return Asked(ForgetChoice(corpus, tuple(map(str, range(top))), "forget_top"), (), tuple(error.problems))
 
 
+def chosen_before(output: str, forget: str) -> tuple[ForgetChoice | None, list[str]]:
+    """The choice that an earlier step of a run folder wrote down, where a forget set has the name of one.
+
+    Args:
+        output: the run folder.
+        forget: name of the forget set.
+
+    Returns:
+        The choice, None for the name of a whole dataset; and why it can't be looked up. Any example stands for the
+        chosen ones in a recipe's checks, before an earlier step has written them down.
+    """
+    corpus = forget.removesuffix("-chosen")
+    if corpus == forget:
+        return None, []
+    files = [file for verb in ("unlearn", "retrain") for file in Path(output).glob(f"{verb}-{forget}*.examples.txt")]
+    if (file := min(files, default=None)) is None:
+        missing = f"forget: {output} does not say which examples {forget!r} are; unlearn or retrain them there first"
+        return ForgetChoice(corpus, ("0",), "forget"), [missing]
+    return ForgetChoice(corpus, read_ids(str(file)), f"forget ({file})"), []
+
+
 def read_ids(file: str) -> tuple[str, ...]:
     """The ids in a text file, one a line; empty lines and those that begin with # are passed over.
 

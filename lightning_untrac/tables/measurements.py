@@ -68,9 +68,22 @@ def measurements_table(state: Mapping[str, Any], columns: Mapping[str, Any]) -> 
     Returns:
         A table with all columns; those in neither are null.
     """
+    return filled(measurements_schema(), state, columns)
+
+
+def filled(schema: pa.Schema, state: Mapping[str, Any], columns: Mapping[str, Any]) -> pa.Table:
+    """Rows with the columns of a schema.
+
+    Args:
+        schema: of the table.
+        state: what all rows share, by column.
+        columns: ``[rows]`` each, by column.
+
+    Returns:
+        A table with all columns; those in neither are null.
+    """
     import pyarrow as pa
 
-    schema = measurements_schema()
     count = len(next(iter(columns.values())))
     made = [
         pa.array(columns[field.name], field.type)

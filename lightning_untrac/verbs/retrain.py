@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
 from lightning_untrac.callbacks import EpisodeProgress, MeasureRecorder, SavePretrained, WeightsMustMove
 from lightning_untrac.config.parsing import Parsed, parse
@@ -15,6 +14,8 @@ from lightning_untrac.modules import Pretraining
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
+from lightning_untrac.runs.judging import RETRAIN as METHOD
+from lightning_untrac.runs.judging import retrained_folder
 from lightning_untrac.runs.measuring import is_measured, measure, tell_measures
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
@@ -24,8 +25,6 @@ from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained, training_seed
 from lightning_untrac.runs.training_took import training_took
 from lightning_untrac.verb import Arguments, Traits
-
-METHOD: Final = "retrain"
 
 
 @dataclass
@@ -67,7 +66,7 @@ class RetrainOptions:
 
 
 def _models(folder: Path, stage: str) -> list[Path]:
-    every = folder / f"retrained-{stage.removeprefix('retrain-')}"
+    every = retrained_folder(folder, stage.removeprefix("retrain-"))
     return [*sorted(every.glob("seed-*")), every]
 
 
@@ -107,7 +106,7 @@ def main(argv: Arguments) -> None:
     steps, missing = _steps(options, stage.folder)
     stage.identity["steps"] = steps  # those of another training are other retrainings
     plan = replace(asked.plan, steps=steps)
-    results = {int(seed): stage.folder.path / f"retrained-{plan.only[0]}" / f"seed-{seed}" for seed in plan.seeds}
+    results = {int(seed): retrained_folder(stage.folder.path, plan.only[0]) / f"seed-{seed}" for seed in plan.seeds}
     if stage.is_done and all(_is_finished(stage, plan.only[0], seed, path) for seed, path in results.items()):
         say(f"retrain: finished already; the models are in {results[int(plan.seeds[0])].parent}")
         return

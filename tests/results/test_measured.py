@@ -208,7 +208,7 @@ def test_a_run_that_was_cut_short_shows_what_there_is(tmp_path: Path) -> None:
 
 
 def test_models_as_they_are_stand_beside_each_other(tmp_path: Path) -> None:
-    for model, value in (("runs/a/model", 2.0), ("runs/a/other", 3.0)):
+    for model, value in (("runs/a/model", 2.0), ("runs/a/without/seed-0", 3.0)):
         state = {"model": model, "method": "evaluate", "measure": "loss", "dataset": "news", "status": "ok"}
         interval = {"ci_low": value - 0.25, "ci_high": value + 0.25}
         row = {**state, "statistic": "mean", "value": value, "unit": "nats/token", **interval}
@@ -218,7 +218,7 @@ def test_models_as_they_are_stand_beside_each_other(tmp_path: Path) -> None:
     measured = find_measured(tmp_path, RUN)
     assert measured is not None
     markup = models_section(measured)
-    assert re.findall(r'<th class="n">(.*?)</th>', markup) == ["model", "other"]
+    assert re.findall(r'<th class="n">(.*?)</th>', markup) == ["model", "without/seed-0"]
     assert re.findall(r'<td class="n">(.*?)</td>', markup) == ["2.00 ± 0.25", "3.00 ± 0.25"]
     write_report(tmp_path)
     assert "Measurements in" in text_of(tmp_path)

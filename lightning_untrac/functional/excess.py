@@ -1,0 +1,130 @@
+"""How far a model is from those that were retrained without a forget set, beside how far these are apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+
+from lightning_untrac.functional.example_means import LEVEL, Mean
+from lightning_untrac.functional.parts import NUM_PARTS, part_of
+from lightning_untrac.functional.uncertainty import Floats, resamples
+
+NUM_RESAMPLES: Final = 2000
+
+
+class Distances(NamedTuple):
+    """Distances of one kind on one dataset, example by example; R retrained models, E examples.
+
+    Attributes:
+        to_retrained: ``[R, E]`` of the model to each retrained one.
+        to_original: ``[E]`` of the model to the original.
+        start: ``[R, E]`` of the original to each retrained one.
+        noise: ``[R, R, E]`` of each retrained one to each other; what stands on the diagonal is not read.
+        weights: ``[E]`` how much an example counts; 0 where it does not.
+    """
+
+    to_retrained: Floats
+    to_original: Floats
+    start: Floats
+    noise: Floats
+    weights: Floats
+
+
+class Judged(NamedTuple):
+    """What distances say, each with a 95 % interval.
+
+    Attributes:
+        distance: d(u, r), the mean over examples and retrained models r.
+        original: d(u, o).
+        start: d(o, r).
+        noise: d(r, r'), the mean over pairs; NaN with one retrained model.
+        excess: ``(d(u, r) - d(r, r')) / d(o, r)``: 0 where the model is as far from a retrained one as another one is,
+            1 or a little less where it is as far as the original, below 0 where it is nearer.
+        nearer: ``d(u, r) / (d(u, r) + d(u, o))``: below 1/2 the model is nearer to the retrained ones than to the
+            original.
+    """
+
+    distance: Mean
+    original: Mean
+    start: Mean
+    noise: Mean
+    excess: Mean
+    nearer: Mean
+
+
+def judge(distances: Distances, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> Judged:
+    """Means of distances, the excess over the noise of retraining, and which of two models is nearer.
+
+    Intervals are those of a bootstrap over examples (or 64 random parts of them, where there are more) and over
+    retrained models together. Retrained models are weighted at random (Rubin's Bayesian bootstrap), with weights whose
+    spread is that of a mean of R: of two models each resample takes one. How far other pairs would have been apart can
+    be told from three models on.
+
+    Args:
+        distances: of one kind, on one dataset.
+        num_resamples: resamples.
+        seed: of the resamples.
+
+    Returns:
+        NaN where nothing counts, and where it is 0 / 0; no interval with fewer than two examples.
+
+    Example:
+        >>> ones = np.ones(4)
+        >>> d = Distances(0.12 * ones[None], 0.30 * ones, 0.40 * ones[None], 0.05 * ones[None, None], ones)
+        >>> two = Distances(*(np.repeat(x, 2, axis=0) for x in d[:1]), d[1], np.repeat(d[2], 2, axis=0),
+        ...                 np.full((2, 2, 4), 0.05), ones)
+        >>> judged = judge(two)
+        >>> round(judged.excess.value, 4), round(judged.nearer.value, 4)
+        (0.175, 0.2857)
+    """
+    counted = distances.weights > 0
+    weights = distances.weights[counted].astype(np.float64)
+    sums = [part[..., counted].astype(np.float64) * weights for part in distances[:4]]
+    if len(weights) > NUM_PARTS:
+        parts = part_of(torch.arange(len(weights))).numpy()
+        belongs = (parts[:, None] == np.arange(NUM_PARTS)).astype(np.float64)
+        sums, weights = [part @ belongs for part in sums], weights @ belongs
+        filled = weights > 0
+        sums, weights = [part[..., filled] for part in sums], weights[filled]
+    count, models = len(weights), len(distances.to_retrained)
+    once = _statistics(sums, weights, np.ones((1, count)), np.full((1, models), 1 / models))
+    if count < 2:
+        return Judged(*(Mean(float(values[0]), math.nan, math.nan) for values in once))
+    examples = resamples(count, num_resamples, seed).astype(np.float64)
+    drawn = _statistics(sums, weights, examples, _model_weights(models, num_resamples, seed))
+    return Judged(*(_with_interval(float(values[0]), those) for values, those in zip(once, drawn, strict=True)))
+
+
+def _statistics(sums: list[Floats], weights: Floats, examples: Floats, models: Floats) -> list[Floats]:
+    """All six for each resample, from how often it holds each example ``[B, E]``, and each model ``[B, R]``."""
+    with np.errstate(all="ignore"):
+        total = examples @ weights
+        to_retrained, to_original, start, noise = (
+            np.moveaxis(part @ examples.T, -1, 0) / total.reshape(-1, *[1] * (part.ndim - 1)) for part in sums
+        )
+        pairs = models[:, :, None] * models[:, None, :] * (1 - np.eye(models.shape[1]))
+        # One model of two makes no pair; then the pair that there is counts as it is.
+        pairs = np.where(pairs.sum(axis=(1, 2), keepdims=True) > 0, pairs, 1 - np.eye(models.shape[1]))
+        apart = np.where(pairs > 0, pairs * noise, 0.0).sum(axis=(1, 2)) / pairs.sum(axis=(1, 2))
+        distance, begin = (models * to_retrained).sum(axis=1), (models * start).sum(axis=1)
+        excess, nearer = (distance - apart) / begin, distance / (distance + to_original)
+    return [distance, to_original, begin, apart, excess, nearer]
+
+
+def _model_weights(models: int, num_resamples: int, seed: int) -> Floats:
+    """Random weights ``[resamples, models]`` that sum to 1; a weighted mean has the variance of a mean of so many."""
+    chance = np.random.default_rng((seed, models))
+    if models < 3:
+        return np.eye(models)[chance.integers(models, size=num_resamples)]
+    return chance.dirichlet(np.full(models, (models - 2) / models), size=num_resamples)
+
+
+def _with_interval(value: float, drawn: Floats) -> Mean:
+    drawn = drawn[np.isfinite(drawn)]
+    if not math.isfinite(value) or not len(drawn):
+        return Mean(value, math.nan, math.nan)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Mean(value, float(low), float(high))

@@ -1,0 +1,225 @@
+"""Which models are held against each other, and how far apart they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_untrac.callbacks.distance_recorder import DistanceRecorder
+from lightning_untrac.callbacks.measure_recorder import EVALUATE
+from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
+from lightning_untrac.functional.excess import Distances, judge
+from lightning_untrac.functional.uncertainty import Floats
+from lightning_untrac.metrics import distances as kinds
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.modules.beside import Beside
+from lightning_untrac.runs.stage import Stage, run_trainer
+from lightning_untrac.runs.surroundings import say
+from lightning_untrac.tables.distances import (
+    DISTANCES,
+    JUDGEMENTS,
+    RETAINED,
+    TEST_SETS,
+    distances_schema,
+    judgements_schema,
+)
+from lightning_untrac.tables.measurements import filled, read_summary, replace_rows
+
+RETRAIN: Final = "retrain"
+"""``method`` of a model that never saw a forget set."""
+
+#: ``<measure>/value`` and ``<measure>/weight`` to dataset to the numbers of its examples.
+Arrays = Mapping[str, Mapping[str, Floats]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Models of one forget set.
+
+    Attributes:
+        original: the model before unlearning.
+        unlearned: models that are to be like the retrained ones.
+        retrained: models that never saw the forget set, by seed.
+        measures: what their distances are.
+    """
+
+    original: str
+    unlearned: Sequence[str]
+    retrained: Mapping[int, str]
+    measures: ClassVar[Sequence[str]] = kinds.DISTANCES
+
+    @property
+    def every(self) -> list[str]:
+        """All of them."""
+        return [self.original, *self.unlearned, *self.retrained.values()]
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Each model that is read, and the one that it is held against: a pass each."""
+        for reference in self.retrained.values():
+            yield from ((model, reference) for model in self.every if model != reference)
+        yield from ((model, self.original) for model in self.unlearned)
+
+
+def retrained_folder(folder: Path, forget: str) -> Path:
+    """Where the models are that were retrained without a forget set, one a seed."""
+    return folder / f"retrained-{forget}"
+
+
+def compared_models(
+    folder: Path, forget: str, named: Sequence[str] | None, original: str, datasets: Sequence[str]
+) -> tuple[Compared, list[str]]:
+    """Look up the models of a forget set.
+
+    Args:
+        folder: of the run.
+        forget: the forget set.
+        named: the unlearned ones; None for all that are there.
+        original: the model before unlearning.
+        datasets: names of all datasets: ``unlearned-a-b`` is of the dataset ``a-b`` where there is one.
+
+    Returns:
+        The models, and what is missing.
+    """
+    problems = []
+    seeds = {int(path.name.removeprefix("seed-")): str(path) for path in retrained_folder(folder, forget).glob("seed-*")
+             if path.name.removeprefix("seed-").isdecimal()}  # fmt: skip
+    retrained = {seed: seeds[seed] for seed in sorted(seeds)}
+    if not retrained:
+        problems.append(
+            f"judge: {folder} holds no model that was retrained without {forget}; run `untrac retrain --forget "
+            f"{forget} --output {folder}` first"
+        )
+    if named is None:
+        own = f"unlearned-{forget}"
+        others = [f"unlearned-{name}{part}-" for name in datasets for part in ("", "-chosen")]
+        others = [name for name in others if name.startswith(f"{own}-") and name != f"{own}-"]
+        found = [path for path in (folder / own, *sorted(folder.glob(f"{own}-*"))) if path.is_dir()]
+        unlearned = [str(path) for path in found if not f"{path.name}-".startswith(tuple(others))]
+        if not unlearned:
+            problems.append(
+                f"judge: {folder} holds no unlearned-{forget}; run `untrac unlearn --forget {forget} --output "
+                f"{folder}` first, or name the models (--models '[a,b]')"
+            )
+    else:
+        unlearned = [str(folder / name) if (folder / name).is_dir() else name for name in dict.fromkeys(named)]
+        if not unlearned:
+            problems.append("models: none given; name at least one, or leave it out for all of this forget set")
+    return Compared(original, unlearned, retrained), problems
+
+
+def judge_all(stage: Stage, models: Compared, forget: str) -> bool:
+    """Measure all distances, and write both tables.
+
+    Args:
+        stage: the verb's, started.
+        models: of one forget set.
+        forget: its name.
+
+    Returns:
+        Whether this process has written them.
+    """
+    found = {(model, reference): _beside(stage, model, reference) for model, reference in models.pairs()}
+    if stage.fast_dev_run:
+        say(f"{stage.parsed.verb}: fast_dev_run tried each part once and stored nothing")
+        return False
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return False
+    import pyarrow as pa
+
+    methods = _methods(stage, models, forget)
+    seeds: dict[str, int | None] = {path: seed for seed, path in models.retrained.items()} | {models.original: None}
+    tables = []
+    for (model, reference), arrays in found.items():
+        state = {"model": model, "method": methods[model], "forget_set": forget, "retrained_seed": seeds[reference]}
+        for measure in models.measures:
+            for dataset, values in arrays[f"{measure}/value"].items():
+                weights = arrays[f"{measure}/weight"][dataset]
+                kept = np.flatnonzero(weights)
+                columns = {"example": kept, "value": values[kept], "weight": weights[kept]}
+                more = {"dataset": dataset, "measure": measure, "unit": kinds.UNIT}
+                tables.append(filled(distances_schema(), {**state, **more}, columns))
+    mine = {"forget_set": forget}
+    replace_rows(stage.folder.path, DISTANCES, mine, pa.concat_tables(tables))
+    rows = _judgements(stage, models, forget, found, methods)
+    replace_rows(stage.folder.path, JUDGEMENTS, mine, pa.Table.from_pylist(rows, schema=judgements_schema()))
+    return True
+
+
+def _beside(stage: Stage, model: str, reference: str) -> Arrays:
+    """How far a model is from another one, example by example, in one pass of both."""
+    modules = []
+    for path in (model, reference):
+        module: LanguageModule = stage.parsed.build_module()
+        module.name_or_path, module.config, module.lora = path, None, None
+        modules.append(module)
+    recorder = DistanceRecorder()
+    trainer = stage.build_trainer(
+        callbacks=[MeasuringProgress(stage.parsed.verb), recorder], logger=False, enable_checkpointing=False
+    )
+    run_trainer(lambda: trainer.validate(Beside(*modules), datamodule=stage.data, verbose=False))
+    return recorder.arrays
+
+
+def _methods(stage: Stage, models: Compared, forget: str) -> dict[str, str]:
+    """How each model was made, as the tables of measurements say."""
+    summary = read_summary(stage.folder.path)
+    rows = [] if summary is None else summary.select(["model", "method", "forget_set", "step"]).to_pylist()
+    said = {Path(row["model"]).name: row["method"] for row in rows if row["forget_set"] == forget and row["step"]}
+    methods = {path: said.get(Path(path).name, "unlearn") for path in models.unlearned}
+    return {models.original: EVALUATE, **methods, **dict.fromkeys(models.retrained.values(), RETRAIN)}
+
+
+def _judgements(
+    stage: Stage,
+    models: Compared,
+    forget: str,
+    found: Mapping[tuple[str, str], Arrays],
+    methods: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    data = stage.data
+    groups = {name: [name] for name in data.evaluation_names}
+    groups[RETAINED] = [name for name in data.corpus_names if name != forget]
+    groups[TEST_SETS] = [name for name in data.test_set_names if name != forget]
+    rows = []
+    for model in (models.original, *models.unlearned):
+        role = "original" if model == models.original else "unlearned"
+        for dataset, names in groups.items():
+            for measure in models.measures if names else ():
+                judged = judge(_distances(found, models, model, measure, names))
+                state: dict[str, Any] = {"model": model, "method": methods[model], "forget_set": forget, "role": role}
+                state |= {"dataset": dataset, "measure": measure, "retrained": len(models.retrained)}
+                for statistic, mean in judged._asdict().items():
+                    unit = "" if statistic in ("excess", "nearer") else kinds.UNIT
+                    ends = {"ci_low": _known(mean.low), "ci_high": _known(mean.high)}
+                    rows.append({**state, "statistic": statistic, "value": mean.value, **ends, "unit": unit})
+    return rows
+
+
+def _distances(
+    found: Mapping[tuple[str, str], Arrays], models: Compared, model: str, measure: str, names: Sequence[str]
+) -> Distances:
+    """The distances of one model on one or several datasets together."""
+    retrained = list(models.retrained.values())
+
+    def read(one: str, reference: str, part: str = "value") -> Floats:
+        if one == reference:
+            first = next(iter(found.values()))
+            return np.zeros(sum(len(first[f"{measure}/value"][name]) for name in names))
+        return np.concatenate([found[one, reference][f"{measure}/{part}"][name] for name in names])
+
+    return Distances(
+        np.stack([read(model, reference) for reference in retrained]),
+        read(model, models.original),
+        np.stack([read(models.original, reference) for reference in retrained]),
+        np.stack([np.stack([read(one, reference) for reference in retrained]) for one in retrained]),
+        read(models.original, retrained[0], "weight"),
+    )
+
+
+def _known(end: float) -> float | None:
+    return None if np.isnan(end) else end

@@ -1,0 +1,131 @@
+"""``untrac judge``: hold unlearned models against those that were retrained without the forget set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_untrac.config.parsing import Parsed, parse
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.modules import Evaluation
+from lightning_untrac.results import result_console
+from lightning_untrac.results.judged import find_judged, judged_answers
+from lightning_untrac.results.measures import measure_texts
+from lightning_untrac.results.terminal_tables import judged_table
+from lightning_untrac.runs.asked import Intent
+from lightning_untrac.runs.checks import model_problems
+from lightning_untrac.runs.forget_set import chosen_before
+from lightning_untrac.runs.judging import Compared, compared_models, judge_all
+from lightning_untrac.runs.rehearsal import sound
+from lightning_untrac.runs.saved_models import files_digest, use_saved_model
+from lightning_untrac.runs.stage import Stage
+from lightning_untrac.runs.surroundings import say
+from lightning_untrac.runs.trained_with import as_trained
+from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
+from lightning_untrac.verb import Arguments, Traits
+
+
+@dataclass
+class JudgeOptions:
+    """Hold unlearned models of a forget set against models that were retrained without it (``untrac retrain``).
+
+    Attributes:
+        output: folder with ``model/`` (the original), ``unlearned-<forget>*/`` and ``retrained-<forget>/``, and for
+            ``distances.parquet`` (a row an example) and ``judgements.parquet``.
+        forget: name of the forget set; ``<corpus>-chosen`` where examples of a corpus were chosen.
+        models: the unlearned models, folders or names of folders in the output folder; by default all of this forget
+            set that are there.
+        examples: read packed corpora example by example, so that a row is an example and not a block.
+        wandb: log to Weights & Biases.
+    """
+
+    output: str
+    forget: str
+    models: list[str] | None = None
+    examples: bool = False
+    wandb: WandbConfig | None = None
+
+
+TRAITS = Traits(JudgeOptions, Evaluation, repeats=True)
+
+
+def arguments(argv: Arguments) -> Parsed:
+    """Read the verb's arguments."""
+    return parse("judge", JudgeOptions, as_trained(argv, only_measures=True), Evaluation)
+
+
+def intent(parsed: Parsed) -> Intent:
+    """What the verb is going to do, and what is wrong with its options."""
+    options: JudgeOptions = parsed.options
+    plan = EpisodePlan("one", only=(options.forget,))
+    choice, _ = chosen_before(options.output, options.forget)
+    return Intent(f"judge-{options.forget}", plan, [], "evaluate", choice)
+
+
+def main(argv: Arguments) -> None:
+    """Run the verb."""
+    parsed = arguments(argv)
+    sound(parsed)
+    options: JudgeOptions = parsed.options
+    asked = intent(parsed)
+    use_saved_model(parsed.config, options.output, "model")
+    stage = Stage(parsed, asked)
+    stage.folder.overwrite = True  # it is done anew each time
+    stage.data.per_example |= options.examples
+    original = str(stage.module.name_or_path)
+    datasets = [one.name or one.path for one in (*stage.data.corpora, *stage.data.test_sets, *stage.data.forget)]
+    models, problems = compared_models(stage.folder.path, options.forget, options.models, original, datasets)
+    _, missing = chosen_before(options.output, options.forget)
+    stage.check(asked.plan, [*problems, *missing, *_model_problems(stage, models)])
+    stage.data.plan = asked.plan
+    stage.start()
+    stage.folder.update_run(measures={**stage.folder.facts().get("measures", {}), **measure_texts(Compared.measures)})
+    if len(models.retrained) == 1:
+        stage.folder.add_notes("warning", [note := f"{asked.stage}: {ONE}"])
+        say(f"untrac: warning: {note}")
+    with stage.folder.costs(asked.stage):
+        wrote = judge_all(stage, models, options.forget)
+    if not wrote:
+        return
+    stage.mark_done()
+    _show(stage, options.forget)
+
+
+ONE = (
+    "there is one retrained model, so that the noise of retraining is not known, and no excess; give `untrac retrain` "
+    "two seeds or more"
+)
+
+
+def _model_problems(stage: Stage, models: Compared) -> list[str]:
+    """Whether all models are whole, and predict the same tokens."""
+    found = []
+    size = None
+    for path in models.every:
+        if Path(path).is_dir():
+            files_digest(Path(path))  # is held against its checksums
+        module = stage.parsed.build_module()
+        module.name_or_path, module.config = path, None
+        problems = [f"{path}: {problem}" for problem in model_problems(module)]
+        found += problems
+        if problems:
+            continue
+        size = size or (module.vocabulary_size, path)
+        if module.vocabulary_size != size[0]:
+            found.append(
+                f"models: {path} predicts {module.vocabulary_size} tokens and {size[1]} {size[0]}; their predictions "
+                "can't be compared"
+            )
+    return found
+
+
+def _show(stage: Stage, forget: str) -> None:
+    judged = [one for one in find_judged(stage.folder.path) if one.forget_set == forget]
+    console = result_console()
+    for one in judged:
+        console.print(judged_table(one, console.width), crop=False)
+        for sentence in judged_answers(one):
+            console.print(sentence, soft_wrap=True, highlight=False)
+    where = f"tables: {stage.folder.path / JUDGEMENTS}, {stage.folder.path / DISTANCES}"
+    console.print(where, soft_wrap=True, highlight=False)

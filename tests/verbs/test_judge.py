@@ -1,0 +1,173 @@
+"""``judge``: unlearned models beside retrained ones, from the command line to the report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
+from lightning_untrac.tables.files import read_table
+
+RAISING = ("--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.5", "--steps", "3")
+
+
+@pytest.fixture(scope="module")
+def judged_run(
+    tmp_path_factory: pytest.TempPathFactory, finished_run: Path, untrac: Callable[..., Any], recipe_content: Any
+) -> Path:
+    """A folder with two retrained models, an unlearned one, copies of the original and of a retrained one, judged."""
+    folder = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("judged") / "run"))
+    config = folder.with_name("config.yaml")
+    config.write_text(yaml.safe_dump({key: recipe_content[key] for key in ("data", "trainer")}))
+    given = ("--config", config, "--forget", "birds", "--output", folder)
+    for command in (("retrain",), ("unlearn", *RAISING)):
+        ran = untrac(command[0], *given, *command[1:])
+        assert ran.code == 0, ran.text
+    shutil.copytree(folder / "model", folder / "unlearned-birds-not")
+    shutil.copytree(folder / "retrained-birds" / "seed-1", folder / "unlearned-birds-wholly")
+    shutil.copytree(folder / "model", folder / "unlearned-birds-chosen")  # of another forget set
+    ran = untrac("judge", "--forget", "birds", "--output", folder)
+    assert ran.code == 0, ran.text
+    (folder.parent / "said.txt").write_text(ran.text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def distances(judged_run: Path) -> pd.DataFrame:
+    frame = read_table(judged_run / DISTANCES).to_pandas()
+    return frame.assign(model=[Path(model).name for model in frame["model"]])
+
+
+@pytest.fixture(scope="module")
+def judgements(judged_run: Path) -> pd.DataFrame:
+    frame = read_table(judged_run / JUDGEMENTS).to_pandas()
+    frame["model"] = [Path(model).name for model in frame["model"]]
+    return frame.set_index(["model", "dataset", "measure", "statistic"]).sort_index()
+
+
+MEASURES = ("loss_gap", "kl_divergence")
+
+
+def test_each_pair_of_models_has_a_row_an_example(distances: pd.DataFrame) -> None:
+    pairs = set(distances[["model", "retrained_seed"]].fillna(-1).itertuples(index=False, name=None))
+    unlearned = ("unlearned-birds", "unlearned-birds-not", "unlearned-birds-wholly")
+    assert pairs == {
+        *((model, seed) for model in (*unlearned, "model") for seed in (0, 1)),
+        *((model, -1) for model in unlearned),
+        ("seed-0", 1),
+        ("seed-1", 0),
+    }
+    sizes = distances.groupby(["model", "retrained_seed", "measure", "dataset"], dropna=False).size()
+    assert set(sizes.groupby("dataset").unique().map(tuple).items()) == {
+        ("birds", (12,)), ("ships", (9,)), ("bread", (10,)), ("ask-birds", (5,)), ("ask-ships", (5,)),
+    }  # fmt: skip
+
+
+def test_distances_are_those_of_the_saved_models(judged_run: Path, distances: pd.DataFrame) -> None:
+    texts = [yaml.safe_load(line)["text"] for line in Path(dataset_path(judged_run)).read_text().splitlines()]
+    rows = distances[(distances["model"] == "unlearned-birds") & (distances["retrained_seed"] == 0)]
+    rows = rows[rows["dataset"] == "ask-birds"].set_index(["measure", "example"])["value"]
+    folders = (judged_run / "unlearned-birds", judged_run / "retrained-birds" / "seed-0")
+    models = [AutoModelForCausalLM.from_pretrained(folder).eval() for folder in folders]
+    tokenizer = AutoTokenizer.from_pretrained(folders[0])
+    for index, text in enumerate(texts):
+        ids = torch.tensor([[tokenizer.eos_token_id, *tokenizer.encode(text, add_special_tokens=False)]])
+        with torch.no_grad():
+            mine, theirs = (model(ids).logits[0, :-1].log_softmax(-1).double() for model in models)
+        gap = (mine - theirs).gather(1, ids[0, 1:, None]).mean().abs()
+        kl = (theirs.exp() * (theirs - mine)).sum(-1).mean()
+        assert rows["loss_gap", index] == pytest.approx(gap.item(), rel=1e-4, abs=1e-6)
+        assert rows["kl_divergence", index] == pytest.approx(kl.item(), rel=1e-4, abs=1e-6)
+
+
+def dataset_path(folder: Path) -> str:
+    content = yaml.safe_load((folder / "pretrain.yaml").read_text())
+    return next(one["path"] for one in content["data"]["test_sets"] if one["name"] == "ask-birds")
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_closed_forms(judgements: pd.DataFrame, distances: pd.DataFrame, measure: str) -> None:
+    def value(model: str, statistic: str, dataset: str = "birds") -> float:
+        return judgements.loc[(model, dataset, measure, statistic), "value"]
+
+    # A copy of the original is where the original is: the excess is what the noise leaves.
+    for model in ("model", "unlearned-birds-not"):
+        excess = (value(model, "start") - value(model, "noise")) / value(model, "start")
+        assert value(model, "excess") == pytest.approx(excess)
+        assert value(model, "nearer") == 1
+        assert value(model, "original") == 0
+    # A copy of a retrained model is at no distance from it, and at that of the noise from the other one.
+    mine = distances[(distances["model"] == "unlearned-birds-wholly") & (distances["measure"] == measure)]
+    assert mine.loc[mine["retrained_seed"] == 1, "value"].max() == 0
+    birds = mine[(mine["dataset"] == "birds") & (mine["retrained_seed"] == 0)]
+    other = np.average(birds["value"], weights=birds["weight"])
+    assert value("unlearned-birds-wholly", "distance") == pytest.approx(other / 2)
+    assert value("unlearned-birds-wholly", "nearer") < 0.5
+    # Groups are their datasets' examples together.
+    both = mine[mine["dataset"].isin(["ships", "bread"]) & mine["retrained_seed"].notna()]
+    mean = np.average(both["value"], weights=both["weight"])
+    assert value("unlearned-birds-wholly", "distance", "(retained)") == pytest.approx(mean)
+
+
+def test_the_terminal_and_the_report_say_it(judged_run: Path, untrac: Callable[..., Any]) -> None:
+    said = (judged_run.parent / "said.txt").read_text()
+    for part in (
+        "the original",
+        "two retrained",
+        "(retained)",
+        "unlearned-birds-wholly: nearer to the retrained model than to the original on birds: yes",
+        "unlearned-birds-not: nearer to the retrained model than to the original on birds: no",
+        JUDGEMENTS,
+    ):
+        assert part in said, said
+    assert "unlearned-birds-chosen" not in said
+    folder = Path(shutil.copytree(judged_run, judged_run.with_name("reported")))
+    ran = untrac("report", "--output", folder)
+    assert ran.code == 0, ran.text
+    page = (folder / "report.html").read_text()
+    assert "Beside models that never saw it" in page
+    assert page.count("unlearned-birds-wholly") > 3
+    assert (folder / "plots" / "judged_birds.png").is_file()
+
+
+def test_one_retrained_model_shows_no_noise(judged_run: Path, untrac: Callable[..., Any]) -> None:
+    folder = Path(shutil.copytree(judged_run, judged_run.with_name("one")))
+    shutil.rmtree(folder / "retrained-birds" / "seed-1")
+    ran = untrac("judge", "--forget", "birds", "--models", "[unlearned-birds-not]", "--output", folder)
+    assert ran.code == 0, ran.text
+    assert "the noise of retraining is not known" in ran.text
+    frame = read_table(folder / JUDGEMENTS).to_pandas()
+    assert frame.loc[frame["statistic"] == "excess", "value"].isna().all()
+    assert (frame.loc[(frame["statistic"] == "nearer") & (frame["dataset"] == "birds"), "value"] == 1).all()
+    assert untrac("report", "--output", folder).code == 0
+
+
+def test_what_is_missing_is_said_before_any_work(run_copy: Path, untrac: Callable[..., Any]) -> None:
+    ran = untrac("judge", "--forget", "birds", "--output", run_copy)
+    assert ran.code == 2
+    assert "no model that was retrained without birds; run `untrac retrain --forget birds" in ran.text
+    assert "no unlearned-birds; run `untrac unlearn --forget birds" in ran.text
+    ran = untrac("judge", "--forget", "brids-chosen", "--models", "[nowhere/at_all]", "--output", run_copy)
+    assert ran.code == 2
+    for part in ("no model that was retrained without brids-chosen", "nowhere/at_all", "which examples 'brids-chosen'"):
+        assert part in ran.text, ran.text
+    assert not (run_copy / DISTANCES).exists()
+
+
+def test_what_is_made_of_models_goes_with_them(
+    judged_run: Path, untrac: Callable[..., Any], recipe_content: Any
+) -> None:
+    folder = Path(shutil.copytree(judged_run, judged_run.with_name("again")))
+    ran = untrac("retrain", "--forget", "birds", "--output", folder, "--steps", "2", "--overwrite")
+    assert ran.code == 0, ran.text
+    assert not (folder / DISTANCES).exists()
+    assert not (folder / JUDGEMENTS).exists()
