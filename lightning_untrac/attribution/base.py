@@ -25,8 +25,8 @@ from lightning_untrac.callbacks import (
     InfluenceLogger,
     PreUnlearningWeights,
     ReadAtStrength,
-    ReadingSchedule,
 )
+from lightning_untrac.callbacks.episode_callbacks import episode_callbacks
 from lightning_untrac.callbacks.read_at_strength import STRENGTH_READINGS
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.episodes import CONTROL, EpisodeKind
@@ -266,22 +266,15 @@ class EpisodeRun:
         InfluenceStore(self.folder).drop_episode(self.attribution.method, self.attribution.episode_key, dataset, seed)
 
     def _callbacks(self, influence: InfluenceLogger) -> list[Callback]:
-        # The order matters: the guard decides before the schedule asks for a reading and the logger marks its rows.
         progress = EpisodeProgress(self.attribution.method)
-        callbacks: list[Callback] = [progress, PreUnlearningWeights(self.store_on)]
+        first: list[Callback] = [progress, PreUnlearningWeights(self.store_on)]
         if not self._announced:
             self._announced = True
-            callbacks.append(DurationEstimate(progress, self._work, at_most=influence.read_at is not None))
-        if self.attribution.ascends:
-            callbacks.append(CollapseGuard(self.collapse_cap))
-        spread = isinstance(self.readings, int) and influence.read_at is not None
-        callbacks.append(ReadingSchedule(STRENGTH_READINGS if spread else self.readings))
-        if influence.read_at is not None:
-            callbacks.append(influence.read_at)
-        if self.per_example:
-            # Before the influences, whose final rows say that the episode is finished.
-            callbacks.append(ExampleRecorder(self.folder, self.attribution.method))
-        return [*callbacks, influence]
+            first.append(DurationEstimate(progress, self._work, at_most=influence.read_at is not None))
+        guard = CollapseGuard(self.collapse_cap) if self.attribution.ascends else None
+        # Examples before the influences, whose final rows say that the episode is finished.
+        examples = [ExampleRecorder(self.folder, self.attribution.method)] if self.per_example else []
+        return episode_callbacks(first, [*examples, influence], self.readings, guard, influence.read_at)
 
 
 def _raise_if_the_control_failed(failures: Failures) -> None:

@@ -12,10 +12,10 @@ from lightning_untrac.callbacks import (
     EpisodeProgress,
     InfluenceLogger,
     MeasureRecorder,
-    ReadingSchedule,
     SavePretrained,
     WeightsMustMove,
 )
+from lightning_untrac.callbacks.episode_callbacks import episode_callbacks
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import NAME_PATTERN
@@ -176,16 +176,12 @@ def main(argv: Arguments) -> None:
     readings = InfluenceLogger(None, method="unlearn")
     recorder = MeasureRecorder(stage.folder.path, options.measures, method=method, result=str(result))
     trainer = stage.build_trainer(
-        callbacks=[
-            EpisodeProgress("unlearn"),
-            WeightsMustMove(),
+        callbacks=episode_callbacks(
+            [EpisodeProgress("unlearn"), WeightsMustMove()],
+            [readings, recorder, SavePretrained(result), *([ResumeCheckpoints(checkpoints, every)] if every else [])],
+            options.readings,
             CollapseGuard(options.collapse_cap),
-            ReadingSchedule(options.readings),
-            readings,
-            recorder,
-            SavePretrained(result),
-            *([ResumeCheckpoints(checkpoints, every)] if every else []),
-        ],
+        ),
         logger=stage.build_loggers(stage.name),
         max_epochs=1,
         **({} if every else {"enable_checkpointing": False}),
