@@ -266,9 +266,9 @@ def test_a_verb(tmp_path, capsys):
 def test_a_verb_is_a_stage_of_a_recipe(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     steps = [{"greet": {"name": "birds"}}, {"mine_pkg.greet": {"name": "ships"}}]
-    recipe.write_text(yaml.safe_dump({"title": "greetings", "steps": steps}))
+    recipe.write_text(yaml.safe_dump({"title": "greetings", "stages": steps}))
     said = untrac("run", recipe, "--output", tmp_path / "run", "--greet.name", "bread")
     assert "hello bread" in said
     assert "hello ships" in said
-    recipe.write_text(yaml.safe_dump({"title": "greetings", "steps": [{"greet": {"nam": "birds"}}]}))
+    recipe.write_text(yaml.safe_dump({"title": "greetings", "stages": [{"greet": {"nam": "birds"}}]}))
     assert main(["run", str(recipe), "--output", str(tmp_path / "other")]) == 2

@@ -72,12 +72,12 @@ def test_a_shipped_recipe_is_rehearsed(name: str, at_hand: Any, tmp_path: Path) 
     recipe = load_recipe(name)
     assert recipe_problems(recipe) == []
     stages = resolve_stages(at_hand(recipe), ["--trainer.accelerator", "cpu"])
-    assert {stage.number for stage in stages} == set(range(1, len(recipe["steps"]) + 1))
+    assert {stage.number for stage in stages} == set(range(1, len(recipe["stages"]) + 1))
     assert rehearse(stages, str(tmp_path / "out")) == []
 
 
 def test_a_wrong_key_in_a_recipe_would_be_found(at_hand: Any, tmp_path: Path) -> None:
     recipe = at_hand(load_recipe("trace_my_model"))
-    recipe["steps"][1]["trace"]["model"] = {"optimiser": "torch.optim.Adam"}
+    recipe["stages"][1]["trace"]["model"] = {"optimiser": "torch.optim.Adam"}
     (problem,) = rehearse(resolve_stages(recipe, ["--trainer.accelerator", "cpu"]), str(tmp_path / "out"))
     assert problem.startswith("stage 2 (trace): model.optimiser: unknown key; did you mean 'optimizer'?")

@@ -76,7 +76,7 @@ def test_a_whole_run_leaves_no_secret(tmp_path, text_files, model_folders, cache
             "cache_folder": cache_folder,
         },
         "trainer": {"accelerator": "cpu", "logger": logger},
-        "steps": [{"trace": {"method": "untrac", "steps": 1, "data": {"batch_size": 4}}}, {"report": None}],
+        "stages": [{"trace": {"method": "untrac", "steps": 1, "data": {"batch_size": 4}}}, {"report": None}],
     }
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightning_untrac.config.strict_yaml import with_contents
@@ -101,6 +102,16 @@ def commands_apart(argv: Arguments) -> list[Arguments]:
     for index, content in enumerate(arguments):
         if isinstance(content, str) or not isinstance(content.get("method"), list):
             continue
-        if not isinstance(content.get("steps"), list):
+        if not stages_of(content):
             return [[*arguments[:index], one, *arguments[index + 1 :]] for one in methods_apart(dict(content))]
     return [arguments]
+
+
+def stages_of(content: Mapping[str, Any]) -> list[str]:
+    """The keys under which a recipe lists its stages: ``steps`` is the name of before; none in a verb's configuration.
+
+    Example:
+        >>> stages_of({"stages": [{"trace": None}]}), stages_of({"steps": 5})
+        (['stages'], [])
+    """
+    return [key for key in ("stages", "steps") if isinstance(content.get(key), list)]

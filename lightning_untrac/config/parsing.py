@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere, without
 from lightning_untrac.config.data_class import data_class
 from lightning_untrac.config.keys import KnownKeys, plain_words
+from lightning_untrac.config.method_lists import stages_of
 from lightning_untrac.config.short_objectives import with_long_objective
 from lightning_untrac.config.strict_yaml import load_strictly, with_contents
 from lightning_untrac.config.values import empty_values, value_problems
@@ -245,7 +246,7 @@ def _with_class_paths(argv: Arguments, phase: type[LanguageModule] | None, keys:
             switch = name.removeprefix("--") in keys.switches and not equals and alone
             found.append(f"{name}=true" if switch else argument)
             continue
-        content, missing = restored(without_steps(deepcopy(dict(argument))))
+        content, missing = restored(without_stages(deepcopy(dict(argument))))
         problems += [*missing, *keys.shape_problems(content)]
         if isinstance(content.get("ray"), bool):
             content["ray"] = {} if content["ray"] else None
@@ -287,14 +288,15 @@ def _with_bare_ray(arguments: _Read, keys: KnownKeys) -> _Read:
     return [*rest[: given[0]], "--ray={}", *rest[given[0] :]]
 
 
-def without_steps(content: dict[str, Any]) -> dict[str, Any]:
-    """What a single verb takes of a recipe: the shared model, data, Trainer and W&B, not the steps.
+def without_stages(content: dict[str, Any]) -> dict[str, Any]:
+    """What a single verb takes of a recipe: the shared model, data, Trainer and W&B, not the stages.
 
     Example:
-        >>> without_steps({"title": "mine", "model": {}, "steps": [{"trace": None}]})
+        >>> without_stages({"title": "mine", "model": {}, "stages": [{"trace": None}]})
         {'model': {}}
-        >>> without_steps({"title": "mine", "steps": 5})  # a verb's own number of steps
+        >>> without_stages({"title": "mine", "steps": 5})  # a verb's own number of steps
         {'steps': 5}
     """
-    dropped = ("title", "steps", "training_seed") if isinstance(content.get("steps"), list) else ("title",)
+    stages = stages_of(content)
+    dropped = ("title", "training_seed", *stages) if stages else ("title",)
     return {key: value for key, value in content.items() if key not in dropped}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.config.keys import EXAMPLES, unknown_key
-from lightning_untrac.config.method_lists import merge, with_settings
+from lightning_untrac.config.method_lists import merge, stages_of, with_settings
 from lightning_untrac.config.strict_yaml import load_strictly, load_yaml
 from lightning_untrac.config.trainer_callbacks import for_retraining
 from lightning_untrac.config.training_seed import KEY, training_seed, with_training_seed
@@ -89,12 +89,14 @@ def load_recipe(name: str) -> dict[str, Any]:
         if not shipped.is_file() or (path.parent != Path() and path.parent.name != "recipes"):
             raise ConfigurationError([f"recipe: there is no file {name}; shipped are {', '.join(shipped_recipes())}"])
         path = shipped
-    return load_yaml(path)
+    content = load_yaml(path)
+    renamed = stages_of(content) == ["steps"]
+    return {"stages" if renamed and key == "steps" else key: value for key, value in content.items()}
 
 
 def recipe_problems(recipe: dict[str, Any]) -> list[str]:
     """What is wrong with a recipe's own keys and with the form of its stages."""
-    known = {"title", "output", "steps", "wandb", KEY, *SHARED}
+    known = {"title", "output", "stages", "wandb", KEY, *SHARED}
     found = [
         unknown_key("", key, known, "run").replace(": unknown key", ": unknown key of a recipe", 1)
         for key in map(str, recipe)
@@ -107,12 +109,12 @@ def recipe_problems(recipe: dict[str, Any]) -> list[str]:
     ]
     if isinstance(recipe.get("title"), (dict, list)):
         found.append(f"title: got {recipe['title']!r}; expected text")
-    steps = recipe.get("steps")
-    if not isinstance(steps, list) or not steps:
-        found.append("recipe: has no `steps`; list at least one, e.g. `- trace: {method: untrac}`")
-        steps = []
+    stages = recipe.get("stages")
+    if not isinstance(stages, list) or not stages:
+        found.append("recipe: has no `stages`; list at least one, e.g. `- trace: {method: untrac}`")
+        stages = []
     return found + [
-        problem for number, stage in enumerate(steps, start=1) for problem in _stage_problems(number, stage)
+        problem for number, stage in enumerate(stages, start=1) for problem in _stage_problems(number, stage)
     ]
 
 
@@ -157,8 +159,8 @@ def resolve_stages(recipe: dict[str, Any], flags: Sequence[str]) -> list[RecipeS
     shared = {key: recipe[key] for key in (*SHARED, "wandb") if isinstance(recipe.get(key), dict)}
     stages: list[RecipeStage] = []
     training: dict[str, Any] | None = None
-    steps = recipe.get("steps")
-    for number, stage in enumerate(steps if isinstance(steps, list) else [], start=1):
+    asked = recipe.get("stages")
+    for number, stage in enumerate(asked if isinstance(asked, list) else [], start=1):
         if _stage_problems(number, stage):
             continue
         verb, own = next(iter(stage.items()))

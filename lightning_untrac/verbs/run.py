@@ -60,10 +60,10 @@ def main(argv: Sequence[str]) -> None:
     output = str(Path(output).expanduser())
     stages, more = _collected(lambda: resolve_stages(recipe, flags), [])
     problems += more
-    steps = [{stage.verb: stage.config} for stage in stages]
+    asked = [{stage.verb: stage.config} for stage in stages]
     if "--print_recipe" in flags:
         raise_if_any(problems)
-        print(yaml.safe_dump(redacted({"output": output, "steps": steps}), sort_keys=False))
+        print(yaml.safe_dump(redacted({"output": output, "stages": asked}), sort_keys=False))
         return
     if fast_dev_run := any(_is_fast_dev_run(stage) for stage in stages):
         output = temporary_output(output)
@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
     raise_if_any([*problems, *rehearse(stages, output)])
     folder.claim_folder()
     title = str(recipe.get("title") or Path(arguments[0]).stem)
-    folder.write_yaml("config.yaml", {"title": title, "output": output, "steps": steps})
+    folder.write_yaml("config.yaml", {"title": title, "output": output, "stages": asked})
     folder.update_run(title=title)
     for stage in stages:
         if fast_dev_run and not stage.has_model:

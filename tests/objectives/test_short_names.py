@@ -95,7 +95,7 @@ def recipe(tmp_path: Path, text_files: dict[str, Path], cache_folder: str, model
         stage = {"forget": "birds", "steps": 2, "readings": 1, **stage}
         content = {
             "model": {"name_or_path": model_folders()}, "data": data, "trainer": {"accelerator": "cpu"},
-            "steps": [{"unlearn": stage}],
+            "stages": [{"unlearn": stage}],
         }  # fmt: skip
         path = tmp_path / "recipe.yaml"
         path.write_text(yaml.safe_dump(content))

@@ -186,7 +186,7 @@ def test_a_recipe_may_forget_by_influences_that_an_earlier_step_makes(tmp_path, 
         "data": {"corpora": named(("birds", "ships")), "test_sets": named(("ask-birds",)),
                  "cache_folder": cache_folder},
         "trainer": {"accelerator": "cpu"},
-        "steps": [
+        "stages": [
             {"pretrain": {"steps": 1}},
             {"trace": {"method": "untrac_inv", "steps": 1, "examples": True}},
             {"unlearn": {"forget": "birds", "forget_top": 2, "forget_top_of": "ask-birds", "steps": 1}},

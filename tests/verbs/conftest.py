@@ -25,7 +25,7 @@ TINY_MODEL = {
     "max_position_embeddings": 64,
     "tie_word_embeddings": True,
 }
-STEPS: list[dict[str, Any]] = [
+STAGES: list[dict[str, Any]] = [
     {"pretrain": {"steps": 4}},
     {"trace": {"method": "untrac", "steps": 2, "readings": 2}},
     {"trace": {"method": "untrac_inv", "steps": 2}},
@@ -91,7 +91,7 @@ def config(tmp_path: Path, settings: dict[str, Any], model_folders: Callable[...
 def recipe_content(settings: dict[str, Any]) -> dict[str, Any]:
     """A recipe with every kind of step."""
     model = {"tokenizer": "byte", "config": TINY_MODEL}
-    return {"title": "tiny", "model": model, **settings, "steps": STEPS}
+    return {"title": "tiny", "model": model, **settings, "stages": STAGES}
 
 
 @pytest.fixture

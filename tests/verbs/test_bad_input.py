@@ -52,7 +52,7 @@ def test_every_kind_of_problem_of_a_recipe_comes_in_one_message(untrac, recipe, 
     ]
     data = {**settings["data"], "corpora": corpora, "batch_sise": 4}
     text = refused(
-        untrac("run", recipe(tittle="x", data=data, steps=steps), "--output", tmp_path / "out"),
+        untrac("run", recipe(tittle="x", data=data, stages=steps), "--output", tmp_path / "out"),
         "15 problems to mend",
         "tittle: unknown key of a recipe; did you mean 'title'?",
         "stage 1 (pretrain): stps: unknown key; did you mean 'steps'?",

@@ -24,7 +24,7 @@ from lightning_untrac.tables import InfluenceStore, equal_tables
 
 pytestmark = pytest.mark.slow
 
-STEPS = [
+STAGES = [
     {"pretrain": {"steps": 40, "checkpoint_every": 8}},
     {"trace": {"method": "untrac", "steps": 15, "readings": 3}},
     {"trace": {"method": "untrac_inv", "steps": 3, "examples": True}},
@@ -66,7 +66,7 @@ def scene(tmp_path_factory, recipe_content):
 
     place = tmp_path_factory.mktemp("faults")
     path, folder = place / "recipe.yaml", place / "out"
-    path.write_text(yaml.safe_dump({**recipe_content, "steps": STEPS}))
+    path.write_text(yaml.safe_dump({**recipe_content, "stages": STAGES}))
     assert start("--version", log=place / "warm").wait() == 0  # the server imports everything
     began = time.monotonic()
     command = start("run", path, "--output", folder, log=place / "whole")
@@ -161,7 +161,7 @@ def test_a_damaged_table(scene, finished, tmp_path, name, harm):
     assert same(results(folder), whole)
     again = start("run", path, "--output", folder, log=tmp_path / "again")
     assert again.wait() == 0, again.text
-    assert again.text.count("finished already") == len(STEPS)
+    assert again.text.count("finished already") == len(STAGES)
     assert "damaged" not in again.text
 
 

@@ -68,7 +68,7 @@ def test_kill_in_a_recipe(untrac, recipe, tmp_path):
         {"trace": {"method": "untrac", "steps": 300, "readings": 3}},
         {"trace": {"method": "untrac_inv", "steps": 3, "examples": True}},
     ]
-    path, folder = recipe(steps=steps), tmp_path / "out"
+    path, folder = recipe(stages=steps), tmp_path / "out"
     process = start("run", path, "--output", folder)
     first = folder / "checkpoints" / "pretrain" / "step=20.ckpt"
     deadline = time.monotonic() + 60

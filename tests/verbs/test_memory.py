@@ -54,7 +54,7 @@ def test_nothing_of_a_stage_is_alive_in_the_next(untrac, recipe, tmp_path, monke
 
     monkeypatch.setattr(memory, "WORTH_BYTES", 0)  # these models have some kilobytes
     monkeypatch.setattr(language, "build_model", looking)
-    ran = untrac("run", recipe(steps=stages(tmp_path / "out")), "--output", tmp_path / "out")
+    ran = untrac("run", recipe(stages=stages(tmp_path / "out")), "--output", tmp_path / "out")
     assert ran.code == 0, ran.text
     assert len(found) >= 10
     assert found == [[]] * len(found)

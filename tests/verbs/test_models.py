@@ -315,7 +315,7 @@ def test_the_saved_model_counts_and_not_the_configuration_of_a_new_one(untrac, c
     assert {name: row["value"] for (_, step, name), row in rows.items() if step is None} == expected
     # A recipe of later steps alone takes it, too.
     path = run_copy.parent / "later.yaml"
-    path.write_text(yaml.safe_dump({**recipe_content, "steps": [{"evaluate": {}}, {"trace": {"method": "graddot"}}]}))
+    path.write_text(yaml.safe_dump({**recipe_content, "stages": [{"evaluate": {}}, {"trace": {"method": "graddot"}}]}))
     ran = untrac("run", path, "--output", run_copy)
     assert ran.code == 0, ran.text
     assert "finished already" in ran.text

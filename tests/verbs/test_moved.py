@@ -12,7 +12,7 @@ import yaml
 from lightning_untrac.runs.differences import different_keys
 from lightning_untrac.runs.run_folder import RunFolder, stages
 
-STEPS = [
+STAGES = [
     {"pretrain": {"steps": 2}},
     {"trace": {"method": "untrac", "steps": 1, "readings": 1}},
     {"leave-out": None},
@@ -27,7 +27,7 @@ def project(tmp_path_factory, recipe_content, text_files, untrac):
     for entry in content["data"]["corpora"] + content["data"]["test_sets"]:
         shutil.copy(text_files[entry["name"]], folder)
         entry["path"] = f"{entry['name']}.jsonl"
-    content |= {"output": "run", "steps": STEPS}
+    content |= {"output": "run", "stages": STAGES}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(content))
     there = os.getcwd()
     os.chdir(folder)
@@ -58,7 +58,7 @@ def with_paths(folder, change):
 
 def skipped(ran):
     assert ran.code == 0, ran.text
-    return ran.text.count("finished already") == len(STEPS)
+    return ran.text.count("finished already") == len(STAGES)
 
 
 def test_copied(copy, untrac):

@@ -60,7 +60,7 @@ def test_every_step_is_checked_before_the_first(untrac, recipe, settings, tmp_pa
         {"leave-out": {"trainer": {"strategy": "zz"}}},
         {"compare": {"refrence": "x"}},
     ]
-    ran = untrac("run", recipe(steps=steps), "--output", tmp_path / "out")
+    ran = untrac("run", recipe(stages=steps), "--output", tmp_path / "out")
     assert ran.code == 2
     assert "stage 2 (trace): stps: unknown key; did you mean 'steps'?" in ran.text
     assert "stage 3 (trace): readings: 0" in ran.text
@@ -73,12 +73,12 @@ def test_every_step_is_checked_before_the_first(untrac, recipe, settings, tmp_pa
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"stepz": 1}, "stepz: unknown key of a recipe; did you mean 'steps'?"),
-        ({"steps": []}, "has no `steps`"),
-        ({"steps": [{"trane": None}]}, "stage 1 is 'trane'; stages are "),
-        ({"steps": ["trace"]}, "stage 1 is the word 'trace'; write `- trace:`"),
-        ({"steps": [5]}, "stage 1 is no single `verb: options`"),
-        ({"steps": [{"trace": None}], "model": {}}, "stage 1 (trace): model: give either"),
+        ({"stagez": 1}, "stagez: unknown key of a recipe; did you mean 'stages'?"),
+        ({"stages": []}, "has no `stages`"),
+        ({"stages": [{"trane": None}]}, "stage 1 is 'trane'; stages are "),
+        ({"stages": ["trace"]}, "stage 1 is the word 'trace'; write `- trace:`"),
+        ({"stages": [5]}, "stage 1 is no single `verb: options`"),
+        ({"stages": [{"trace": None}], "model": {}}, "stage 1 (trace): model: give either"),
     ],
 )
 def test_recipes_that_are_none(untrac, recipe, tmp_path, parts, said):
@@ -222,11 +222,11 @@ def test_a_flag_can_mean_one_of_two_traces(untrac, recipe, tmp_path):
         {"trace": {"method": "untrac", "steps": 2}},
         {"trace": {"method": "untrac_inv", "passes": 5}},
     ]
-    text = untrac("run", recipe(steps=steps), "--print_recipe", "--trace-untrac.steps", "7").text
-    first, second = (next(iter(step.values())) for step in yaml.safe_load(text)["steps"])
+    text = untrac("run", recipe(stages=steps), "--print_recipe", "--trace-untrac.steps", "7").text
+    first, second = (next(iter(step.values())) for step in yaml.safe_load(text)["stages"])
     assert (first["steps"], second.get("steps"), second["passes"]) == (7, None, 5)
-    text = untrac("run", recipe(steps=steps), "--print_recipe", "--trace.steps", "7").text
-    first, second = (next(iter(step.values())) for step in yaml.safe_load(text)["steps"])
+    text = untrac("run", recipe(stages=steps), "--print_recipe", "--trace.steps", "7").text
+    first, second = (next(iter(step.values())) for step in yaml.safe_load(text)["stages"])
     assert (first["steps"], second["steps"], second.get("passes")) == (7, 7, None)
 
 
@@ -283,7 +283,7 @@ def test_after_fine_tuning_the_fine_tuned_model_is_traced(untrac, recipe, model_
         ("recipe", {"model": {"name_or_path": model_folders("llama")}}, []),
         ("flag", {"model": {}}, ["--model.name_or_path", model_folders("llama")]),
     ):
-        ran = untrac("run", recipe(steps=steps, **parts), "--output", tmp_path / name, *flags)
+        ran = untrac("run", recipe(stages=steps, **parts), "--output", tmp_path / name, *flags)
         assert ran.code == 0, ran.text
         rows = InfluenceStore(tmp_path / name).table().to_pylist()
         before = {
@@ -304,3 +304,13 @@ def test_a_comparison_without_resamples_has_no_intervals(untrac, run_copy):
     rows = pq.read_table(run_copy / "comparison.parquet").to_pylist()
     assert rows
     assert all(row["ci_low"] is None or math.isnan(row["ci_low"]) for row in rows)
+
+
+def test_a_recipe_of_before_lists_its_stages_as_steps(untrac, recipe_content, tmp_path):
+    stages = recipe_content.pop("stages")
+    path = tmp_path / "before.yaml"
+    path.write_text(yaml.safe_dump({**recipe_content, "steps": stages}))
+    shown = untrac("run", path, "--print_recipe")
+    assert [*yaml.safe_load(shown.text)["stages"][0]] == ["pretrain"], shown.text
+    path.write_text(yaml.safe_dump({**recipe_content, "stages": stages, "steps": stages}))
+    assert "steps: unknown key of a recipe" in untrac("run", path, "--print_recipe").text

@@ -63,7 +63,7 @@ def test_a_plateau_schedule_is_no_schedule_of_steps(untrac, config, recipe_conte
 def test_a_recipe_says_so_before_its_first_step(untrac, recipe, recipe_content, tmp_path):
     """The schedule fits the training, and not a retraining that is longer."""
     model = with_schedule(recipe_content["model"], 4)
-    path = recipe(model=model, steps=[{"pretrain": {"steps": 4}}, {"leave-out": {"steps": 6}}])
+    path = recipe(model=model, stages=[{"pretrain": {"steps": 4}}, {"leave-out": {"steps": 6}}])
     ran = untrac("run", path, "--output", tmp_path / "out")
     assert ran.code == 2
     assert "(leave-out): model.lr_scheduler: fails after step 5 of 6" in ran.text
@@ -74,7 +74,7 @@ def test_a_recipes_schedule_follows_its_steps(untrac, recipe, recipe_content, tm
     steps = [{"pretrain": {"steps": 4}}, {"leave-out": None}]
     weights = {}
     for name, length, flags in (("same", 4, ()), ("follows", -1, ()), ("longer", -1, ("--pretrain.steps", "7"))):
-        path = recipe(model=with_schedule(recipe_content["model"], length), steps=steps)
+        path = recipe(model=with_schedule(recipe_content["model"], length), stages=steps)
         del lengths[:]
         ran = untrac("run", path, "--output", tmp_path / name, *flags)
         assert ran.code == 0, ran.text

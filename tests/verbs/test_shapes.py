@@ -119,7 +119,7 @@ def test_everything_about_a_recipe_comes_together(untrac, recipe, tmp_path):
         {"trace": {"method": "untrac", "steps": 4}},
         {"compare": {"refrence": "x"}},
     ]
-    ran = untrac("run", recipe(steps=steps, foo=1, model={"tokenizer": "byte", "config": {"model_type": "llama"}}),
+    ran = untrac("run", recipe(stages=steps, foo=1, model={"tokenizer": "byte", "config": {"model_type": "llama"}}),
                  "--output", tmp_path / "out")  # fmt: skip
     refused(
         ran,
@@ -134,8 +134,8 @@ def test_everything_about_a_recipe_comes_together(untrac, recipe, tmp_path):
 
 def test_one_of_several_methods_has_settings_of_its_own(untrac, recipe, config, tmp_path):
     steps = [{"trace": {"method": ["untrac", {"untrac_inv": {"steps": 3}}], "passes": 2}}]
-    text = untrac("run", recipe(steps=steps), "--print_recipe").text
-    first, second = (step["trace"] for step in yaml.safe_load(text)["steps"])
+    text = untrac("run", recipe(stages=steps), "--print_recipe").text
+    first, second = (step["trace"] for step in yaml.safe_load(text)["stages"])
     assert (first["method"], first["passes"]) == ("untrac", 2)
     assert (second["method"], second["steps"], second.get("passes")) == ("untrac_inv", 3, None)
     methods = {"method": ["untrac", {"untrac_inv": {"steps": 0}}], "steps": 1}

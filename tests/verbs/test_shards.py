@@ -248,7 +248,7 @@ def test_recipes_have_no_shards(untrac, recipe, tmp_path):
     ran = untrac("run", recipe(), "--output", tmp_path / "out", "--trace.shard", "1/2")
     assert ran.code == 2
     assert "stage 2 (trace): shard: 1/2; a recipe runs whole stages" in ran.text
-    ran = untrac("run", recipe(steps=[{"merge": None}]), "--output", tmp_path / "out")
+    ran = untrac("run", recipe(stages=[{"merge": None}]), "--output", tmp_path / "out")
     assert "stage 1 is 'merge'" in ran.text
 
 

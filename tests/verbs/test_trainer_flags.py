@@ -352,7 +352,7 @@ def test_unlearning_that_ran_out_of_time_leaves_no_model(run, after):
 
 
 def test_a_recipe_ends_where_its_training_ran_out_of_time(untrac, recipe, tmp_path):
-    path = recipe(steps=[{"pretrain": {"steps": 3, "trainer": {"max_time": "00:00:00:00"}}}, {"trace": {"steps": 1}}])
+    path = recipe(stages=[{"pretrain": {"steps": 3, "trainer": {"max_time": "00:00:00:00"}}}, {"trace": {"steps": 1}}])
     ran = untrac("run", path, "--output", tmp_path / "out")
     assert ran.code == 124, ran.text
     assert "[2/2]" not in ran.text
