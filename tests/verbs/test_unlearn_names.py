@@ -88,7 +88,7 @@ def test_a_recipe_tells_them_apart(untrac: Any, recipe: Any, tmp_path: Any) -> N
     ]
     path = recipe(stages=steps)
     printed = untrac("run", path, "--output", tmp_path / "out", "--unlearn-long.steps", "3", "--print_recipe")
-    assert [stage["unlearn"]["steps"] for stage in yaml.safe_load(printed.text)["steps"]] == [1, 3]
+    assert [stage["unlearn"]["steps"] for stage in yaml.safe_load(printed.text)["stages"]] == [1, 3]
     steps[1]["unlearn"]["name"], steps[1]["unlearn"]["seed"] = None, 1  # type: ignore[index]
     refused = untrac("run", recipe(stages=steps), "--output", tmp_path / "out")
     assert refused.code == 2
