@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lightning_untrac.errors import ConfigurationError, raise_if_any
@@ -79,11 +79,12 @@ class Registry(Mapping[str, type[T]]):
     def __len__(self) -> int:
         return len(self.names())
 
-    def find(self, name: str) -> type[T]:
+    def find(self, name: str, offered: Sequence[str] | None = None) -> type[T]:
         """The class of a name or of a class path.
 
         Args:
             name: such as ``loss``, or ``my_package.my_module.MyMeasure``.
+            offered: the names that the message offers where there is none; all by default.
 
         Raises:
             ConfigurationError: if there is none.
@@ -93,8 +94,8 @@ class Registry(Mapping[str, type[T]]):
             return self._classes[name]
         if "." in name:
             return self._of_path(name)
-        known = ", ".join(self.names())
-        hint = did_you_mean(name, self._classes)
+        offered = self.names() if offered is None else offered
+        known, hint = ", ".join(offered), did_you_mean(name, offered)
         raise ConfigurationError(
             [f"{self.kind}: {name!r} is unknown; {hint}use one of {known}, or the class path of your own"]
         )

@@ -153,6 +153,9 @@ def says_something(flag: str, value: Any) -> bool:
     return bool(value != DEFAULTS.get(flag))
 
 
+AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch", "log_every_n_steps")
+
+
 def flag_problems(given: Mapping[str, Any], column: Column) -> list[str]:
     """What is wrong with the Trainer's flags in a verb, as far as they alone can tell.
 
@@ -167,8 +170,12 @@ def flag_problems(given: Mapping[str, Any], column: Column) -> list[str]:
         if FLAGS[flag].outcomes[column] == "refused"
     ]
     effective = {flag: value for flag, value in asked.items() if FLAGS[flag].outcomes[column] in ("used", "noted")}
-    counts = [flag for flag in ("accumulate_grad_batches", "check_val_every_n_epoch") if effective.get(flag, 1) < 1]
+    counts = [flag for flag in AT_LEAST_ONE if effective.get(flag, 1) < 1]
     found += [f"trainer.{flag}: {effective[flag]}; give at least 1" for flag in counts]
+    if asked.get("reload_dataloaders_every_n_epochs", 0) < 0:
+        found.append(
+            f"trainer.reload_dataloaders_every_n_epochs: {asked['reload_dataloaders_every_n_epochs']}; leave it out"
+        )
     if not (effective.get("gradient_clip_val") or 0) >= 0:
         found.append(f"trainer.gradient_clip_val: {effective['gradient_clip_val']}; give a positive number")
     if effective.get("limit_train_batches") == 0:

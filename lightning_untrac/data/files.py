@@ -58,6 +58,8 @@ def find_files(path: Path) -> tuple[str, list[Path]]:
     Raises:
         ConfigurationError: if there is none, if one is missing or empty, or if they are of several kinds.
     """
+    if path.is_dir() and path.resolve() == Path(path.resolve().anchor):
+        raise ConfigurationError([f"{path} is the root of the disk; name the folder in which the data files are"])
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if _is_data(file.relative_to(path)) and not file.is_dir())
         if not files:

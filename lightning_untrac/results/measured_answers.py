@@ -19,6 +19,9 @@ from lightning_untrac.results.style import format_number, unit_title
 _BEHAVIOUR: Final = "test set"
 """Role of a dataset that shows a behaviour."""
 
+_FORGOTTEN: Final = "forget set"
+"""Role of a dataset that is there to be forgotten: one that was not is neither forgotten nor to stay."""
+
 
 def measured_answers(measured: Measured) -> list[Sentence]:
     """What each unlearning run did, the most important first.
@@ -84,7 +87,7 @@ def _cost(run: UnlearningRun, measure: str, roles: Mapping[str, str]) -> list[Se
     assert run.forget_set is not None
     sign = measure_text(measure).forgetting
     forgotten = change_of(run, measure, run.forget_set) * sign
-    every = [name for name in run.datasets if name != run.forget_set and (measure, name) in run.curves]
+    every = [name for name in _beside(run, roles) if (measure, name) in run.curves]
     # A test set shows a behaviour, which may well be what was to go.
     others = [name for name in every if roles.get(name) != _BEHAVIOUR] or every
     if not sign or forgotten <= 0 or run.status != "ok" or not others:
@@ -108,11 +111,16 @@ def _cost(run: UnlearningRun, measure: str, roles: Mapping[str, str]) -> list[Se
     return [(*sentence, ".")]
 
 
+def _beside(run: UnlearningRun, roles: Mapping[str, str]) -> list[str]:
+    """The datasets of which something can be lost."""
+    return [name for name in run.datasets if name != run.forget_set and roles.get(name) != _FORGOTTEN]
+
+
 def _behaviours(run: UnlearningRun, measure: str, roles: Mapping[str, str]) -> list[Sentence]:
     """How the test sets moved, where there is something else that was to stay."""
     shown = [name for name in run.datasets if roles.get(name) == _BEHAVIOUR and (measure, name) in run.curves]
     shown = [name for name in shown if name != run.forget_set]
-    stays = [name for name in run.datasets if roles.get(name) != _BEHAVIOUR and name != run.forget_set]
+    stays = [name for name in _beside(run, roles) if roles.get(name) != _BEHAVIOUR]
     if not shown or not stays or run.status != "ok" or len(run.curves[measure, shown[0]]) < 2:
         return []
     sentence: list[str | Name] = ["The test sets moved with it: " if len(shown) > 1 else "The test set moved with it: "]

@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.data.forget_set import CONTENT_HASH, NAMED_AT_MOST, ROW_NUMBER, ForgetChoice
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.naming import counted
 from lightning_untrac.tables import InfluenceStore, ResultsError
 from lightning_untrac.tables.files import atomic_write_bytes
 
@@ -20,12 +21,14 @@ class Asked:
     Attributes:
         choice: None where the whole dataset is to be forgotten.
         problems: what is wrong with the options or with the file.
+        notes: what the choice passed over, a sentence each.
         missing: why influences that are asked for are not there; an earlier stage of a recipe may be yet to write them.
     """
 
     choice: ForgetChoice | None = None
     problems: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def chosen_examples(
@@ -60,7 +63,8 @@ def chosen_examples(
     assert top is not None
     assert top_of is not None
     try:
-        return Asked(ForgetChoice(corpus, top_ids(output, corpus, top, top_of, top_method), "forget_top"))
+        ids, notes = top_ids(output, corpus, top, top_of, top_method)
+        return Asked(ForgetChoice(corpus, ids, "forget_top"), notes=notes)
     except ConfigurationError as error:
         # Any so many examples stand for them in a recipe's checks.
         return Asked(ForgetChoice(corpus, tuple(map(str, range(top))), "forget_top"), (), tuple(error.problems))
@@ -115,8 +119,13 @@ def read_ids(file: str) -> tuple[str, ...]:
     return tuple(line for _, line in ids)
 
 
-def top_ids(output: str, corpus: str, top: int, test_set: str, method: str | None = None) -> tuple[str, ...]:
-    """Content hashes of the examples with the largest mean influence over the seeds whose status is ok.
+def top_ids(
+    output: str, corpus: str, top: int, test_set: str, method: str | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Content hashes of the examples with the largest mean influence, and what was passed over in choosing them.
+
+    The mean is over the seeds whose status is ok. An example whose influence is not above 0 does not help the model
+    with the test set: it is never chosen.
 
     Args:
         output: the run folder.
@@ -136,7 +145,7 @@ def top_ids(output: str, corpus: str, top: int, test_set: str, method: str | Non
     except (ResultsError, OSError) as error:
         raise ConfigurationError([f"forget_top: {error}"]) from error
     mine = pc.and_(pc.equal(table["corpus"], corpus), pc.equal(table["test_set"], test_set))
-    table = table.filter(pc.and_(mine, pc.equal(table["status"], "ok")))
+    table = table.filter(mine)
     methods = sorted(set(table["method"].to_pylist()))
     if method is not None:
         table = table.filter(pc.equal(table["method"], method))
@@ -145,21 +154,32 @@ def top_ids(output: str, corpus: str, top: int, test_set: str, method: str | Non
             [f"forget_top: examples.parquet holds influences of {', '.join(methods)}; name one as forget_top_method"]
         )
     table = table.filter(pc.is_valid(table["content_hash"]))
+    flagged = table.filter(pc.not_equal(table["status"], "ok"))
+    table = table.filter(pc.equal(table["status"], "ok"))
     if not table.num_rows:
         of = f" by {method}" if method is not None else ""
         raise ConfigurationError(
             [f"forget_top: {output} holds no influence{of} of examples of {corpus!r} on {test_set!r}; {how}"]
         )
     means = table.group_by("content_hash").aggregate([("influence", "mean")])
+    known, means = means.num_rows, means.filter(pc.greater(means["influence_mean"], 0))
     if means.num_rows < top:
         raise ConfigurationError(
             [
-                f"forget_top: {top} examples, and {output} has influences of {means.num_rows} different examples of "
-                f"{corpus}; ask for fewer"
+                f"forget_top: {top} examples, and of the {known} different examples of {corpus} with an influence on "
+                f"{test_set} in {output}, {means.num_rows} have one above 0; ask for no more than those"
             ]
         )
+    notes = ()
+    if flagged.num_rows:
+        lost = len(set(flagged["content_hash"].to_pylist()) - set(table["content_hash"].to_pylist()))
+        statuses = ", ".join(sorted(set(flagged["status"].to_pylist())))
+        notes = (
+            f"forget_top: {counted(flagged.num_rows, 'influence')} of {corpus} on {test_set} did not count "
+            f"({statuses}); {counted(lost, 'example')} had no other and could not be chosen",
+        )
     order = [("influence_mean", "descending"), ("content_hash", "ascending")]
-    return tuple(means.sort_by(order)["content_hash"].to_pylist()[:top])
+    return tuple(means.sort_by(order)["content_hash"].to_pylist()[:top]), notes
 
 
 @rank_zero_only

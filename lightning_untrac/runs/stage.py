@@ -148,7 +148,14 @@ class Stage:
             names = [[c.name or c.path for c in configs] for configs in (self.data.corpora, self.data.test_sets)]
             names[1] += [c.name or c.path for c in self.data.forget]
             names[1] += [] if self.data.choice is None else [self.data.choice.chosen]
-        found += plan.problems(*names) + stream_problems(self.module, self.data, plan)
+        unseen = [name for name in plan.only if name in {c.name for c in self.data.holdout} - {*names[0], *names[1]}]
+        found += [
+            f"forget: {name!r} is a holdout, on which the model was never trained; name a corpus, or move it to "
+            "`data.forget`"
+            for name in unseen
+        ]
+        found += [] if unseen else plan.problems(*names)
+        found += stream_problems(self.module, self.data, plan)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
         return found or length_problems(self, plan)

@@ -136,7 +136,10 @@ def make_trainer(
         given["check_val_every_n_epoch"] = None  # counts batches over all passes, in Lightning
     max_time = given.pop("max_time", None)
     if max_time is not None and not has_any(theirs, Timer):
-        theirs.append(Timer(max_time))
+        try:
+            theirs.append(Timer(max_time))
+        except REFUSALS as error:
+            raise MisconfigurationException(f"max_time: {max_time!r}; {first_line(error)}") from error
     if given.get("strategy") == FSDP2:
         given["strategy"] = _fsdp2(given)
     given.setdefault("enable_model_summary", False)

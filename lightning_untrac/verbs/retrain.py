@@ -110,9 +110,11 @@ def main(argv: Arguments) -> None:
     if stage.is_done and all(_is_finished(stage, plan.only[0], seed, path) for seed, path in results.items()):
         say(f"retrain: finished already; the models are in {results[int(plan.seeds[0])].parent}")
         return
-    problems = [*asked.problems, *_chosen(options).missing, *missing]
+    chosen = _chosen(options)
+    problems = [*asked.problems, *chosen.missing, *missing]
     stage.check(plan, problems, copies=len(results))
     stage.start()
+    stage.folder.add_notes("warning", list(chosen.notes))
     if asked.choice is not None:
         hashes = stage.data.tokenized_forget[plan.only[0]].distinct_hashes().to_pylist()
         write_ids(stage.folder.path / f"{asked.stage}.examples.txt", hashes)

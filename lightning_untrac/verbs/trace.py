@@ -186,7 +186,7 @@ def with_method(parsed: Parsed, method: str) -> Parsed:
 
 def method_problems(method: str) -> list[str]:
     """Whether there is no such method, or one that is not for this verb."""
-    if found := problems_of(lambda: METHODS.find(method)):
+    if found := problems_of(lambda: METHODS.find(method, traced_methods())):
         return found
     if METHODS.find(method).traced:
         return []

@@ -165,10 +165,12 @@ def main(argv: Arguments) -> None:
         say(f"unlearn: finished already; the model is in {result}")
         return
     kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
-    problems = [*asked.problems, *_chosen(options).missing]
+    chosen = _chosen(options)
+    problems = [*asked.problems, *chosen.missing]
     stage.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     stage.data.plan = asked.plan
     stage.start()
+    stage.folder.add_notes("warning", list(chosen.notes))
     if asked.choice is not None:
         dataset = stage.data.tokenized_forget[forget]
         write_ids(stage.folder.path / f"{stage.name}.examples.txt", dataset.distinct_hashes().to_pylist())

@@ -426,6 +426,7 @@ def test_many_bad_lines_are_counted(tmp_path):
         (lambda folder: folder / "nothing.jsonl", "does not exist"),
         (lambda folder: folder / "*.csv", "matches"),
         (lambda folder: folder, "holds no file ending in"),
+        (lambda folder: type(folder)(folder.anchor), "is the root of the disk"),
         (
             lambda folder: write(folder / "a.csv", "text\na\n").parent if write(folder / "b.txt", "b") else None,
             ".csv, .txt",

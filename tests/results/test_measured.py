@@ -109,6 +109,15 @@ def test_the_answers_say_what_went_what_it_cost_and_what_is_left(folder: Path) -
     ]
 
 
+def test_another_forget_set_is_nothing_that_was_to_stay(tmp_path: Path) -> None:
+    write(tmp_path, {**CHANGES, ("loss", "secrets"): [5.0] * 5})
+    run = {**RUN, "data": [*RUN["data"], {"name": "secrets", "role": "forget set"}]}
+    measured = find_measured(tmp_path, run)
+    assert measured is not None
+    said = [plain(sentence) for sentence in measured_answers(measured)]
+    assert said[1] == "It cost most on `news` (+0.200), 17% of the change aimed at."
+
+
 def test_what_chance_explains_is_no_cost(tmp_path: Path) -> None:
     write(tmp_path, {("loss", "forum"): [1.0, 1.1, 0.9], ("loss", "news"): [0.5, -0.4, 0.1]})
     said = answers_of(tmp_path)

@@ -27,15 +27,17 @@ def test_the_top_is_by_the_mean_over_seeds_that_are_ok(tmp_path):
     rows += [row(2, 99.0, seed=2, status="broken"), row(2, 99.0, test_set="other")]
     store.append_examples(rows)
     hashes = [content_hash("", f"text {i}") for i in range(3)]
-    assert top_ids(str(tmp_path), "birds", 2, "ask-birds") == (hashes[1], hashes[0])
-    with pytest.raises(ConfigurationError, match="ask for fewer"):
-        top_ids(str(tmp_path), "birds", 4, "ask-birds")
+    ids, (note,) = top_ids(str(tmp_path), "birds", 2, "ask-birds")
+    assert ids == (hashes[1], hashes[0])
+    assert "1 influence of birds on ask-birds did not count (broken); 0 examples had no other" in note
+    with pytest.raises(ConfigurationError, match=r"3 different examples of birds .* 2 have one above 0"):
+        top_ids(str(tmp_path), "birds", 3, "ask-birds")
     with pytest.raises(ConfigurationError, match="no influence of examples of 'ships'"):
         top_ids(str(tmp_path), "ships", 1, "ask-birds")
     store.append_examples([row(2, 50.0, method="mine")])
     with pytest.raises(ConfigurationError, match="mine, untrac_inv; name one as forget_top_method"):
         top_ids(str(tmp_path), "birds", 1, "ask-birds")
-    assert top_ids(str(tmp_path), "birds", 1, "ask-birds", "mine") == (hashes[2],)
+    assert top_ids(str(tmp_path), "birds", 1, "ask-birds", "mine") == ((hashes[2],), ())
 
 
 def test_ids_are_read_as_they_are_written(tmp_path):
@@ -107,7 +109,7 @@ def test_a_run_forgets_the_most_influential_examples(command, tmp_path, text_fil
     assert "holds no influence of examples of 'birds' on 'ask-birds'" in capsys.readouterr().err
     assert not (tmp_path / "out" / "unlearned-birds-chosen").exists()
     assert command("trace", "--method", "untrac_inv", "--examples", "true", "--steps", 1) == 0
-    expected = top_ids(str(tmp_path / "out"), "birds", 3, "ask-birds")
+    expected, _ = top_ids(str(tmp_path / "out"), "birds", 3, "ask-birds")
     assert command(*unlearn, *top, *retain) == 0
     out = tmp_path / "out"
     assert (out / "unlearned-birds-chosen" / "model.safetensors").is_file()
@@ -172,7 +174,7 @@ def test_a_forget_set_of_its_own_is_forgotten_and_a_holdout_measured(tmp_path, c
     assert command("unlearn", "--forget", "unseen", "--steps", 1) != 0
     said = capsys.readouterr().err
     assert "data.holdout[0].pth: unknown key" in said
-    assert "no dataset is named 'unseen'" in said
+    assert "forget: 'unseen' is a holdout" in said
 
 
 def test_a_recipe_may_forget_by_influences_that_an_earlier_step_makes(tmp_path, text_files, cache_folder):

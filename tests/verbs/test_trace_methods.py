@@ -9,6 +9,7 @@ import yaml
 from lightning_untrac.callbacks.read_at_strength import StrengthWarning
 
 from lightning_untrac.tables import InfluenceStore, equal_tables
+from lightning_untrac.verbs.trace import method_problems
 
 CONTINUATION = ("--method", "continuation", "--steps", "3", "--readings", "2")
 
@@ -134,3 +135,9 @@ def test_no_method_depends_on_the_order_of_the_corpora_and_some_on_none_of_the_o
     assert len(few) == len(ALONE) * 4
     for key, score in few.items():
         assert score == pytest.approx(listed[key], rel=1e-5, abs=1e-9), key
+
+
+def test_an_unknown_method_is_answered_with_those_of_trace():
+    (problem,) = method_problems("zz")
+    assert "untrac_inv" in problem
+    assert "leave_out" not in problem

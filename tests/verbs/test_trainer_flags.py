@@ -243,11 +243,14 @@ def test_passes_and_steps_of_pretrain(run):
     [
         ({"accumulate_grad_batches": 0}, "trainer.accumulate_grad_batches: 0; give at least 1"),
         ({"check_val_every_n_epoch": 0}, "trainer.check_val_every_n_epoch: 0; give at least 1"),
+        ({"log_every_n_steps": 0}, "trainer.log_every_n_steps: 0; give at least 1"),
+        ({"log_every_n_steps": -1}, "trainer.log_every_n_steps: -1; give at least 1"),
+        ({"reload_dataloaders_every_n_epochs": -1}, "trainer.reload_dataloaders_every_n_epochs: -1; leave it out"),
         ({"limit_train_batches": 0}, "trainer.limit_train_batches: 0 batches train nothing"),
         ({"limit_train_batches": 0.01}, "trainer.limit_train_batches: 0.01 leaves no batch"),
         ({"val_check_interval": 5}, "trainer.val_check_interval: 5 batches, and a pass has 2"),
         ({"max_epochs": -1}, "trainer.max_epochs: -1 passes have no end"),
-        ({"max_time": "5 minutes"}, "is not a valid duration"),
+        ({"max_time": "5 minutes"}, "max_time: '5 minutes'; "),
     ],
 )
 def test_values_that_are_refused(run, flags, problem):
