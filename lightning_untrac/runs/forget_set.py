@@ -170,7 +170,7 @@ def top_ids(
                 f"{test_set} in {output}, {means.num_rows} have one above 0; ask for no more than those"
             ]
         )
-    notes = ()
+    notes: tuple[str, ...] = ()
     if flagged.num_rows:
         lost = len(set(flagged["content_hash"].to_pylist()) - set(table["content_hash"].to_pylist()))
         statuses = ", ".join(sorted(set(flagged["status"].to_pylist())))
