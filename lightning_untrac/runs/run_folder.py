@@ -65,9 +65,9 @@ class RunFolder(RunFiles):
                     if claim.get("examples"):
                         self.forget_done(stage)
             if damages:
-                self._add_notes("warning", [str(damage) for damage in damages])
+                self._add_notes("warning", damages)
         for damage in damages:
-            warnings.warn(str(damage), DamageWarning, stacklevel=2)
+            warnings.warn(damage, DamageWarning, stacklevel=2)
 
     # -- claims ----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_untrac.tables.files import check_table
@@ -11,36 +10,16 @@ from lightning_untrac.tables.schema import ResultsError
 from lightning_untrac.tables.store import InfluenceStore
 
 
-@dataclass
-class Damage:
-    """A file of a run that could not be read, and what becomes of it.
-
-    Attributes:
-        path: Where it belongs.
-        aside: Where the damaged file is now.
-        cause: What was wrong.
-        mended: What is done about it.
-    """
-
-    path: Path
-    aside: Path
-    cause: str
-    mended: str
-
-    def __str__(self) -> str:
-        return f"{self.path} was damaged ({self.cause}); it is kept as {self.aside.name}; {self.mended}"
-
-
-def recover(store: InfluenceStore) -> tuple[list[Damage], set[Path]]:
+def recover(store: InfluenceStore) -> tuple[list[str], set[Path]]:
     """Check a run's files of episodes and its tables, set damaged ones aside, and bring the tables up to date.
 
     Args:
         store: Of the run.
 
     Returns:
-        What was damaged, and the tables that may lack rows that they held.
+        What was damaged and what becomes of it, a sentence each; and the tables that may lack rows that they held.
     """
-    found, lost = list[Damage](), set[Path]()
+    found, lost = list[str](), set[Path]()
     for files in store.kinds:
         with store.locked():  # several ranks begin at the same time, and the first one mends
             recorded, there, sources = files.recorded(), files.digests(), files.sources()
@@ -60,14 +39,14 @@ def recover(store: InfluenceStore) -> tuple[list[Damage], set[Path]]:
     return found, lost
 
 
-def _look(path: Path, mended: str) -> Damage | None:
+def _look(path: Path, mended: str) -> str | None:
     if not (path.is_file() and os.access(path, os.R_OK)):
         return None
     try:
         check_table(path)
     except ResultsError as error:
         cause = str(error.__cause__ or error).splitlines()[0]
-        return Damage(path, set_aside(path), cause, mended)
+        return f"{path} was damaged ({cause}); it is kept as {set_aside(path).name}; {mended}"
     return None
 
 

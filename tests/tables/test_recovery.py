@@ -35,8 +35,8 @@ def test_a_damaged_table_is_made_again(store, harm):
     content = store.path.read_bytes()
     assert len(store.rows()) == 40
     (damage,), lost = recover(store)
-    assert "it was made again from the files of episodes" in str(damage)
-    assert damage.aside.read_bytes() == content
+    assert "it was made again from the files of episodes" in damage
+    assert store.path.with_name("influence.parquet.damaged").read_bytes() == content
     assert store.path.read_bytes() == before
     assert store.path in lost  # nobody knows what it held
     assert recover(store) == ([], {store.examples_path})
@@ -50,9 +50,10 @@ def test_the_episode_of_a_damaged_file_is_not_finished(store, harm, compacted):
         store.path.unlink()
     harm(path)
     (damage,), lost = recover(store)
-    assert f"{path} was damaged" in str(damage)
-    assert damage.aside.name == "news-seed-1.parquet.damaged"
-    assert "computed anew" in str(damage)
+    assert f"{path} was damaged" in damage
+    assert "it is kept as news-seed-1.parquet.damaged;" in damage
+    assert path.with_name("news-seed-1.parquet.damaged").is_file()
+    assert "computed anew" in damage
     assert store.path in lost
     assert len(store.finished_episodes("untrac")) == 9
     assert read_table(store.path).num_rows == 36
@@ -79,8 +80,8 @@ def test_a_damaged_table_of_the_version_before_is_computed_anew(tmp_path):
     for number in ("", "-2"):
         store.path.write_bytes(b"PAR1 and no more")
         (damage,), lost = recover(store)
-        assert "what it held is computed anew" in str(damage)
-        assert damage.aside.name == f"influence.parquet.damaged{number}"
+        assert "what it held is computed anew" in damage
+        assert f"it is kept as influence.parquet.damaged{number};" in damage
         assert store.path in lost
     assert store.rows() == []
 
