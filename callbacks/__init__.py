@@ -17,6 +17,10 @@ from lightning_untrac.callbacks.pre_unlearning_weights import PreUnlearningWeigh
 from lightning_untrac.callbacks.read_at_strength import ReadAtStrength
 from lightning_untrac.callbacks.reading_schedule import ReadingSchedule
 from lightning_untrac.callbacks.save_pretrained import SavePretrained
+from lightning_untrac.callbacks.stop_at_holdout import StopAtHoldout
+from lightning_untrac.callbacks.stop_at_measure import StopAtMeasure
+from lightning_untrac.callbacks.stop_at_retained_loss import StopAtRetainedLoss
+from lightning_untrac.callbacks.stopping_rule import StoppingRule
 from lightning_untrac.callbacks.weights_must_move import WeightsMustMove
 
 __all__ = [
@@ -33,5 +37,9 @@ __all__ = [
     "ReadAtStrength",
     "ReadingSchedule",
     "SavePretrained",
+    "StopAtHoldout",
+    "StopAtMeasure",
+    "StopAtRetainedLoss",
+    "StoppingRule",
     "WeightsMustMove",
 ]

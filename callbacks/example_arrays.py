@@ -25,6 +25,7 @@ class ExampleArrays:
     def __init__(self, sizes: Mapping[str, int], columns: Sequence[str]) -> None:
         # Zeros, because each example is measured by one rank and the ranks' arrays are summed.
         self.arrays = {column: {name: np.zeros(size) for name, size in sizes.items()} for column in columns}
+        self._summed = False
 
     def add(self, names: Sequence[str], measured: Mapping[str, Tensor], batch: Any) -> None:
         """Take over a batch.
@@ -42,10 +43,11 @@ class ExampleArrays:
                 arrays[names[index]][examples[rows]] = values[rows]
 
     def sum_over_ranks(self, trainer: L.Trainer) -> None:
-        """Give every rank what all have measured; call it on every rank."""
-        if trainer.world_size > 1:
+        """Give every rank what all have measured, once a validation; call it on every rank."""
+        if trainer.world_size > 1 and not self._summed:
             for arrays in self.arrays.values():
                 for name, array in arrays.items():
                     tensor = torch.from_numpy(array).to(trainer.strategy.root_device)
                     total: Any = trainer.strategy.reduce(tensor, reduce_op="sum")
                     arrays[name] = np.asarray(total.cpu().numpy())
+        self._summed = True

@@ -19,6 +19,7 @@ from typing_extensions import override
 from lightning_untrac.data.tokenized import PackedBlocks
 from lightning_untrac.errors import UnlearningError, raise_if_any
 from lightning_untrac.functional import uniform_guess_loss
+from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import Measure
 from lightning_untrac.metrics.measure import check_shape, each_once, need_problems
@@ -135,6 +136,12 @@ class MeasureRecorder(Callback):
             check_shape(name, said, batch["example_index"].numel())
         parts = {f"{name}/{part}": getattr(said, part) for name, said in measured.items() for part in said._fields}
         self._measured.add(trainer.datamodule.evaluation_names, parts, batch)  # type: ignore[attr-defined]
+
+    def mean(self, trainer: L.Trainer, measure: str, dataset: str) -> float:
+        """The weighted mean of a measure over a dataset, of the newest validation; call it on every rank."""
+        self._measured.sum_over_ranks(trainer)
+        values, weights = (self._measured.arrays[f"{measure}/{part}"][dataset] for part in ("value", "weight"))
+        return exact_mean(values, weights)
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

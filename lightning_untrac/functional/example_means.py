@@ -29,6 +29,23 @@ class Mean(NamedTuple):
     high: float
 
 
+def exact_mean(values: Floats, weights: Floats) -> float:
+    """``sum(value * weight) / sum(weight)`` in float64, whatever the order of the examples; NaN where none counts.
+
+    Args:
+        values: ``[examples]``.
+        weights: ``[examples]``; examples of weight 0 do not count.
+    """
+    counted = weights > 0
+    values, weights = values[counted].astype(np.float64), weights[counted].astype(np.float64)
+    if not len(values):
+        return math.nan
+    if not np.isfinite(values).all():
+        with np.errstate(invalid="ignore"):
+            return float((values * weights).sum() / math.fsum(weights))
+    return math.fsum(values * weights) / math.fsum(weights)
+
+
 def weighted_mean(
     values: Floats,
     weights: Floats,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import lightning.pytorch as L
 
+from lightning_untrac.callbacks import StoppingRule
 from lightning_untrac.config.parsing import Parsed
 from lightning_untrac.data import CorpusDataModule, EpisodePlan
 from lightning_untrac.data.forget_set import ForgetChoice
@@ -25,6 +27,7 @@ class Intent:
         problems: what is wrong with its options.
         column: whose column of the table of Trainer flags counts.
         choice: which examples of a corpus are taken out of it to be forgotten.
+        rules: which end its episodes early, beside those among the Trainer's callbacks.
     """
 
     stage: str
@@ -32,6 +35,7 @@ class Intent:
     problems: list[str]
     column: Column
     choice: ForgetChoice | None = None
+    rules: Sequence[StoppingRule] = ()
 
 
 class Checked(Protocol):

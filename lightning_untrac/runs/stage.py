@@ -36,6 +36,7 @@ from lightning_untrac.runs.data_files import Record, configured, take, with_dige
 from lightning_untrac.runs.finished import folder_problems, is_finished, note_data_content
 from lightning_untrac.runs.identity import with_effective_batch
 from lightning_untrac.runs.run_folder import RunFolder
+from lightning_untrac.runs.stopping import rule_problems
 from lightning_untrac.runs.surroundings import quiet, say, temporary_output
 from lightning_untrac.runs.trainers import REFUSALS, length_problems, make_trainer, trainer_problems
 from lightning_untrac.tables import InfluenceStore
@@ -64,7 +65,7 @@ class Stage:
         termination.begin()
         quiet()
         self.parsed, self.name, self.column = parsed, asked.stage, asked.column
-        self.roles = asked.plan.roles
+        self.roles, self._rules = asked.plan.roles, asked.rules
         self.config = parsed.resolved()
         self.fast_dev_run = bool(self.config["trainer"].get("fast_dev_run"))
         output = temporary_output(parsed.options.output) if self.fast_dev_run else parsed.options.output
@@ -158,7 +159,7 @@ class Stage:
         found += stream_problems(self.module, self.data, plan)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
-        return found or length_problems(self, plan)
+        return found + rule_problems(self, self._rules, plan) or length_problems(self, plan)
 
     def start(self, **run_fields: Any) -> None:
         """Claim the output folder and write down what was asked and what was found in the data."""

@@ -38,6 +38,7 @@ from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
+from lightning_untrac.runs.stopping import Ending, asked_rules, ending, tell_ending
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.verb import Arguments, Traits
 
@@ -69,6 +70,13 @@ class UnlearnOptions:
             commas or in a list, or class paths of your own measures.
         readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.
         collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess.
+        stop_at_holdout: stop at the reading at which the forget set's loss has reached that of ``data.holdout``; by
+            default where there is a holdout.
+        stop_at: stop where a measure has reached a value: ``memorisation_accuracy<=0.3`` of the forget set, or
+            ``loss/news>=2.3`` of another dataset; several in a list, of which the first that is met counts.
+        stop_at_retained_rise: stop where the loss of the corpora that stay has been above its start by more than so
+            many nats per token at ``stop_patience`` readings in a row.
+        stop_patience: how many readings that are.
         checkpoint_every: save a checkpoint to resume from every so many optimizer steps, and when the process is asked
             to end; by default there is none, and an interrupted run begins anew.
         keep_checkpoints: whether the newest two stay when the model is saved; nothing here reads them then.
@@ -92,6 +100,10 @@ class UnlearnOptions:
     measures: str | list[str] = DEFAULT_MEASURES
     readings: int | list[int] = 8
     collapse_cap: float | None = None
+    stop_at_holdout: bool | None = None
+    stop_at: str | list[str] | None = None
+    stop_at_retained_rise: float | None = None
+    stop_patience: int = 3
     checkpoint_every: int | None = None
     keep_checkpoints: bool = False
     wandb: WandbConfig | None = None
@@ -125,7 +137,8 @@ def intent(parsed: Parsed) -> Intent:
             f"name: {options.name!r} can't be a file name; use letters, digits, '.', '-' and '_' (100 at most, "
             "beginning with a letter or digit)"
         )
-    return Intent(f"unlearn-{_of_run(forget, options)}", plan, problems, "unlearn", chosen.choice)
+    rules, more = asked_rules(options, bool(parsed.config.data.get("holdout")))
+    return Intent(f"unlearn-{_of_run(forget, options)}", plan, problems + more, "unlearn", chosen.choice, rules)
 
 
 def _of_run(forget: str, options: UnlearnOptions) -> str:
@@ -180,7 +193,13 @@ def main(argv: Arguments) -> None:
     trainer = stage.build_trainer(
         callbacks=episode_callbacks(
             [EpisodeProgress("unlearn"), WeightsMustMove()],
-            [readings, recorder, SavePretrained(result), *([ResumeCheckpoints(checkpoints, every)] if every else [])],
+            [
+                *asked.rules,
+                readings,
+                recorder,
+                SavePretrained(result),
+                *([ResumeCheckpoints(checkpoints, every)] if every else []),
+            ],
             options.readings,
             CollapseGuard(options.collapse_cap),
         ),
@@ -200,7 +219,7 @@ def main(argv: Arguments) -> None:
         return
     if trainer.is_global_zero:
         quote_survivors(stage, forget)
-        _show(stage, readings, recorder, str(result))
+        _show(stage, readings, recorder, str(result), ending(trainer))
     stage.mark_done()
     if trainer.is_global_zero:
         after_success(checkpoints, keep=options.keep_checkpoints)
@@ -213,11 +232,12 @@ def _way(module: Any) -> str:
     return str(module.unlearning_objective) if cls.objective is Unlearning.objective else cls.__name__
 
 
-def _show(stage: Stage, readings: InfluenceLogger, recorder: MeasureRecorder, result: str) -> None:
+def _show(stage: Stage, readings: InfluenceLogger, recorder: MeasureRecorder, result: str, ended: Ending) -> None:
     final = next(row for row in reversed(readings.rows) if row.final)
     if final.status != "ok":
         what = f"the model {final.status} after {counted(final.step, 'step')}"
         stage.folder.add_notes("warning", [f"{stage.name}: {what}"])
         say(f"unlearn: {what}; take fewer, or a lower learning rate")
+    tell_ending(stage, ended)
     say(f"model: {result}")
     show_summary(stage, [row for row in recorder.summary if row["step"] in (0, final.step)])

@@ -1,0 +1,115 @@
+"""Rules that end an unlearning early: which are asked for, what is wrong with them, and what they did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as L
+
+from lightning_untrac.callbacks import StopAtHoldout, StopAtMeasure, StopAtRetainedLoss, StoppingRule
+from lightning_untrac.config.trainer_callbacks import effective
+from lightning_untrac.data import EpisodePlan
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.metrics import find_measures
+from lightning_untrac.naming import counted
+from lightning_untrac.runs.asked import Checked
+from lightning_untrac.runs.surroundings import say
+
+
+def asked_rules(options: Any, holdout: bool) -> tuple[list[StoppingRule], list[str]]:
+    """The rules that a verb's own options ask for, and what is wrong with these.
+
+    Args:
+        options: of ``unlearn``.
+        holdout: whether there is one.
+    """
+    rules: list[StoppingRule] = []
+    problems = []
+    if options.stop_at_holdout or (options.stop_at_holdout is None and holdout):
+        rules.append(StopAtHoldout())
+    conditions = options.stop_at.split(",") if isinstance(options.stop_at, str) else options.stop_at or []
+    for condition in dict.fromkeys(map(str.strip, conditions)):
+        try:
+            rules.append(StopAtMeasure.of(condition))
+        except ValueError as error:
+            problems.append(f"stop_at: {error}")
+    if options.stop_at_retained_rise is not None:
+        try:
+            rules.append(StopAtRetainedLoss(options.stop_at_retained_rise, options.stop_patience))
+        except ValueError as error:
+            problems.append(f"stop_at_retained_rise, stop_patience: {error}")
+    return rules, problems
+
+
+def rule_problems(stage: Checked, rules: Sequence[StoppingRule], plan: EpisodePlan) -> list[str]:
+    """What is wrong with a verb's rules, and with those among the Trainer's callbacks.
+
+    Args:
+        stage: the verb's, with prepared data.
+        rules: the verb's own.
+        plan: what it is going to do.
+    """
+    given = effective(stage.trainer_arguments.get("callbacks"), stage.column)
+    every = [*rules, *(one for one in given if isinstance(one, StoppingRule))]
+    if not every or not any(stage.data.episode_names(plan)):
+        return []
+    try:
+        measures = [one.name for one in find_measures(getattr(stage.parsed.options, "measures", ()))]
+    except ConfigurationError:  # the verb says it
+        measures = []
+    twice = {one.state_key for one in every if sum(other.state_key == one.state_key for other in every) > 1}
+    found = [f"trainer.callbacks: {key} is asked for twice; leave one out" for key in sorted(twice)]
+    return found + [problem for one in every for problem in one.problems(stage.module, stage.data, plan, measures)]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an unlearning came to its end.
+
+    Attributes:
+        step: optimizer steps that it took.
+        steps: that it would have taken.
+        reason: of the rule that ended it; None where none did.
+        standing: how far each rule was from being met.
+    """
+
+    step: int
+    steps: int
+    reason: str | None
+    standing: Sequence[str]
+
+    def __str__(self) -> str:
+        of = f"{self.step} of {counted(self.steps, 'step')}"
+        if self.reason is not None:
+            return f"stopped after {of}: {self.reason}"
+        return f"no stopping rule was met in {of}: {'; '.join(self.standing)}"
+
+
+def ending(trainer: L.Trainer) -> Ending:
+    """How a fit of one episode ended.
+
+    Args:
+        trainer: that has made it.
+    """
+    rules = [one for one in trainer.callbacks if isinstance(one, StoppingRule)]  # type: ignore[attr-defined]
+    steps = math.ceil(int(trainer.num_training_batches) / trainer.accumulate_grad_batches)
+    reason = next((rule.reason for rule in rules if rule.reason is not None), None)
+    return Ending(trainer.global_step, steps, reason, [rule.standing for rule in rules if rule.standing is not None])
+
+
+def tell_ending(stage: Any, ended: Ending) -> None:
+    """Print how it ended, and write it into ``run.json`` (``endings``) and into the notes of the report.
+
+    Args:
+        stage: the verb's.
+        ended: how.
+    """
+    said = stage.folder.facts().get("endings", {})
+    plain = {"step": ended.step, "steps": ended.steps, "reason": ended.reason}
+    stage.folder.update_run(endings={**said, stage.name: plain})
+    if ended.reason is not None or ended.standing:
+        say(f"{stage.parsed.verb}: {ended}")
+        stage.folder.add_notes("info", [f"{stage.name}: {ended}"])
