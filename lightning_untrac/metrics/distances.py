@@ -52,6 +52,7 @@ def distances(logits: Tensor, reference: Tensor, targets: Tensor) -> dict[str, M
         targets: ``[batch, length]`` int64, aligned; -100 where there is none.
 
     Example:
+        >>> import torch
         >>> one = torch.tensor([[[0.75, 0.25]]]).log()
         >>> found = distances(one, torch.zeros(1, 1, 2), torch.tensor([[0]]))
         >>> [round(found[name].value.item(), 4) for name in DISTANCES]  # ln(.75 / .5), ln(2 / sqrt(3))

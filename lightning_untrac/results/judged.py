@@ -22,13 +22,20 @@ class Value(NamedTuple):
     high: float = math.nan
 
     def __str__(self) -> str:
-        """As tables show it."""
+        """As tables of a page show it."""
+        if not math.isfinite(self.low):
+            return self.short
+        ends = (format_number(end, self.value) for end in (self.low, self.high))
+        return f"{format_number(self.value)} ({' to '.join(ends)})"
+
+    @property
+    def short(self) -> str:
+        """The number and half of its interval's width."""
         if not math.isfinite(self.value):
             return "\u2013"
-        said = format_number(self.value)
-        if not math.isfinite(self.low):
-            return said
-        return f"{said} ({format_number(self.low, self.value)} to {format_number(self.high, self.value)})"
+        half = (self.high - self.low) / 2
+        spread = f" \u00b1 {format_number(half, self.value, signed=False)}" if math.isfinite(half) else ""
+        return format_number(self.value) + spread
 
 
 NONE = Value(math.nan)
@@ -114,8 +121,8 @@ def find_judged(folder: Path, order: Sequence[str] = ()) -> list[JudgedSet]:
             }
             models.append(JudgedModel(model, mine[0]["method"], mine[0]["role"] == "original", values))
         models.sort(key=lambda one: (not one.is_original, one.model))
-        places = {name: place for place, name in enumerate((forget_set, RETAINED, TEST_SETS, *order))}
-        names = sorted({row["dataset"] for row in rows}, key=lambda name: (places.get(name, len(places)), name))
+        there = dict.fromkeys(row["dataset"] for row in rows)
+        names = [one for one in dict.fromkeys((forget_set, RETAINED, TEST_SETS, *order, *there)) if one in there]
         measures = sorted({row["measure"] for row in rows}, reverse=True)
         found.append(JudgedSet(forget_set, rows[0]["retrained"], models, measures, names))
     return found
@@ -125,12 +132,21 @@ def nearer(judged: JudgedSet, model: JudgedModel) -> str:
     """Whether a model is nearer to the retrained ones than to the original on the forget set.
 
     Returns:
-        ``yes`` or ``no`` where the intervals of all measures say so, else ``can't tell``.
+        ``yes`` or ``no`` where an interval says so, else ``can't tell``; by each measure where they disagree.
     """
-    shares = [model.value(measure, judged.forget_set, "nearer") for measure in judged.measures]
-    if all(share.high < 0.5 for share in shares):
-        return "yes"
-    return "no" if all(share.low > 0.5 for share in shares) else "can't tell"
+    said = {}
+    for measure in judged.measures:
+        share = model.value(measure, judged.forget_set, "nearer")
+        said[measure] = "yes" if share.high < 0.5 else "no" if share.low > 0.5 else "can't tell"
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{word} by {_title(measure)}" for measure, word in said.items())
+
+
+def _title(measure: str) -> str:
+    """A measure inside a sentence."""
+    title = measure_text(measure).title
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def judged_answers(judged: JudgedSet) -> list[str]:
@@ -151,8 +167,8 @@ def judged_answers(judged: JudgedSet) -> list[str]:
         beyond = [m for m, value in values.items() if value.low > 1]
         within = [m for m, value in values.items() if value.low <= 0 <= value.high]
         if beyond:
-            names = " and ".join(measure_text(m).title for m in beyond)
-            sentence += f" It went past it: farther from it than the original is ({names})."
+            names = " and ".join(map(_title, beyond))
+            sentence += f" It ended farther from it than the original is ({names})."
         elif within and len(within) == len(values):
             sentence += " Its distance can't be told from the noise of retraining."
         said.append(sentence)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINEAR_UNTIL: Final = 2.0
-"""Beyond so large an excess the axes are logarithmic."""
+LOGARITHMIC_FROM: Final = 10.0
+"""An axis with a larger excess than that is logarithmic, except around 0."""
 
 
 def save_judged_plot(folder: Path, judged: JudgedSet) -> Path | None:
@@ -63,9 +63,11 @@ def _panel(axes: Axes, judged: JudgedSet, measure: str, colours: dict[str, str])
     for dataset, span in ((judged.forget_set, axes.axvspan), (RETAINED, axes.axhspan)):
         if math.isfinite(share := judged.noise_share(measure, dataset)):
             span(-share, share, color="#78716c", alpha=0.13, linewidth=0, zorder=0)
+    from matplotlib.scale import SymmetricalLogScale
+
     axes.axhline(0, color="#a8a29e", linewidth=0.9, zorder=1)
     axes.axvline(0, color="#a8a29e", linewidth=0.9, zorder=1)
-    largest = 0.0
+    ends: list[tuple[Value, Value]] = []
     for one in judged.models:
         x, y = (one.value(measure, dataset, "excess") for dataset in (judged.forget_set, RETAINED))
         axes.errorbar(
@@ -79,11 +81,10 @@ def _panel(axes: Axes, judged: JudgedSet, measure: str, colours: dict[str, str])
             elinewidth=1.2,
             zorder=3,
         )
-        largest = max(largest, *(abs(v) for v in (*x, *y) if math.isfinite(v)))
-    if largest > LINEAR_UNTIL:
-        axes.set_xscale("symlog", linthresh=LINEAR_UNTIL)
-        axes.set_yscale("symlog", linthresh=LINEAR_UNTIL)
-    for axis in (axes.xaxis, axes.yaxis):
+        ends.append((x, y))
+    for name, axis, values in zip("xy", (axes.xaxis, axes.yaxis), zip(*ends, strict=True), strict=True):
+        if any(abs(number) > LOGARITHMIC_FROM for value in values for number in value):
+            axes.set(**{f"{name}scale": SymmetricalLogScale(axis, linthresh=1)})
         axis.set_major_formatter(lambda number, _: f"{number:g}".replace("-", MINUS))
     axes.set_title(measure_text(measure).title, fontsize=10.5, fontweight="bold", loc="left")
 

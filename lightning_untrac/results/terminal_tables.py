@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from lightning_untrac.naming import counted
 from lightning_untrac.results.comparison import MEAN
 from lightning_untrac.results.comparison_notes import comparison_notes
 from lightning_untrac.results.judged import JudgedSet
@@ -158,7 +159,7 @@ def judged_table(judged: JudgedSet, width: int | None = None) -> RenderableType:
     groups = []
     for measure in judged.measures:
         lines = [
-            [Text(cell) for cell in (one.name, *(str(one.value(measure, d, "excess")) for d in judged.columns))]
+            [Text(cell) for cell in (one.name, *(one.value(measure, d, "excess").short for d in judged.columns))]
             for one in judged.models
         ]
         shares = [judged.noise_share(measure, dataset) for dataset in judged.columns]
@@ -166,8 +167,8 @@ def judged_table(judged: JudgedSet, width: int | None = None) -> RenderableType:
         lines.append([Text(cell) for cell in ("two retrained", *noise)])
         groups.append((measure_text(measure).title, lines))
     title = (
-        f"How far from {judged.retrained} retrained without {judged.forget_set}: excess over the noise, as a share of "
-        "the original's distance (95 %)"
+        f"Distance to {counted(judged.retrained, 'model')} retrained without {judged.forget_set}: excess over the "
+        "noise, as a share of the original's distance"
     )
     return _fixed(title, ["model", *judged.columns], groups, 1, width)
 
