@@ -128,10 +128,7 @@ def _laid_on(content: dict[str, Any], parts: dict[str, Any]) -> tuple[dict[str, 
     settings = dict((model.get("init_args") or {}) if nested else model)
     if LONG not in settings and not parts:
         return content, []
-    now: Any = settings.get(LONG) or {}
-    if isinstance(now, str) or "class_path" in now:
-        whole = isinstance(now, dict) and str(now["class_path"]).rpartition(".")[2] == "Objective"
-        now = now.get("init_args", {}) if whole else {"forget": now}
+    now = _as_places(settings.get(LONG) or {})
     problems = [
         f"{'objective' if place == 'forget' else place}: model.{LONG}.{place} is given too; leave one of the two out"
         for place in parts
@@ -139,3 +136,13 @@ def _laid_on(content: dict[str, Any], parts: dict[str, Any]) -> tuple[dict[str, 
     ]
     settings[LONG] = {**now, **parts}
     return {**content, "model": {**model, "init_args": settings} if nested else settings}, problems
+
+
+def _as_places(objective: str | dict[str, Any]) -> dict[str, Any]:
+    """The terms of an objective by their places; a forget term that stands for all of it is one of them."""
+    if isinstance(objective, str):
+        return {"forget": objective}
+    if "class_path" not in objective:
+        return objective
+    whole = str(objective["class_path"]).rpartition(".")[2] == "Objective"
+    return dict(objective.get("init_args") or {}) if whole else {"forget": objective}

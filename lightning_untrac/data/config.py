@@ -20,6 +20,9 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REFUSALS: Final = "builtin:refusals"
 """Stands for a list of refusals that ships, in place of a column with other answers."""
 
+SAMPLES: Final = "model:samples"
+"""Stands for continuations of the model's own, which are drawn before the first step."""
+
 
 @dataclass
 class DatasetConfig:

@@ -268,7 +268,8 @@ class PreparedDataModule(L.LightningDataModule):
         if retained:
             names = list(dict.fromkeys(kept for name in names for kept in plan.retained(name, self.corpus_names)))
         packed = [name for name in names if self.is_packed(name)]
-        return alternative_problems(plan.kind, [known[name] for name in names], packed)
+        source = None if retained else self.alternatives_from
+        return alternative_problems(plan.kind, [known[name] for name in names], packed, source)
 
     def _packs(self, facts: Facts) -> bool:
         return self.block_size is not None and not facts.is_seq2seq

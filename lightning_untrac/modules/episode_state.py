@@ -22,6 +22,7 @@ class EpisodeState(Callback):
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.module.reference.on_fit_start()
+        self.module.own_answers.prepare()
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -45,20 +46,24 @@ class EpisodeState(Callback):
     @override
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.module.reference.forget()
+        self.module.own_answers.clear()
 
     @override
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self.module.reference.forget()
+        self.module.own_answers.clear()
 
     @override
     def state_dict(self) -> dict[str, Any]:
         state = {
             "terms": self.module.unlearning_objective.state_dict(),
             "reference": self.module.reference.state_dict(),
+            "own_answers": self.module.own_answers.state_dict(),
         }
         return {name: part for name, part in state.items() if part}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.module.own_answers.load_state_dict(state_dict.get("own_answers", {}))
         self.module.reference.load_state_dict(state_dict.get("reference", {}))
         self.module.unlearning_objective.load_state_dict(state_dict.get("terms", {}))

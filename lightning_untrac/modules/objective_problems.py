@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
+from lightning_untrac.data.config import SAMPLES
 from lightning_untrac.objectives.objective import Objective
 from lightning_untrac.objectives.rectify.base import Rectifier
 from lightning_untrac.strategies import waits_for_every_gradient
@@ -66,6 +67,11 @@ def gradient_problems(objective: Objective, strategy: Any) -> list[str]:
         found.append(
             f"trainer.strategy: {type(objective.anchor).__name__} keeps a matrix of whole weights, and {name} "
             f"shards them; {other}, or an objective without an anchor (retain: [RetainLoss])"
+        )
+    if objective.forget.alternatives_from == SAMPLES:
+        found.append(
+            f"trainer.strategy: {type(objective.forget).__name__} lets the model continue prompts before the first "
+            f"step, and {name} shards it; {other}, or give the data an `alternative` column, and DPO"
         )
     if objective.rectify is not None:
         found.append(

@@ -18,6 +18,7 @@ from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.modules.episode_state import EpisodeState
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.modules.objective_problems import gradient_problems, objective_problems
+from lightning_untrac.modules.own_answers import OwnAnswers
 from lightning_untrac.modules.reference import EVALUATION, Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
 from lightning_untrac.objectives.objective import Objective
@@ -90,7 +91,7 @@ class Unlearning(LanguageModule):
         self.unlearning_objective = Objective.of(unlearning_objective)
         self.episode_status = "ok"
         self.episode_ended = False
-        self.reference = Reference(self)
+        self.reference, self.own_answers = Reference(self), OwnAnswers(self)
         self.two_gradients = TwoGradients(self, self.unlearning_objective.rectify)
 
     # -- what a step minimises -------------------------------------------------------------------------------------

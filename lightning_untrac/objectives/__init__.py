@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning_untrac.objectives.anchor.fisher_anchor import FisherAnchor
 from lightning_untrac.objectives.anchor.l2_anchor import L2Anchor
+from lightning_untrac.objectives.forget.alt_po import AltPO
 from lightning_untrac.objectives.forget.ce_u import CEU
 from lightning_untrac.objectives.forget.clamped_ascent import ClampedAscent
 from lightning_untrac.objectives.forget.descent import Descent
@@ -44,6 +45,7 @@ __all__ = [
     "SAM",
     "UNDIAL",
     "WGA",
+    "AltPO",
     "Anchor",
     "ClampedAscent",
     "Descent",

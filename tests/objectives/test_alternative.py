@@ -241,9 +241,14 @@ def test_a_command_prefers_the_alternatives_and_a_changed_one_is_another_run(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ranks are started by a fork server")
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
-def test_two_ranks_take_the_steps_of_one_process(strategy: str, command: list[Any], tmp_path: Any) -> None:
+@pytest.mark.parametrize(("strategy", "own"), [("ddp", False), ("fsdp2", False), ("ddp", True)])
+def test_two_ranks_take_the_steps_of_one_process(strategy: str, own: bool, command: list[Any], tmp_path: Any) -> None:
     """Of seven pairs in steps of six the second has one, so that a rank has none."""
+    if own:
+        content = yaml.safe_load(command[2].read_text())
+        del content["data"]["forget"][0]["alternative"]
+        command[2].write_text(yaml.safe_dump(content))
+        command += ["--objective", "altpo"]
     one = processes.start(*command, "--data.batch_size", 6, "--output", tmp_path / "one", log=tmp_path / "one.log")
     assert one.wait() == 0, one.text
     with socket.socket() as probe:
