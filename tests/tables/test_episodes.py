@@ -66,7 +66,7 @@ def test_a_table_that_is_up_to_date_is_not_written_again(tmp_path, rows):
     store.compact()
     before = store.path.stat()
     store.compact()
-    assert store.path.stat() == before
+    assert (store.path.stat().st_ino, store.path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     last = episodes(rows)["leave_out", "books", 1]
     store.write_episode("leave_out", "books", 1, last)
     assert {row.key for row in last} <= {row.key for row in store.rows()}  # also before it is compacted
