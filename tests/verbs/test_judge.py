@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 import torch
 import yaml
@@ -149,6 +152,31 @@ def test_one_retrained_model_shows_no_noise(judged_run: Path, untrac: Callable[.
     assert frame.loc[frame["statistic"] == "excess", "value"].isna().all()
     assert (frame.loc[(frame["statistic"] == "nearer") & (frame["dataset"] == "birds"), "value"] == 1).all()
     assert untrac("report", "--output", folder).code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ranks are started by a fork server")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_ranks_measure_the_same(judged_run: Path, distances: pd.DataFrame, strategy: str) -> None:
+    folder = Path(shutil.copytree(judged_run, judged_run.with_name(strategy)))
+    (folder / DISTANCES).unlink()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ("judge", "--forget", "birds", "--output", folder)
+    started = processes.start_ranks(
+        2,
+        *(*command, "--trainer.devices", 2, "--trainer.strategy", strategy),
+        log=folder.with_suffix(".log"),
+        port=port,
+        OMP_NUM_THREADS="1",
+    )
+    for one in started:
+        one.wait()
+    assert {one.process.exitcode for one in started} == {0}, "\n\n".join(one.text for one in started)
+    found = read_table(folder / DISTANCES).to_pandas()
+    assert found["weight"].tolist() == distances["weight"].tolist()
+    np.testing.assert_allclose(found["value"], distances["value"], rtol=1e-4, atol=1e-6)
 
 
 def test_what_is_missing_is_said_before_any_work(run_copy: Path, untrac: Callable[..., Any]) -> None:
