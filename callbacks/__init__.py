@@ -9,6 +9,7 @@ from lightning_untrac.callbacks.controlled_influence_logger import ControlledInf
 from lightning_untrac.callbacks.duration_estimate import DurationEstimate
 from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from lightning_untrac.callbacks.example_recorder import ExampleRecorder
+from lightning_untrac.callbacks.healing import Healing
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 from lightning_untrac.callbacks.kl_radius import KLRadius
 from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
@@ -21,6 +22,7 @@ from lightning_untrac.callbacks.stop_at_holdout import StopAtHoldout
 from lightning_untrac.callbacks.stop_at_measure import StopAtMeasure
 from lightning_untrac.callbacks.stop_at_retained_loss import StopAtRetainedLoss
 from lightning_untrac.callbacks.stopping_rule import StoppingRule
+from lightning_untrac.callbacks.until_rise import UntilRise
 from lightning_untrac.callbacks.weights_must_move import WeightsMustMove
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "DurationEstimate",
     "EpisodeProgress",
     "ExampleRecorder",
+    "Healing",
     "InfluenceLogger",
     "KLRadius",
     "MeasureRecorder",
@@ -41,5 +44,6 @@ __all__ = [
     "StopAtMeasure",
     "StopAtRetainedLoss",
     "StoppingRule",
+    "UntilRise",
     "WeightsMustMove",
 ]

@@ -16,6 +16,7 @@ def episode_callbacks(
     readings: int | Sequence[int],
     guard: CollapseGuard | None,
     read_at: ReadAtStrength | None = None,
+    course: Iterable[Callback] = (),
 ) -> list[Callback]:
     """The guard decides before the schedule asks for a reading, and both before anything is recorded.
 
@@ -25,7 +26,8 @@ def episode_callbacks(
         readings: see :class:`ReadingSchedule`; a number of them is dense at the start where ``read_at`` is given.
         guard: ends an episode whose model has collapsed; None for episodes that do not ascend.
         read_at: ends an episode at a strength.
+        course: what ends forgetting between two readings, and heals.
     """
     dense = isinstance(readings, int) and read_at is not None
     schedule = ReadingSchedule(STRENGTH_READINGS if dense else readings)
-    return [*first, *filter(None, (guard, schedule, read_at)), *last]
+    return [*first, *filter(None, (guard, *course, schedule, read_at)), *last]

@@ -29,7 +29,7 @@ def reading_steps(readings: int | Sequence[int], num_steps: int) -> set[int]:
 
 
 class ReadingSchedule(Callback):
-    """Run validation after chosen optimizer steps of every episode, after its last, and when it is cut short.
+    """Run validation after chosen optimizer steps of every episode, when it ends, and where it begins to heal.
 
     Lightning's own ``val_check_interval`` counts batches, needs every episode to have at least that many, and may miss
     the last; it still works beside this callback. The way in is the public attribute ``Trainer.val_check_batch``,
@@ -49,11 +49,13 @@ class ReadingSchedule(Callback):
         self.readings = readings
         self._due: set[int] = set()
         self._interval: float = math.inf
+        self._heals = False
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # A fit that is resumed inside an episode has no start of an epoch.
         self._plan(trainer)
+        self._heals = getattr(pl_module, "healing", False)
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -73,5 +75,8 @@ class ReadingSchedule(Callback):
         due = rest == 0 and step in self._due
         due |= (batch_idx + 1) % self._interval == 0
         due |= getattr(pl_module, "episode_ended", False)
+        heals = getattr(pl_module, "healing", False)
+        due |= heals and not self._heals
+        self._heals = heals
         # inf means "after the last batch only", which Lightning decides by itself.
         trainer.val_check_batch = batch_idx + 1 if due else math.inf

@@ -21,7 +21,7 @@ from lightning_untrac.registry import did_you_mean
 
 
 class StoppingRule(Callback, ABC):
-    """End an episode once a reading meets a condition; a subclass says which.
+    """End forgetting once a reading meets a condition; a subclass says which. The episode ends, or begins to heal.
 
     A rule acts at readings (see :class:`~lightning_untrac.callbacks.ReadingSchedule`), so it is as fine as they are.
     Every rank is told the same. It may stand anywhere among the Trainer's callbacks: it moves itself before those that
@@ -69,7 +69,7 @@ class StoppingRule(Callback, ABC):
             plan: its episodes.
             measures: names of what is measured at each reading.
         """
-        if not hasattr(module, "end_episode"):
+        if not hasattr(module, "end_forgetting"):
             return [f"{self}: it ends an unlearning, and {type(module).__name__} is none; leave it out"]
         evaluated = evaluated_names(data, plan)
         return [
@@ -102,8 +102,8 @@ class StoppingRule(Callback, ABC):
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if self.reason is not None:  # a fit that was killed after its last reading
-            pl_module.end_episode()
+        if self.reason is not None and not pl_module.healing:  # a fit that was killed after its last reading
+            pl_module.end_forgetting()
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -114,10 +114,10 @@ class StoppingRule(Callback, ABC):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         if trainer.sanity_checking:
             self.begin(trainer, pl_module)
-        elif trainer.state.fn == TrainerFn.FITTING and not pl_module.episode_ended:
+        elif trainer.state.fn == TrainerFn.FITTING and not (pl_module.episode_ended or pl_module.healing):
             self.reason = trainer.strategy.broadcast(self.met(trainer, pl_module))
             if self.reason is not None:
-                pl_module.end_episode()
+                pl_module.end_forgetting()
 
     @override
     def state_dict(self) -> dict[str, Any]:

@@ -171,6 +171,7 @@ class CorpusDataModule(PreparedDataModule):
             steps=self.active_plan.steps,
             passes=self.active_plan.num_passes,
             least_steps=self.active_plan.least_steps,
+            extra_steps=self.active_plan.extra_steps,
             accumulation=accumulation,
             seed=episode.seed,
             pass_index=episode.pass_index,

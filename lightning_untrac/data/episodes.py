@@ -87,6 +87,7 @@ class EpisodePlan:
             one.
         done: episodes, as (dataset, seed), that are finished and not run again.
         chosen: run these episodes, as (dataset, seed), and no others; all of them where None.
+        extra_steps: optimizer steps that come after those of ``steps`` or ``passes``.
         with_control: begin each seed with the control of ``continuation``, an episode that is in no table.
         batch_size: examples of a batch where the DataModule is given none; None for that of the kind.
     """
@@ -96,6 +97,7 @@ class EpisodePlan:
     steps: int | None = None
     passes: float | None = None
     least_steps: int = 1
+    extra_steps: int = 0
     only: Sequence[str] = ()
     done: frozenset[tuple[str, int]] = frozenset()
     chosen: frozenset[tuple[str, int]] | None = None

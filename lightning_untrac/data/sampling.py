@@ -32,6 +32,7 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         steps: optimizer steps; None for ``passes`` over the data.
         passes: passes over the data where ``steps`` is None.
         least_steps: ``passes`` are at least so many steps, or as many as there are examples where those are fewer.
+        extra_steps: steps that come after those, on further examples of the same order.
         accumulation: micro-batches of an optimizer step.
         seed: seed of the order.
         pass_index: how many epochs over the same mixture came before, each of as many passes as this one.
@@ -63,6 +64,7 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         steps: int | None = None,
         passes: float = 1.0,
         least_steps: int = 1,
+        extra_steps: int = 0,
         accumulation: int = 1,
         seed: int = 0,
         pass_index: int = 0,
@@ -91,8 +93,8 @@ class EpisodeBatchSampler(Sampler[list[int]]):
             raise ValueError(
                 f"an episode needs examples and steps, but there are {remaining} examples and {steps} steps"
             )
-        self.num_steps = steps
-        self._passes = math.ceil(steps / steps_per_pass)
+        self.num_steps = steps + extra_steps
+        self._passes = math.ceil(self.num_steps / steps_per_pass)
         self.start_batch = 0
 
     @property

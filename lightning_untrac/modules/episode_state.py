@@ -31,7 +31,7 @@ class EpisodeState(Callback):
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         module = self.module
-        module.episode_status, module.episode_ended = "ok", False
+        module.episode_status, module.episode_ended, module.healing = "ok", False, False
         module.two_gradients.clear()  # an episode may have ended between two micro-batches of a step
         episode = getattr(getattr(trainer, "datamodule", None), "current_episode", None)
         # A later epoch over the same mixture goes on from moved weights.
@@ -59,11 +59,13 @@ class EpisodeState(Callback):
             "terms": self.module.unlearning_objective.state_dict(),
             "reference": self.module.reference.state_dict(),
             "own_answers": self.module.own_answers.state_dict(),
+            "healing": self.module.healing,
         }
         return {name: part for name, part in state.items() if part}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.module.own_answers.load_state_dict(state_dict.get("own_answers", {}))
+        self.module.healing = state_dict.get("healing", False)
         self.module.reference.load_state_dict(state_dict.get("reference", {}))
         self.module.unlearning_objective.load_state_dict(state_dict.get("terms", {}))

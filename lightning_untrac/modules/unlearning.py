@@ -71,6 +71,8 @@ class Unlearning(LanguageModule):
 
     Attributes:
         extra_streams: streams that a subclass' own :meth:`objective` reads beside those of ``unlearning_objective``.
+        heals: whether an episode goes on after forgetting, with the retain terms alone; :class:`Healing` says so.
+        healing: whether it has come so far.
         reference: gives the outputs of the model before unlearning.
     """
 
@@ -91,6 +93,7 @@ class Unlearning(LanguageModule):
         self.unlearning_objective = Objective.of(unlearning_objective)
         self.episode_status = "ok"
         self.episode_ended = False
+        self.heals = self.healing = False
         self.reference, self.own_answers = Reference(self), OwnAnswers(self)
         self.two_gradients = TwoGradients(self, self.unlearning_objective.rectify)
 
@@ -98,7 +101,7 @@ class Unlearning(LanguageModule):
 
     @override
     def objective(self, seen: Seen) -> Any:
-        return self.unlearning_objective(seen)
+        return self.unlearning_objective(seen, forgets=not self.healing)
 
     @property
     def streams(self) -> frozenset[Stream]:
@@ -123,9 +126,12 @@ class Unlearning(LanguageModule):
         for stream in OTHER_STREAMS:
             if stream in batch:
                 batches[stream] = batch[stream]  # type: ignore[typeddict-item]
+        if self.healing:  # what is forgotten already is not run again
+            batches = {stream: batches[stream] for stream in self.unlearning_objective.retained_streams}
         seen = self.reference.beside(batches)
         others = {stream: seen.get(stream) for stream in OTHER_STREAMS}
-        found = Seen(seen["forget"], others["retain"], others["alternative"], others["retain_alternative"])
+        forget = seen["retain"] if self.healing else seen["forget"]
+        found = Seen(forget, others["retain"], others["alternative"], others["retain_alternative"])
         if self.unlearning_objective.anchor is not None:
             found.weights = {name: local_shard(p) for name, p in self.trainable_parameters().items()}
             found.start = self.reference.start()
@@ -146,7 +152,7 @@ class Unlearning(LanguageModule):
 
     @override
     def _before_backward(self, shares: list[Tensor], batch: LanguageBatch, batch_idx: int) -> None:
-        if self.unlearning_objective.rectify is not None:
+        if self.unlearning_objective.rectify is not None and not self.healing:
             self.two_gradients.hold(shares, batch, batch_idx)
 
     def forget_share(self, batch: LanguageBatch, batch_idx: int) -> Tensor:
@@ -271,6 +277,13 @@ class Unlearning(LanguageModule):
                 ``nonfinite`` for one that has gone wrong.
         """
         self.episode_status, self.episode_ended = status, True
+
+    def end_forgetting(self) -> None:
+        """Take no further step of the forget term: go on with the retain terms if the episode heals, else end it."""
+        if self.heals:
+            self.healing = True
+        else:
+            self.end_episode()
 
     @override
     def on_train_batch_start(self, batch: LanguageBatch, batch_idx: int) -> int | None:

@@ -121,18 +121,29 @@ class Objective:
         """What each step has to bring."""
         return frozenset(stream for term in self.terms() for stream in term.streams) | {"forget"}
 
+    @property
+    def retained_streams(self) -> frozenset[Stream]:
+        """What a step has to bring that heals: the streams of the retain terms."""
+        return frozenset(stream for term in self.retain for stream in term.streams)
+
     def needs_of(self, stream: str) -> frozenset[Need]:
         """What the terms on a stream ask for beside logits and targets."""
         return frozenset(need for term in self.terms() if stream in term.streams for need in term.needs)
 
-    def __call__(self, seen: Seen) -> list[Part]:
+    def __call__(self, seen: Seen, forgets: bool = True) -> list[Part]:
         """The value of every term on one micro-batch.
 
         A share of a step without any target (filler, or blocks of prompts only) takes part in the backward pass with 0:
         a term could make a mean of nothing of it, and a NaN is not mended by a weight of 0.
+
+        Args:
+            seen: the outputs of one forward pass a stream.
+            forgets: whether the forget term is among them; a step that heals has the others alone.
         """
         parts = []
         for number, term in enumerate(self.terms()):
+            if number == 0 and not forgets:
+                continue
             name = "forget" if number == 0 else "anchor" if isinstance(term, Anchor) else f"retain_{number}"
             if name == "retain_1" and len(self.retain) == 1:
                 name = "retain"

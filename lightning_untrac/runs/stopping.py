@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback
 
-from lightning_untrac.callbacks import StopAtHoldout, StopAtMeasure, StopAtRetainedLoss, StoppingRule
+from lightning_untrac.callbacks import (
+    Healing,
+    StopAtHoldout,
+    StopAtMeasure,
+    StopAtRetainedLoss,
+    StoppingRule,
+    UntilRise,
+)
 from lightning_untrac.config.trainer_callbacks import effective
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import ConfigurationError
@@ -72,20 +80,25 @@ class Ending:
     Attributes:
         step: optimizer steps that it took.
         steps: that it would have taken.
+        healing: how many of its steps healed; ``steps`` has them too.
         reason: of the rule that ended it; None where none did.
         standing: how far each rule was from being met.
     """
 
     step: int
     steps: int
+    healing: int
     reason: str | None
     standing: Sequence[str]
 
     def __str__(self) -> str:
-        of = f"{self.step} of {counted(self.steps, 'step')}"
+        of = f"{self.step - self.healing} of {counted(self.steps - self.healing, 'step')}"
+        then = f"; then healed for {counted(self.healing, 'step')}" if self.healing else ""
         if self.reason is not None:
-            return f"stopped after {of}: {self.reason}"
-        return f"no stopping rule was met in {of}: {'; '.join(self.standing)}"
+            return f"stopped after {of}: {self.reason}{then}"
+        if not self.standing:
+            return f"took {of}{then}"
+        return f"no stopping rule was met in {of}: {'; '.join(self.standing)}{then}"
 
 
 def ending(trainer: L.Trainer) -> Ending:
@@ -94,10 +107,15 @@ def ending(trainer: L.Trainer) -> Ending:
     Args:
         trainer: that has made it.
     """
-    rules = [one for one in trainer.callbacks if isinstance(one, StoppingRule)]  # type: ignore[attr-defined]
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    rules = [one for one in callbacks if isinstance(one, StoppingRule | UntilRise)]
+    healed = next((one for one in callbacks if isinstance(one, Healing) and one.began is not None), None)
+    healing = 0 if healed is None else healed.steps
     steps = math.ceil(int(trainer.num_training_batches) / trainer.accumulate_grad_batches)
     reason = next((rule.reason for rule in rules if rule.reason is not None), None)
-    return Ending(trainer.global_step, steps, reason, [rule.standing for rule in rules if rule.standing is not None])
+    return Ending(
+        trainer.global_step, steps, healing, reason, [rule.standing for rule in rules if rule.standing is not None]
+    )
 
 
 def tell_ending(stage: Any, ended: Ending) -> None:
@@ -108,8 +126,8 @@ def tell_ending(stage: Any, ended: Ending) -> None:
         ended: how.
     """
     said = stage.folder.facts().get("endings", {})
-    plain = {"step": ended.step, "steps": ended.steps, "reason": ended.reason}
+    plain = {"step": ended.step, "steps": ended.steps, "healing": ended.healing, "reason": ended.reason}
     stage.folder.update_run(endings={**said, stage.name: plain})
-    if ended.reason is not None or ended.standing:
+    if ended.reason is not None or ended.standing or ended.healing:
         say(f"{stage.parsed.verb}: {ended}")
         stage.folder.add_notes("info", [f"{stage.name}: {ended}"])

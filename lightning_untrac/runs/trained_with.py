@@ -17,6 +17,9 @@ TRAINING: Final = "pretrain.yaml"
 OF_A_SAVED_MODEL: Final = ("tokenizer", "dtype", "revision", "trust_remote_code", "attn_implementation")
 """Settings of the model that hold for whatever is made of it."""
 
+OF_THE_MACHINE: Final = ("accelerator", "devices", "num_nodes", "strategy", "precision")
+"""Flags of the Trainer that say where it runs, and nothing of how steps are taken."""
+
 
 def as_trained(argv: Arguments, *, only_measures: bool = False) -> Arguments:
     """A command line that begins with the settings of training; what was given itself is stronger.
@@ -32,11 +35,13 @@ def as_trained(argv: Arguments, *, only_measures: bool = False) -> Arguments:
     found: dict[str, Any] = {key: content[key] for key in SHARED if isinstance(content.get(key), dict)}
     model = found.pop("model", {})
     settings = {k: v for k, v in model.get("init_args", {}).items() if k not in MODEL_BEFORE_TRAINING}
+    trainer = {key: value for key, value in for_retraining(found.get("trainer", {})).items() if value is not None}
     if only_measures:
+        trainer = {key: value for key, value in trainer.items() if key in OF_THE_MACHINE}
+        found.get("data", {}).get("init_args", found.get("data", {})).pop("batch_size", None)
         model = {key: settings[key] for key in OF_A_SAVED_MODEL if key in settings}
     else:
         model = {**model, "init_args": settings}
-    trainer = {key: value for key, value in for_retraining(found.get("trainer", {})).items() if value is not None}
     return [{**found, "model": model, "trainer": trainer}, *argv]
 
 

@@ -33,6 +33,7 @@ from lightning_untrac.runs.checkpoints import (
 )
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
+from lightning_untrac.runs.forgetting import Course
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
@@ -40,6 +41,7 @@ from lightning_untrac.runs.saved_models import damage_of, files_digest, use_save
 from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.runs.stopping import Ending, asked_rules, ending, tell_ending
 from lightning_untrac.runs.surroundings import say
+from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.verb import Arguments, Traits
 
 
@@ -64,8 +66,12 @@ class UnlearnOptions:
         name: what this run is called beside others of the same forget set: the model is ``unlearned-<forget>-<name>/``,
             and another objective, seed or learning rate can be tried in the same folder.
         seed: seed of the data order.
-        steps: optimizer steps; None for ``passes``.
+        steps: optimizer steps of forgetting; None for ``passes``.
         passes: passes over the forgotten dataset; 1 by default.
+        until_rise: forgetting ends before its last step once the loss has gone this share of the way to that of a
+            uniform guess; by default .5 where objective, steps and passes are left to us, and elsewhere never.
+        heal_steps: further steps on retained data alone, at six times the learning rate of the model's width, which
+            falls to 0; by default 80 where the objective is left to us, else none.
         measures: what is measured, example by example before and after and in sum at every reading: names separated by
             commas or in a list, or class paths of your own measures.
         readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.
@@ -97,6 +103,8 @@ class UnlearnOptions:
     seed: int = 0
     steps: int | None = None
     passes: float | None = None
+    until_rise: float | None = None
+    heal_steps: int | None = None
     measures: str | list[str] = DEFAULT_MEASURES
     readings: int | list[int] = 8
     collapse_cap: float | None = None
@@ -119,7 +127,7 @@ TRAITS = Traits(UnlearnOptions, Unlearning, models=_models)
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return parse("unlearn", UnlearnOptions, argv, Unlearning)
+    return parse("unlearn", UnlearnOptions, as_trained(argv, only_measures=True), Unlearning)
 
 
 def intent(parsed: Parsed) -> Intent:
@@ -127,8 +135,10 @@ def intent(parsed: Parsed) -> Intent:
     options: UnlearnOptions = parsed.options
     chosen = _chosen(options)
     forget = options.forget if chosen.choice is None else chosen.choice.chosen
-    plan = EpisodePlan("one", (options.seed,), steps=options.steps, passes=options.passes, only=(forget,))
-    problems = [*episode_problems(options), *chosen.problems]
+    course = _course(parsed)
+    length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
+    plan = EpisodePlan("one", (options.seed,), only=(forget,), **length)
+    problems = [*episode_problems(options), *chosen.problems, *course.problems]
     problems += measure_problems(options.measures, Unlearning.gives("fit"))
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
@@ -143,6 +153,10 @@ def intent(parsed: Parsed) -> Intent:
 
 def _of_run(forget: str, options: UnlearnOptions) -> str:
     return forget if options.name is None else f"{forget}-{options.name}"
+
+
+def _course(parsed: Parsed) -> Course:
+    return Course.of(parsed.options, parsed.config.model)
 
 
 def _chosen(options: UnlearnOptions) -> Asked:
@@ -167,8 +181,10 @@ def main(argv: Arguments) -> None:
         stage.folder.forget_done(stage.name)
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
+    course = _course(parsed)
+    chose = course.settle(stage.module)
     objective: Any = stage.module.unlearning_objective
-    way = _way(stage.module)
+    way = _way(stage.module) + (", healed" if course.heal_steps else "")
     method = named_method(f"unlearn:{way}", options.name)
     if done and not is_measured(stage.folder.path, method, forget, options.seed):
         stage.folder.forget_done(stage.name)
@@ -179,7 +195,7 @@ def main(argv: Arguments) -> None:
         return
     kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
     chosen = _chosen(options)
-    problems = [*asked.problems, *chosen.missing]
+    problems = [*asked.problems, *chosen.missing, *course.module_problems(stage.module)]
     stage.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     stage.data.plan = asked.plan
     stage.start()
@@ -188,6 +204,8 @@ def main(argv: Arguments) -> None:
         dataset = stage.data.tokenized_forget[forget]
         write_ids(stage.folder.path / f"{stage.name}.examples.txt", dataset.distinct_hashes().to_pylist())
     tell_measures(stage, options.measures, {method: named_method(f"Unlearning by {way}", options.name)})
+    if chose:
+        say(f"unlearn: {', '.join(chose)}")
     readings = InfluenceLogger(None, method="unlearn")
     recorder = MeasureRecorder(stage.folder.path, options.measures, method=method, result=str(result))
     trainer = stage.build_trainer(
@@ -202,6 +220,7 @@ def main(argv: Arguments) -> None:
             ],
             options.readings,
             CollapseGuard(options.collapse_cap),
+            course=course.callbacks(stage.module),
         ),
         logger=stage.build_loggers(stage.name),
         max_epochs=1,

@@ -14,9 +14,9 @@ from lightning_untrac.callbacks import ControlledInfluenceLogger
 
 from lightning_untrac import LanguageModule, Pretraining, Unlearning
 from lightning_untrac.attribution import Continuation, EpisodeRun
-from lightning_untrac.attribution.methods.continuation import continuation_adam, rate_of_width
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.modules.learning_rate import continuation_adam, rate_of_width
 from lightning_untrac.tables import InfluenceStore, equal_tables
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}

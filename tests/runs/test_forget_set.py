@@ -155,7 +155,7 @@ def test_a_forget_set_of_its_own_is_forgotten_and_a_holdout_measured(tmp_path, c
     }
     path.write_text(yaml.safe_dump(config))
     assert command("evaluate") == 0
-    assert command("unlearn", "--forget", "bread", "--steps", 1, "--readings", 1) == 0
+    assert command("unlearn", "--forget", "bread", "--objective", "ga", "--steps", 1, "--readings", 1) == 0
     rows = read_measurements(tmp_path / "out").to_pylist()
     for step in (None, 0, 1):
         found = {row["dataset"] for row in rows if row["step"] == step}

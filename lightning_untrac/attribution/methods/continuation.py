@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar
 
-import torch
 from lightning.pytorch.cli import OptimizerCallable
 from typing_extensions import override
 
@@ -14,39 +13,8 @@ from lightning_untrac.callbacks import ControlledInfluenceLogger, InfluenceLogge
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.modules import LanguageModule, Unlearning
+from lightning_untrac.modules.learning_rate import continuation_adam, model_width, rate_of_module
 from lightning_untrac.objectives import Descent, Objective
-
-REFERENCE_RATE, REFERENCE_WIDTH = 1e-3, 64
-"""The learning rate that was found good, and the width of the models on which it was (benchmarks/RESULTS.md)."""
-
-
-ADAPTER_RATE = 1e-4
-"""The least learning rate of fresh adapters, which begin at zero: the usual one of their training, and not measured."""
-
-
-def continuation_adam(parameters: Any, lr: float = REFERENCE_RATE) -> torch.optim.Optimizer:
-    """Adam with a constant learning rate and fresh state: what :class:`Continuation` goes on with by default.
-
-    Fused, as ``paper_adam`` is, because it is faster and rounds the same.
-
-    Args:
-        parameters: of the model.
-        lr: by default the one of models that are 64 wide; :class:`Continuation` gives that of the model's own width.
-    """
-    return torch.optim.Adam(parameters, lr=lr, fused=True)
-
-
-def rate_of_width(hidden_size: int) -> float:
-    """The learning rate for a model of some width: inversely proportional, from 1e-3 at 64.
-
-    So Adam's rate for matrices is scaled in maximal update parametrisation (Yang et al. 2022, table 3). That it serves
-    here is our reading; it was measured at the widths in benchmarks/RESULTS.md and nowhere else.
-
-    Example:
-        >>> rate_of_width(64), round(rate_of_width(768), 6)
-        (0.001, 8.3e-05)
-    """
-    return REFERENCE_RATE * REFERENCE_WIDTH / hidden_size
 
 
 class Continuation(Attribution):
@@ -100,7 +68,7 @@ class Continuation(Attribution):
                 f"model: {type(module).__name__} defines what unlearning minimises, and continuation trains; give "
                 "--method untrac to unlearn with it, or the model lightning_untrac.Unlearning"
             )
-        if module.optimizer is continuation_adam and not module.problems() and _width(module) is None:
+        if module.optimizer is continuation_adam and not module.problems() and model_width(module.model_config) is None:
             found.append(
                 "model.optimizer: the model's configuration has no `hidden_size`, from which continuation takes its "
                 "learning rate; give --model.optimizer torch.optim.Adam --model.optimizer.lr 1e-4 or what suits it"
@@ -111,8 +79,7 @@ class Continuation(Attribution):
     def prepare(self, module: LanguageModule) -> LanguageModule:
         raise_if_any(self.problems(module))
         if module.optimizer is continuation_adam:
-            rate = rate_of_width(_width(module) or REFERENCE_WIDTH)
-            module.optimizer = partial(continuation_adam, lr=max(rate, ADAPTER_RATE) if module.lora else rate)
+            module.optimizer = partial(continuation_adam, lr=rate_of_module(module))
         if isinstance(module, Unlearning):
             module.unlearning_objective = Objective(forget=Descent())
         return module
@@ -121,8 +88,3 @@ class Continuation(Attribution):
     def influence_logger(self, seed: int, **options: Any) -> InfluenceLogger:
         options.pop("baseline")  # the control's losses stand in its place
         return ControlledInfluenceLogger(seed=seed, method=self.method, **options)
-
-
-def _width(module: LanguageModule) -> int | None:
-    width = getattr(module.model_config.get_text_config(), "hidden_size", None)
-    return None if width is None else int(width)

@@ -1,0 +1,128 @@
+"""How ``untrac unlearn`` goes about it unless the user says otherwise: how far it forgets, and how it heals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from jsonargparse import Namespace
+
+from lightning_untrac.callbacks import Healing, UntilRise
+from lightning_untrac.modules import LanguageModule, Unlearning
+from lightning_untrac.modules.learning_rate import continuation_adam, model_width, rate_of_module
+from lightning_untrac.modules.unlearning import paper_adam
+from lightning_untrac.naming import counted
+from lightning_untrac.objectives import GradientAscent, Objective, RetainLoss
+
+RETAIN_WEIGHT, RISE, HEAL_STEPS, HEAL_FACTOR = 3.0, 0.5, 80, 6.0
+"""The default way: chosen on one model and two forget sets, and reported on others (benchmarks/RESULTS.md)."""
+
+MOST_STEPS = 64
+"""Steps that forgetting may take until its rise, also where a pass over the forget set has fewer."""
+
+
+class ForgettingOptions(Protocol):
+    """The options of ``unlearn`` that say how far it goes."""
+
+    steps: int | None
+    passes: float | None
+    until_rise: float | None
+    heal_steps: int | None
+
+
+@dataclass(frozen=True)
+class Course:
+    """How an unlearning run goes.
+
+    Attributes:
+        by_default: whether the user left objective and phase to us.
+        until_rise: share of the way to a uniform guess at which forgetting ends; None for all steps.
+        heal_steps: steps on retained data alone that come after.
+        bounded: whether the user said how many steps or passes there are.
+    """
+
+    by_default: bool
+    until_rise: float | None
+    heal_steps: int
+    bounded: bool
+
+    @classmethod
+    def of(cls, options: ForgettingOptions, model: Namespace) -> Course:
+        """The course that the options ask for.
+
+        Args:
+            options: of the verb.
+            model: the configuration of the phase (``class_path`` and ``init_args``).
+        """
+        own_phase = model.class_path.rpartition(".")[2] != Unlearning.__name__
+        by_default = not own_phase and model.init_args.get("unlearning_objective") is None
+        bounded = options.steps is not None or options.passes is not None
+        rise = RISE if by_default and not bounded else None
+        heal = HEAL_STEPS if by_default else 0
+        return cls(
+            by_default,
+            rise if options.until_rise is None else options.until_rise,
+            heal if options.heal_steps is None else options.heal_steps,
+            bounded,
+        )
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the options."""
+        found = []
+        if self.until_rise is not None and not 0 < self.until_rise <= 1:
+            found.append(f"until_rise: {self.until_rise}; give a share of the way above 0 and at most 1, e.g. {RISE}")
+        if self.heal_steps < 0:
+            found.append(f"heal_steps: {self.heal_steps}; give a number of steps, 0 for none")
+        return found
+
+    @property
+    def plan_fields(self) -> dict[str, Any]:
+        """Fields of the episode plan."""
+        least = MOST_STEPS if self.until_rise is not None and not self.bounded else 1
+        return {"extra_steps": max(0, self.heal_steps), "least_steps": least}
+
+    def module_problems(self, module: LanguageModule) -> list[str]:
+        """Why a module can't take this course."""
+        if not self.heal_steps or self.by_default:
+            return []
+        if type(module).objective is not Unlearning.objective:
+            return [
+                f"heal_steps: {type(module).__name__} defines what a step minimises, and healing would leave out its "
+                "forget term; give 0, or an unlearning_objective with a retain term"
+            ]
+        objective: Any = module.unlearning_objective
+        if not objective.retain:
+            return [f"heal_steps: {objective} has no retain term to heal with; give one (--retain loss), or 0 steps"]
+        return []
+
+    def settle(self, module: Any) -> list[str]:
+        """Give a module the objective and the learning rate that the user left to us.
+
+        Args:
+            module: an ``Unlearning``, not fitted yet.
+
+        Returns:
+            What was chosen, in sentences.
+        """
+        said = []
+        if self.by_default:
+            module.unlearning_objective = Objective(forget=GradientAscent(), retain=[RetainLoss(weight=RETAIN_WEIGHT)])
+            said.append(f"objective {module.unlearning_objective}")
+        if module.optimizer is paper_adam:
+            rate = rate_of_module(module)
+            module.optimizer = partial(continuation_adam, lr=rate)
+            width = model_width(module.model_config)
+            said.append(f"learning rate {rate:.2g}" + (f" (a model {width} wide)" if width else ""))
+        if self.until_rise is not None:
+            said.append(f"until the loss is {self.until_rise:.0%} of the way to a uniform guess")
+        if self.heal_steps:
+            said.append(f"then {counted(self.heal_steps, 'step')} on retained data alone")
+        return said
+
+    def callbacks(self, module: Any) -> list[Any]:
+        """What ends forgetting, and heals; to stand before the readings' schedule."""
+        until = [UntilRise(self.until_rise)] if self.until_rise is not None else []
+        healing = [Healing(self.heal_steps, HEAL_FACTOR * rate_of_module(module))] if self.heal_steps else []
+        return [*until, *healing]
