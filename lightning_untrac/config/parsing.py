@@ -273,8 +273,7 @@ def _with_bare_ray(arguments: _Read, keys: KnownKeys) -> _Read:
         >>> _with_bare_ray(["--ray.address", "auto", "--ray"], Keys())
         ['--ray.address', 'auto']
     """
-    spellings = ("--ray", "--ray=true", "--ray=True")
-    given = [index for index, argument in enumerate(arguments) if argument in spellings]
+    given = [index for index, one in enumerate(arguments) if one in ("--ray", "--ray=true", "--ray=True")]
     if "ray" not in keys.groups or not given:
         return arguments
     dropped = set(given)
@@ -297,6 +296,5 @@ def without_stages(content: dict[str, Any]) -> dict[str, Any]:
         >>> without_stages({"title": "mine", "steps": 5})  # a verb's own number of steps
         {'steps': 5}
     """
-    stages = stages_of(content)
-    dropped = ("title", "training_seed", *stages) if stages else ("title",)
+    dropped = ("title", "training_seed", *stages) if (stages := stages_of(content)) else ("title",)
     return {key: value for key, value in content.items() if key not in dropped}

@@ -94,6 +94,7 @@ class OwnAnswers:
                 top_p=1.0,
                 num_return_sequences=module.unlearning_objective.forget.samples,
                 max_new_tokens=longest,
+                use_cache=not module.is_seq2seq,  # transformers makes a decoder's as deep as the encoder
                 eos_token_id=ends or None,
                 pad_token_id=padding_token(tokenizer, module.vocabulary_size),
             )

@@ -29,8 +29,10 @@ class Keep(Callback):
 
 
 @pytest.fixture
-def unlearn(model_folders: Any, pair_rows: Any, text_files: Any, cache_folder: str) -> Any:
-    def run(keep: Keep, architecture: str = "gpt2", plain: bool = False, seed: int = 0, **fit: Any) -> Any:
+def unlearn(model_folders: Any, tiny_configs: Any, pair_rows: Any, text_files: Any, cache_folder: str) -> Any:
+    def run(
+        keep: Keep, architecture: str = "gpt2", plain: bool = False, seed: int = 0, uneven: bool = False, **fit: Any
+    ) -> Any:
         birds = DatasetConfig(str(pair_rows("birds")), "birds", prompt="q", target="a")
         if plain:
             birds = DatasetConfig(str(text_files["birds"]), "birds")
@@ -38,8 +40,11 @@ def unlearn(model_folders: Any, pair_rows: Any, text_files: Any, cache_folder: s
             [birds], cache_folder=cache_folder, batch_size=3,
             plan=EpisodePlan("one", (seed,), only=("birds",), passes=1),
         )  # fmt: skip
+        model = {"name_or_path": model_folders(architecture)}
+        if uneven:  # a decoder that is deeper than its encoder
+            model = {"config": tiny_configs[architecture] | {"num_decoder_layers": 3}, "tokenizer": "byte"}
         module = Unlearning(
-            model_folders(architecture), unlearning_objective=Objective(AltPO()),
+            **model, unlearning_objective=Objective(AltPO()),
             optimizer=lambda p: torch.optim.Adam(p, lr=1e-2),
         )  # fmt: skip
         trainer = L.Trainer(
@@ -73,6 +78,11 @@ def test_each_prompt_has_another_answer_of_the_models_own(architecture: str, unl
         assert (answers[0][-1] == 1) == (answers[1][-1] == 1)  # EOS
         assert not np.array_equal(*answers)
     assert differ > 6
+
+
+def test_a_decoder_may_be_deeper_than_its_encoder(unlearn: Any) -> None:
+    dataset, _ = unlearn(Keep(), "t5", uneven=True)
+    assert len(dataset.alternative) == 12
 
 
 def test_a_run_that_goes_on_has_the_answers_of_the_model_before_unlearning(unlearn: Any, tmp_path: Any) -> None:
