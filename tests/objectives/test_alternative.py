@@ -200,18 +200,21 @@ def test_alternatives_go_with_prompts_alone() -> None:
 
 
 @pytest.fixture
-def command(tmp_path: Any, make: Any, model_folders: Any, cache_folder: str, text_files: Any) -> list[Any]:
+def command(tmp_path: Any, make: Any, model_folders: Any, cache_folder: str) -> list[Any]:
     """`untrac unlearn` of the pairs, with preference and a retain term, but for folder and cut."""
     make()
+    others = tmp_path / "others.jsonl"
+    rows = [{"q": f"ZX{i}", "a": "UVW" * (1 + i % 3), "no": "i don't know"} for i in range(5)]
+    others.write_text("".join(json.dumps(row) + "\n" for row in rows))
     pairs = {"name": "pairs", "path": str(tmp_path / "pairs.jsonl"), "prompt": "q", "target": "a", "alternative": "no"}
     content = {
         "model": {
             "name_or_path": model_folders("llama"),
             "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.05}},
-            "unlearning_objective": {"forget": "DPO", "retain": ["RetainKL"]},
+            "unlearning_objective": {"forget": "DPO", "retain": ["RetainKL", "RetainAnswer"]},
         },
         "data": {
-            "corpora": [{"name": "birds", "path": str(text_files["birds"])}],
+            "corpora": [{**pairs, "name": "others", "path": str(others)}],
             "forget": [pairs],
             "cache_folder": cache_folder,
         },

@@ -97,3 +97,12 @@ def test_what_holds_on_changes_the_steps(room: str, name: str, unlearn: Any) -> 
     _, plain = unlearn(Objective(), 8, 1)
     _, held = unlearn(objective(room, name), 8, 1)
     assert (plain - held).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize(("room", "name"), [pair for pair in shipped() if pair[0] in ("retain", "rectify")])
+def test_a_run_that_goes_on_ends_in_the_same_weights(room: str, name: str, whole_and_resumed: Any) -> None:
+    before, whole, resumed = whole_and_resumed(
+        lambda: objective(room, name), lambda p: torch.optim.SGD(p, lr=0.05), accumulation=2
+    )
+    assert not torch.equal(before, whole)
+    assert torch.equal(whole, resumed)
