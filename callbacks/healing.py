@@ -58,7 +58,8 @@ class Healing(Callback):
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.began, self._rates = None, []
-        if self._planned(trainer) <= self.steps:
+        tried = trainer.fast_dev_run  # type: ignore[attr-defined]
+        if self._planned(trainer) <= self.steps and not tried:
             raise ConfigurationError(
                 [
                     f"Healing({self.steps}): the episode has {counted(self._planned(trainer), 'step')}, which leaves "

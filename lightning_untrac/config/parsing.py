@@ -16,6 +16,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere, without
+from lightning_untrac.config.bare_ray import with_bare_ray
+from lightning_untrac.config.changed_class import own_defaults
 from lightning_untrac.config.data_class import data_class
 from lightning_untrac.config.keys import KnownKeys, plain_words
 from lightning_untrac.config.method_lists import stages_of
@@ -140,12 +142,13 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
     keys = KnownKeys(verb, options, phase, data)
     given, said = with_long_objective(given) if "objective" in keys.top else (given, [])
     arguments, problems = _with_class_paths(given, phase, keys)
-    arguments = _with_bare_ray(arguments, keys)
+    arguments = with_bare_ray(arguments, keys.groups)
     arguments, more = _flag_values(arguments)
     problems = list(dict.fromkeys(said + problems + more + keys.flag_problems(_flags(arguments))))
     if more:
         raise ConfigurationError(problems)
     config, problems = _past_wrong_values(parser, keys.known_flags(arguments), problems)
+    own_defaults(config, parser.get_defaults(), arguments)
     try:
         plain = _plain(config.as_dict())
         raise_if_any([*empty_values(options, plain), *value_problems(plain)])
@@ -260,31 +263,6 @@ def _with_class_paths(argv: Arguments, phase: type[LanguageModule] | None, keys:
             content["model"] = {"class_path": f"lightning_untrac.{phase.__name__}", "init_args": settings}
         found.append(content)
     return found, problems
-
-
-def _with_bare_ray(arguments: _Read, keys: KnownKeys) -> _Read:
-    """Let ``--ray`` stand alone: Ray with its defaults, or with the settings that other arguments give.
-
-    Example:
-        >>> class Keys:
-        ...     groups = {"ray": {"address"}}
-        >>> _with_bare_ray(["--ray", "--steps", "3"], Keys())
-        ['--ray={}', '--steps', '3']
-        >>> _with_bare_ray(["--ray.address", "auto", "--ray"], Keys())
-        ['--ray.address', 'auto']
-    """
-    given = [index for index, one in enumerate(arguments) if one in ("--ray", "--ray=true", "--ray=True")]
-    if "ray" not in keys.groups or not given:
-        return arguments
-    dropped = set(given)
-    # Only a value that means yes is the flag's own; the parser refuses anything else that stands after it.
-    dropped |= {index + 1 for index in given if arguments[index] == "--ray" and arguments[index + 1 :][:1] == ["true"]}
-    rest = [argument for index, argument in enumerate(arguments) if index not in dropped]
-    configs = [argument for argument in rest if not isinstance(argument, str)]
-    if any(flag.startswith("--ray.") for flag in _flags(rest)) or any(config.get("ray") for config in configs):
-        return rest
-    # In the flag's place, because a configuration that comes after it may say otherwise.
-    return [*rest[: given[0]], "--ray={}", *rest[given[0] :]]
 
 
 def without_stages(content: dict[str, Any]) -> dict[str, Any]:

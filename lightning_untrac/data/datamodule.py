@@ -38,8 +38,8 @@ class CorpusDataModule(PreparedDataModule):
         holdout: datasets that are never trained on, the level of unseen text; ``evaluate`` and ``unlearn`` measure
             them, and ``forget``, beside the others.
         batch_size: examples (or blocks) of a training micro-batch on one device; by default 64 for UnTrac and
-            continuation, 256 for UnTrac-Inv (the paper's) and 8 elsewhere. A batch never holds an example twice: where
-            it exceeds the dataset, it is the whole dataset.
+            continuation, 256 for UnTrac-Inv (the paper's), 16 for ``unlearn`` and 8 elsewhere. A batch never holds an
+            example twice: where it exceeds the dataset, it is the whole dataset.
         eval_batch_size: examples of a reading's batch on one device; changes speed only.
         block_size: pack the corpora of a causal model into blocks of this many tokens, documents after one another;
             None trains on one example a row.

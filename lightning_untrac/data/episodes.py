@@ -30,7 +30,7 @@ MOST_PASSES = 1_000_000
 """More are a mistake, and their batches can't be counted."""
 
 DEFAULT_BATCH_SIZE = 8
-DEFAULT_BATCH_SIZES: dict[EpisodeKind, int] = {"each_corpus": 64, "each_test_set": 256}
+DEFAULT_BATCH_SIZES: dict[EpisodeKind, int] = {"each_corpus": 64, "each_test_set": 256, "one": 16}
 """256, a whole test set, is the UnTrac paper's for UnTrac-Inv. Its batches of 1 for UnTrac (sec. 5) break models
 that were trained on small corpora (benchmarks/RESULTS.md), so they are the default of ``--setting paper`` alone; 8
 elsewhere."""

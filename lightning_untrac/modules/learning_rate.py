@@ -33,8 +33,8 @@ def rate_of_width(hidden_size: int) -> float:
     within what the field sweeps for unlearning (1e-5 to 5e-5).
 
     Example:
-        >>> rate_of_width(64), round(rate_of_width(768), 6), round(rate_of_width(2048), 7)
-        (0.001, 8.3e-05, 3.12e-05)
+        >>> rate_of_width(64), round(rate_of_width(768), 6), round(rate_of_width(2048), 6)
+        (0.001, 8.3e-05, 3.1e-05)
     """
     return REFERENCE_RATE * REFERENCE_WIDTH / hidden_size
 
