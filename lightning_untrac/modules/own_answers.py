@@ -14,6 +14,7 @@ from lightning_untrac.data.config import SAMPLES
 from lightning_untrac.data.episodes import UNLEARNING
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.functional import IGNORE_INDEX
+from lightning_untrac.modules.continuations import ending_tokens
 
 if TYPE_CHECKING:
     from lightning_untrac.data.tokenized import TokenizedDataset
@@ -74,8 +75,7 @@ class OwnAnswers:
         begin = 0 if module.is_seq2seq else int(np.argmax(targets != IGNORE_INDEX))
         prompt, answer = (ids, targets) if module.is_seq2seq else (ids[:begin], ids[begin:])
         room = (module.target_context_length if module.is_seq2seq else module.context_length) or math.inf
-        tokenizer = module.tokenizer
-        ends = sorted({token for token in (tokenizer.eos_token_id, tokenizer.bos_token_id) if token is not None})
+        ends = ending_tokens(module)
         keeps_end = int(answer[-1]) in ends
         longest = int(min(MOST_TOKENS, math.ceil(1.5 * len(answer)), room - begin)) - keeps_end
         if longest < 1:
@@ -96,7 +96,7 @@ class OwnAnswers:
                 max_new_tokens=longest,
                 use_cache=not module.is_seq2seq,  # transformers makes a decoder's as deep as the encoder
                 eos_token_id=ends or None,
-                pad_token_id=padding_token(tokenizer, module.vocabulary_size),
+                pad_token_id=padding_token(module.tokenizer, module.vocabulary_size),
             )
         begin = 1 if module.is_seq2seq else len(prompt)  # a decoder's first token is no answer
         for one in made.cpu().numpy()[:, begin:]:
