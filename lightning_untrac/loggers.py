@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import html
 import os
 import socket
 import sys
@@ -158,6 +159,18 @@ class SafeWandbLogger(WandbLogger):
         import wandb
 
         self.experiment.log({key: wandb.Table(columns=header, data=rows)})
+
+    @_guarded
+    def log_page(self, key: str, text: str) -> None:
+        """Send a text, to be read as it stands.
+
+        Args:
+            key: name in W&B.
+            text: of any length.
+        """
+        import wandb
+
+        self.experiment.log({key: wandb.Html(f"<pre>{html.escape(text)}</pre>", inject=False)})
 
     @_guarded
     def finish(self) -> None:

@@ -36,6 +36,6 @@ def sound_notes(content: Any) -> list[dict[str, Any]]:
 
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("title", "asked", "command"), str),
-    **dict.fromkeys(("versions", "methods", "measures", "example_texts", "commands", "endings"), dict),
+    **dict.fromkeys(("versions", "methods", "measures", "example_texts", "commands", "endings", "cards"), dict),
     **dict.fromkeys(("data", "costs"), list),
 }

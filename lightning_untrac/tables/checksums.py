@@ -17,6 +17,8 @@ CHECKSUMS = "checksums.json"
 def write_checksums(folder: Path) -> None:
     """Write the checksums of all files of a folder into it, and make sure that the files are on the disk.
 
+    A README has none: what is known of a model grows, and is written into it later.
+
     Args:
         folder: Holds files only.
     """
@@ -24,7 +26,8 @@ def write_checksums(folder: Path) -> None:
     for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        sums[path.name] = file_digest(path)
+        if path.name != "README.md":
+            sums[path.name] = file_digest(path)
     atomic_write_bytes(folder / CHECKSUMS, json.dumps(sums, indent=1).encode())
 
 

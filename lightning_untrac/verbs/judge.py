@@ -17,6 +17,7 @@ from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.forget_set import chosen_before
 from lightning_untrac.runs.judging import Compared, compared_models, judge_all
+from lightning_untrac.runs.model_cards import refresh_model_cards
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage
@@ -89,6 +90,7 @@ def main(argv: Arguments) -> None:
     if not wrote:
         return
     stage.mark_done()
+    refresh_model_cards(stage.folder)
     _show(stage, options.forget)
 
 

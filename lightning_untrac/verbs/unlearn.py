@@ -23,6 +23,7 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.naming import counted, named_method
+from lightning_untrac.results.model_card import CARD
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checkpoints import (
     CHECKPOINT_COPIES,
@@ -35,6 +36,7 @@ from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
 from lightning_untrac.runs.forgetting import Course
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
+from lightning_untrac.runs.model_cards import add_model_card
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
@@ -42,6 +44,7 @@ from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.runs.stopping import Ending, asked_rules, ending, tell_ending
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
+from lightning_untrac.tables import InfluenceRow
 from lightning_untrac.verb import Arguments, Traits
 
 
@@ -238,7 +241,9 @@ def main(argv: Arguments) -> None:
         return
     if trainer.is_global_zero:
         quote_survivors(stage, forget)
-        _show(stage, readings, recorder, str(result), ending(trainer))
+        final, ended = next(row for row in reversed(readings.rows) if row.final), ending(trainer)
+        _show(stage, final, recorder, str(result), ended)
+        add_model_card(stage, trainer, result, method, options.seed, way, ended, final.status)
     stage.mark_done()
     if trainer.is_global_zero:
         after_success(checkpoints, keep=options.keep_checkpoints)
@@ -251,12 +256,11 @@ def _way(module: Any) -> str:
     return str(module.unlearning_objective) if cls.objective is Unlearning.objective else cls.__name__
 
 
-def _show(stage: Stage, readings: InfluenceLogger, recorder: MeasureRecorder, result: str, ended: Ending) -> None:
-    final = next(row for row in reversed(readings.rows) if row.final)
+def _show(stage: Stage, final: InfluenceRow, recorder: MeasureRecorder, result: str, ended: Ending) -> None:
     if final.status != "ok":
         what = f"the model {final.status} after {counted(final.step, 'step')}"
         stage.folder.add_notes("warning", [f"{stage.name}: {what}"])
         say(f"unlearn: {what}; take fewer, or a lower learning rate")
     tell_ending(stage, ended)
-    say(f"model: {result}")
+    say(f"model: {result}, with a card of what was done to it ({CARD})")
     show_summary(stage, [row for row in recorder.summary if row["step"] in (0, final.step)])
