@@ -66,7 +66,8 @@ def test_its_digest_is_that_of_the_texts(
     lines = text_files["birds"].read_text().splitlines()
     shuffled = unlearned.parent / "shuffled.jsonl"
     shuffled.write_text("\n".join([*lines[::-1], lines[0]]))
-    data = {"corpora": [{"name": "feathers", "path": str(shuffled)}], "test_sets": []}
+    others = {"name": "ships", "path": str(text_files["ships"])}
+    data = {"corpora": [{"name": "feathers", "path": str(shuffled)}, others], "test_sets": []}
     ran = untrac(
         "unlearn", "--config", config(data=data), "--output", unlearned, "--forget", "feathers", "--steps", "1"
     )

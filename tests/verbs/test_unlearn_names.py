@@ -21,7 +21,8 @@ def unlearn(untrac: Any, config: Any, tmp_path: Any) -> Any:
 
     def run(*flags: Any, output: str = "out") -> Any:
         fixed = ("--forget", "birds", "--steps", "2", "--readings", "1", "--measures", "loss")
-        return untrac("unlearn", "--config", path, "--output", tmp_path / output, *fixed, *flags)
+        ascent = () if "NPO" in flags else ("--model.unlearning_objective.forget", "GradientAscent")
+        return untrac("unlearn", "--config", path, "--output", tmp_path / output, *fixed, *ascent, *flags)
 
     return run
 

@@ -20,6 +20,7 @@ def unlearn(untrac: Any, config: Any, settings: Any, text_files: dict[str, Path]
 
     def run(*flags: Any, held: bool = True) -> Any:
         fixed = ("--forget", "birds", "--steps", "6", "--readings", "6", "--output", tmp_path / "out")
+        fixed += ("--model.unlearning_objective.forget", "GradientAscent")
         ran = untrac("unlearn", "--config", paths[held], *fixed, *flags)
         return ran.code, re.sub(r"\s+", " ", ran.text)
 
