@@ -80,7 +80,7 @@ class UnlearnOptions:
         readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.
         collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess.
         stop_at_holdout: stop at the reading at which the forget set's loss has reached that of ``data.holdout``; by
-            default where there is a holdout and no healing.
+            default where there is a holdout.
         stop_at: stop where a measure has reached a value: ``memorisation_accuracy<=0.3`` of the forget set, or
             ``loss/news>=2.3`` of another dataset; several in a list, of which the first that is met counts.
         stop_at_retained_rise: stop where the loss of the corpora that stay has been above its start by more than so
@@ -150,8 +150,7 @@ def intent(parsed: Parsed) -> Intent:
             f"name: {options.name!r} can't be a file name; use letters, digits, '.', '-' and '_' (100 at most, "
             "beginning with a letter or digit)"
         )
-    # A rule ends the episode; by default none takes the place of the healing that comes after forgetting.
-    rules, more = asked_rules(options, bool(parsed.config.data.get("holdout")) and not course.heal_steps)
+    rules, more = asked_rules(options, bool(parsed.config.data.get("holdout")))
     return Intent(f"unlearn-{_of_run(forget, options)}", plan, problems + more, "unlearn", chosen.choice, rules)
 
 

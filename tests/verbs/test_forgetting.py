@@ -32,6 +32,17 @@ def test_by_default_it_forgets_and_heals_and_says_so(run_copy: Path, untrac: Any
     assert healed["ships"] < bare["ships"]
 
 
+def test_a_rule_ends_forgetting_and_healing_follows(run_copy: Path, untrac: Any) -> None:
+    ran = untrac(
+        *("unlearn", "--forget", "birds", "--heal_steps", 3, "--readings", "[1, 2, 3]", "--stop_at", "loss>=0.1"),
+        *("--output", run_copy),
+    )
+    assert ran.code == 0, ran.text
+    text = " ".join(ran.text.split())
+    assert "stopped after 1 of " in text
+    assert "then healed for 3 steps" in text
+
+
 def test_a_named_objective_is_that_objective(run_copy: Path, untrac: Any) -> None:
     ran = untrac("unlearn", "--forget", "birds", "--objective", "ga", "--steps", 2, "--output", run_copy)
     assert ran.code == 0, ran.text
