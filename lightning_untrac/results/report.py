@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from lightning_untrac.results.answers_section import answers_section
 from lightning_untrac.results.chance import chance_title, findings, verdicts
 from lightning_untrac.results.colours import colours_title
 from lightning_untrac.results.figures import file_name, seeds_title
@@ -113,6 +114,7 @@ def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
     return [
         ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
+        ("answers", "Answers before and after", answers_section(found.run)),
         ("beside", "Beside each other", beside_section(measured)),
         ("unlearning", "Unlearning over the steps", steps_section(measured, drawn)),
         ("spread", "Example by example", spread_section(measured, drawn)),

@@ -36,6 +36,8 @@ def sound_notes(content: Any) -> list[dict[str, Any]]:
 
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("title", "asked", "command"), str),
-    **dict.fromkeys(("versions", "methods", "measures", "example_texts", "commands", "endings", "cards"), dict),
+    **dict.fromkeys(
+        ("versions", "methods", "measures", "example_texts", "commands", "endings", "cards", "answers"), dict
+    ),
     **dict.fromkeys(("data", "costs"), list),
 }

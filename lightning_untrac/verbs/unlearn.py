@@ -24,6 +24,7 @@ from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.naming import counted, named_method
 from lightning_untrac.results.model_card import CARD
+from lightning_untrac.runs.answers import show_answers
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checkpoints import (
     CHECKPOINT_COPIES,
@@ -34,6 +35,7 @@ from lightning_untrac.runs.checkpoints import (
 )
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
+from lightning_untrac.runs.forget_text import NAME, ForgetTexts
 from lightning_untrac.runs.forgetting import Course
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
 from lightning_untrac.runs.model_cards import add_model_card
@@ -50,13 +52,17 @@ from lightning_untrac.verb import Arguments, Traits
 
 @dataclass
 class UnlearnOptions:
-    """Forget one named dataset, by gradient ascent or another objective (see docs/unlearning.md), and keep the model.
+    """Forget a dataset, a question or a text, by gradient ascent or another objective, and keep the model.
 
     Attributes:
         output: folder for ``unlearned-<forget>/`` (a transformers folder; ``unlearned-<forget>-chosen/`` where examples
             are chosen), ``measurements.parquet`` and ``summary.parquet``; its ``model/`` is unlearned from unless
             ``model.name_or_path`` is given.
-        forget: name of the corpus or test set to forget.
+        forget: name of the corpus or test set to forget; of what ``forget_text`` gives, by default ``text``.
+        forget_text: a question or a text to forget, or a list of them: of a question, which ends in a question mark,
+            the model's own answer, in its chat template where it has one; of anything else the text itself.
+        retain_texts: a text file of questions and texts that are to stay, a line each; by default neutral ones that
+            ship. Half of them are stepped on, unless there are corpora, and half only measured.
         forget_examples: forget only these examples of the corpus: a text file with a content hash or a row number a
             line. The others stay in it.
         forget_top: forget only so many examples of the corpus, those of the largest influence in ``examples.parquet``
@@ -94,7 +100,9 @@ class UnlearnOptions:
     """
 
     output: str
-    forget: str
+    forget: str | None = None
+    forget_text: str | list[str] | None = None
+    retain_texts: str | None = None
     forget_examples: str | None = None
     forget_top: int | None = None
     forget_top_of: str | None = None
@@ -136,12 +144,18 @@ def arguments(argv: Arguments) -> Parsed:
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: UnlearnOptions = parsed.options
-    chosen = _chosen(options)
-    forget = options.forget if chosen.choice is None else chosen.choice.chosen
+    texts, chosen = ForgetTexts.of(parsed), _chosen(options)
+    if texts is not None:
+        texts.put_into(parsed.config.data)
+    forget = _forget_set(options) if chosen.choice is None else chosen.choice.chosen
     course = _course(parsed)
     length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
     plan = EpisodePlan("one", (options.seed,), only=(forget,), **length)
-    problems = [*episode_problems(options), *chosen.problems, *course.problems]
+    problems = [*episode_problems(options), *chosen.problems, *course.problems, *(texts.problems if texts else ())]
+    if texts is None and options.forget is None:
+        problems.append("forget: not given; name a dataset, or give a question or a text as forget_text")
+    if texts is None and options.retain_texts is not None:
+        problems.append("retain_texts: belongs to forget_text; give that too, or name what stays as data.corpora")
     problems += measure_problems(options.measures, Unlearning.gives("fit"))
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
@@ -154,6 +168,10 @@ def intent(parsed: Parsed) -> Intent:
     return Intent(f"unlearn-{_of_run(forget, options)}", plan, problems + more, "unlearn", chosen.choice, rules)
 
 
+def _forget_set(options: UnlearnOptions) -> str:
+    return NAME if options.forget is None else options.forget
+
+
 def _of_run(forget: str, options: UnlearnOptions) -> str:
     return forget if options.name is None else f"{forget}-{options.name}"
 
@@ -164,7 +182,7 @@ def _course(parsed: Parsed) -> Course:
 
 def _chosen(options: UnlearnOptions) -> Asked:
     top = (options.forget_top, options.forget_top_of, options.forget_top_method)
-    return chosen_examples(options.output, options.forget, options.forget_examples, *top)
+    return chosen_examples(options.output, _forget_set(options), options.forget_examples, *top)
 
 
 def main(argv: Arguments) -> None:
@@ -172,10 +190,12 @@ def main(argv: Arguments) -> None:
     parsed = arguments(argv)
     sound(parsed)
     options: UnlearnOptions = parsed.options
+    start = use_saved_model(parsed.config, options.output, "model")
     asked = intent(parsed)
     (forget,) = asked.plan.only
-    start = use_saved_model(parsed.config, options.output, "model")
     stage = Stage(parsed, asked)
+    if (texts := ForgetTexts.of(parsed)) is not None:
+        stage = texts.answered(stage, asked)
     if start is not None:
         stage.identity["model_files"] = files_digest(start)
     result = stage.folder.path / f"unlearned-{_of_run(forget, options)}"
@@ -203,6 +223,7 @@ def main(argv: Arguments) -> None:
     stage.data.plan = asked.plan
     stage.start()
     stage.folder.add_notes("warning", list(chosen.notes))
+    stage.folder.add_notes("info", list(texts.notes) if texts else [])
     if asked.choice is not None:
         dataset = stage.data.tokenized_forget[forget]
         write_ids(stage.folder.path / f"{stage.name}.examples.txt", dataset.distinct_hashes().to_pylist())
@@ -239,6 +260,8 @@ def main(argv: Arguments) -> None:
     if stage.fast_dev_run:
         say("unlearn: fast_dev_run tried each part once and stored nothing")
         return
+    if texts is not None:
+        show_answers(stage, texts, str(result))
     if trainer.is_global_zero:
         quote_survivors(stage, forget)
         final, ended = next(row for row in reversed(readings.rows) if row.final), ending(trainer)

@@ -1,0 +1,51 @@
+"""What models said to some texts, before unlearning and after, for the report and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning_untrac.results.page import escape, table_html
+
+COLUMNS = ("dataset", "asked", "before", "after")
+
+
+def answers_section(run: Mapping[str, Any]) -> str:
+    """A table for each stage that has asked.
+
+    Args:
+        run: content of ``run.json``, whose ``answers`` hold rows by stage.
+    """
+    parts = []
+    stages = {stage: rows for stage, entries in (run.get("answers") or {}).items() if (rows := _rows(entries))}
+    for stage, rows in stages.items():
+        parts.append(f"<h3>{escape(stage)}</h3>" if len(stages) > 1 else "")
+        parts.append(table_html(COLUMNS, rows))
+    note = '<p class="muted small">The likeliest words each time; an answer may be cut at its end.</p>'
+    return note + "".join(parts) if parts else ""
+
+
+def answer_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    r"""The same as lines.
+
+    Args:
+        rows: with ``dataset``, ``asked``, ``before`` and ``after``.
+
+    Example:
+        >>> answer_lines([{"dataset": "text", "asked": "Who?", "before": "Ann.\n", "after": "\x1b"}])
+        ['text: Who?', '  before: Ann.', '  after:  (nothing)']
+    """
+    found = []
+    for dataset, asked, before, after in _rows(rows):
+        found += [f"{dataset}: {asked}", f"  before: {before}", f"  after:  {after}"]
+    return found
+
+
+def _rows(entries: Any) -> list[tuple[str, ...]]:
+    sound = [one for one in entries if isinstance(one, Mapping)] if isinstance(entries, Sequence) else []
+    return [tuple(_plain(str(one.get(column, ""))) for column in COLUMNS) for one in sound]
+
+
+def _plain(text: str) -> str:
+    """On one line, without what would steer a terminal."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable()).strip() or "(nothing)"
