@@ -34,6 +34,7 @@ def test_unlearning_makes_the_forgotten_set_worse_and_keeps_the_model(untrac, co
 
     output = tmp_path / "out"
     unlearn = ("unlearn", "--config", config(), "--output", output, "--forget", "birds", "--steps", "5")
+    unlearn += ("--objective", "ga")
     ran = untrac(*unlearn, "--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.5")
     assert ran.code == 0, ran.text
     unlearned = str(output / "unlearned-birds")
@@ -80,7 +81,18 @@ class FullDisk(CSVLogger):
 
 def test_an_unlearning_that_was_cut_short_goes_on_to_the_same_tables(untrac, config, tmp_path, monkeypatch):
     def unlearn(folder, *flags):
-        fixed = ("--forget", "birds", "--steps", "12", "--readings", "3", "--checkpoint_every", "3")
+        fixed = (
+            "--forget",
+            "birds",
+            "--objective",
+            "ga",
+            "--steps",
+            "12",
+            "--readings",
+            "3",
+            "--checkpoint_every",
+            "3",
+        )
         return untrac("unlearn", "--config", asked, "--output", tmp_path / folder, *fixed, *flags)
 
     (tmp_path / "my_loggers.py").write_text(FAILING_LOGGER)
@@ -117,7 +129,7 @@ def test_a_measure_is_one_new_file(untrac, config, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     ran = untrac(
         "unlearn", "--config", config(), "--output", tmp_path / "out", "--forget", "birds", "--steps", "2",
-        "--measures", "loss,my_measures.FirstToken",
+        "--measures", "loss,my_measures.FirstToken", "--objective", "ga",
     )  # fmt: skip
     assert ran.code == 0, ran.text
     assert "Logit of the first target (logits)" in ran.text
