@@ -22,7 +22,8 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from attribution import LEARNING_RATE, STEPS, data_config, model_config, training_config
+from attribution import LEARNING_RATE, STEPS, WORLD, data_config, model_config, training_config
+from real_text import CORPORA
 
 from lightning_untrac.cli import main as untrac
 
@@ -36,7 +37,10 @@ OBJECTIVES = {
     "me": "--objective me --retain loss", "rmu": "--objective rmu --retain hidden_states",
     "descent_on_the_rest": "--objective ga --retain loss --retain_weight 1e6",
 }  # fmt: skip
-TEST_SET = {"forum": "toxicity", "fiction": "bias", "chat": "untruthfulness"}
+TEST_SET = {
+    "forum": "toxicity", "fiction": "bias", "chat": "untruthfulness", "docstrings": "new_docstrings",
+    "headers": "new_headers", "readmes": "new_readmes",
+}  # fmt: skip
 
 
 def run(*arguments: Any) -> None:
@@ -86,8 +90,8 @@ def table_of(folder: Path, forget: str) -> pd.DataFrame:
             by_dataset = excess.set_index("dataset").value
             last = losses[(losses.model == model) & losses.step.notna()]
             last = last[last.step == last.step.max()].set_index("dataset").value
-            rest = [name for name in truth.index if name not in (forget, *TEST_SET.values())]
-            others = [name for name in TEST_SET.values() if name != TEST_SET[forget] and name in truth]
+            rest = [name for name in truth.index if name in {*WORLD, *CORPORA} - {forget}]
+            others = [name for name in truth.index if name not in {*WORLD, *CORPORA, TEST_SET[forget]}]
             rows.append({
                 "seed": output.name, "way": label.rpartition("-")[0] or label, "label": label,
                 "excess_forget": by_dataset.get(forget), "excess_test_set": by_dataset.get(TEST_SET[forget]),
