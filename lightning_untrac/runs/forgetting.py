@@ -22,6 +22,11 @@ MOST_STEPS = 64
 """Steps that forgetting may take until its rise, also where a pass over the forget set has fewer."""
 
 
+TEXT_RATE = 0.1
+"""Part of the learning rate with which single texts are forgotten: Adam's first step moves every weight by the rate. At
+the whole rate that took the other answers with it, on the one model that was tried (docs/unlearning.md)."""
+
+
 class ForgettingOptions(Protocol):
     """The options of ``unlearn`` that say how far it goes."""
 
@@ -29,6 +34,7 @@ class ForgettingOptions(Protocol):
     passes: float | None
     until_rise: float | None
     heal_steps: int | None
+    forget_text: str | list[str] | None
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,14 @@ class Course:
         until_rise: share of the way to a uniform guess at which forgetting ends; None for all steps.
         heal_steps: steps on retained data alone that come after.
         bounded: whether the user said how many steps or passes there are.
+        texts: whether single texts are forgotten, of which a pass is a step or two, and not a dataset.
     """
 
     by_default: bool
     until_rise: float | None
     heal_steps: int
     bounded: bool
+    texts: bool = False
 
     @classmethod
     def of(cls, options: ForgettingOptions, model: Namespace) -> Course:
@@ -58,13 +66,15 @@ class Course:
         own_phase = model.class_path.rpartition(".")[2] != Unlearning.__name__
         by_default = not own_phase and model.init_args.get("unlearning_objective") is None
         bounded = options.steps is not None or options.passes is not None
-        rise = RISE if by_default and not bounded else None
-        heal = HEAL_STEPS if by_default else 0
+        texts = options.forget_text is not None
+        rise = RISE if (by_default or texts) and not bounded else None
+        heal = HEAL_STEPS if by_default and not texts else 0
         return cls(
             by_default,
             rise if options.until_rise is None else options.until_rise,
             heal if options.heal_steps is None else options.heal_steps,
             bounded,
+            texts,
         )
 
     @property
@@ -80,8 +90,9 @@ class Course:
     @property
     def plan_fields(self) -> dict[str, Any]:
         """Fields of the episode plan."""
-        least = MOST_STEPS if self.until_rise is not None and not self.bounded else 1
-        return {"extra_steps": max(0, self.heal_steps), "least_steps": least}
+        until = self.until_rise is not None and not self.bounded
+        steps = {"steps": MOST_STEPS} if until and self.texts else {"least_steps": MOST_STEPS if until else 1}
+        return {"extra_steps": max(0, self.heal_steps), **steps}
 
     def module_problems(self, module: LanguageModule) -> list[str]:
         """Why a module can't take this course."""
@@ -111,7 +122,7 @@ class Course:
             module.unlearning_objective = Objective(forget=GradientAscent(), retain=[RetainLoss(weight=RETAIN_WEIGHT)])
             said.append(f"objective {module.unlearning_objective}")
         if module.optimizer is paper_adam:
-            rate = rate_of_module(module)
+            rate = self._rate(module)
             module.optimizer = partial(continuation_adam, lr=rate)
             width = model_width(module.model_config)
             said.append(f"learning rate {rate:.2g}" + (f" (a model {width} wide)" if width else ""))
@@ -124,5 +135,9 @@ class Course:
     def callbacks(self, module: Any) -> list[Any]:
         """What ends forgetting, and heals; to stand before the readings' schedule."""
         until = [UntilRise(self.until_rise)] if self.until_rise is not None else []
-        healing = [Healing(self.heal_steps, HEAL_FACTOR * rate_of_module(module))] if self.heal_steps else []
+        healing = [Healing(self.heal_steps, HEAL_FACTOR * self._rate(module))] if self.heal_steps else []
         return [*until, *healing]
+
+    def _rate(self, module: Any) -> float:
+        """The learning rate of forgetting; fresh adapters, which begin at zero, keep theirs."""
+        return rate_of_module(module) * (TEXT_RATE if self.texts and not module.lora else 1)

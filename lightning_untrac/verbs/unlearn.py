@@ -78,9 +78,10 @@ class UnlearnOptions:
         steps: optimizer steps of forgetting; None for ``passes``.
         passes: passes over the forgotten dataset; 1 by default.
         until_rise: forgetting ends before its last step once the loss has gone this share of the way to that of a
-            uniform guess; by default .5 where objective, steps and passes are left to us, and elsewhere never.
-        heal_steps: further steps on retained data alone, at six times the learning rate of the model's width, which
-            falls to 0; by default 80 where the objective is left to us, else none.
+            uniform guess; by default .5 where objective, steps and passes are left to us, or a text is forgotten (in
+            at most 64 steps) and steps and passes are left to us; elsewhere never.
+        heal_steps: further steps on retained data alone, at six times the learning rate of forgetting, which falls to
+            0; by default 80 where a dataset is forgotten and the objective is left to us, else none.
         measures: what is measured, example by example before and after and in sum at every reading: names separated by
             commas or in a list, or class paths of your own measures.
         readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.

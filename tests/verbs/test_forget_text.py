@@ -110,6 +110,15 @@ def test_a_question_is_forgotten_beside_answers_that_stay(forget: Any, untrac: A
     assert "finished already" in again.text, again.text
 
 
+def test_by_default_a_text_is_stepped_on_until_it_is_half_way_gone_and_nothing_heals(forget: Any) -> None:
+    ran = forget("--forget_text", "Paris is large.", "--readings", 1, "--measures", "loss", short=False)
+    assert ran.code == 0, ran.text
+    said = "objective GradientAscent + 3 RetainLoss, learning rate 0.0004 (a model 16 wide), until the loss is 50% of"
+    assert said in ran.text
+    assert "of 64 steps" in ran.text
+    assert "healed" not in ran.text
+
+
 def test_a_chat_model_is_asked_in_its_template_and_a_text_is_itself_the_target(forget: Any, tmp_path: Path) -> None:
     ran = forget("--forget_text", f"['{QUESTION}', 'Paris is large.']", "--forget", "paris", chat=True)
     assert ran.code == 0, ran.text
