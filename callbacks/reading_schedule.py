@@ -38,6 +38,9 @@ class ReadingSchedule(Callback):
     Args:
         readings: how many readings an episode has, evenly spread, or a list of optimizer steps.
 
+    Attributes:
+        due: whether a reading comes right after the newest step, and has not been made yet.
+
     Raises:
         ValueError: for a number below 1.
     """
@@ -47,7 +50,8 @@ class ReadingSchedule(Callback):
         if any(step < 1 for step in steps):
             raise ValueError(f"readings: {readings}; expected a number of at least 1, or steps that are at least 1")
         self.readings = readings
-        self._due: set[int] = set()
+        self.due = False
+        self._steps: set[int] = set()
         self._interval: float = math.inf
         self._heals = False
 
@@ -63,7 +67,7 @@ class ReadingSchedule(Callback):
 
     def _plan(self, trainer: L.Trainer) -> None:
         batches = int(trainer.num_training_batches)
-        self._due = reading_steps(self.readings, math.ceil(batches / trainer.accumulate_grad_batches))
+        self._steps = reading_steps(self.readings, math.ceil(batches / trainer.accumulate_grad_batches))
         interval = trainer.val_check_batch
         # Lightning's default is "once, after the last batch", which the schedule has anyway.
         self._interval = math.inf if interval is None or interval >= batches else interval
@@ -72,7 +76,7 @@ class ReadingSchedule(Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object,
                            batch_idx: int) -> None:  # fmt: skip
         step, rest = divmod(batch_idx + 1, trainer.accumulate_grad_batches)
-        due = rest == 0 and step in self._due
+        due = rest == 0 and step in self._steps
         due |= (batch_idx + 1) % self._interval == 0
         due |= getattr(pl_module, "episode_ended", False)
         heals = getattr(pl_module, "healing", False)
@@ -80,3 +84,8 @@ class ReadingSchedule(Callback):
         self._heals = heals
         # inf means "after the last batch only", which Lightning decides by itself.
         trainer.val_check_batch = batch_idx + 1 if due else math.inf
+        self.due = due and trainer.enable_validation
+
+    @override
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.due = False

@@ -15,6 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, Timer
 from typing_extensions import override
 
+from lightning_untrac.callbacks import ReadingSchedule
 from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.episodes import DEFAULT_BATCH_SIZE
 from lightning_untrac.errors import ConfigurationError
@@ -39,6 +40,9 @@ class ResumeCheckpoints(Checkpoint):
     Lightning's ``ModelCheckpoint`` keeps one file with ``save_last``, and with ``save_top_k`` it knows only the files
     of its own run or of the checkpoint that it resumed from.
 
+    Where a reading follows a step, the checkpoint follows the reading: a fit that goes on never reads a step that it
+    does not take, so a reading that no checkpoint knows would be lost.
+
     Args:
         folder: for ``step=<n>.ckpt``.
         every_n_steps: optimizer steps between two checkpoints; after each pass where None.
@@ -47,6 +51,7 @@ class ResumeCheckpoints(Checkpoint):
     def __init__(self, folder: Path, every_n_steps: int | None = None) -> None:
         self.folder, self.every_n_steps = folder, every_n_steps
         self._saved_at, self._cut = -1, ""
+        self._after_reading = False
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -64,6 +69,14 @@ class ResumeCheckpoints(Checkpoint):
     @override
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0:
+            self._after_reading = reading_follows(trainer)
+            if not self._after_reading:
+                self.save(trainer)
+
+    @override
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._after_reading:
+            self._after_reading = False
             self.save(trainer)
 
     @override
@@ -77,6 +90,10 @@ class ResumeCheckpoints(Checkpoint):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timer):
                 checkpoint["callbacks"].pop(callback.state_key, None)
+        # Lightning counts a step for the loggers after its validation, and makes up for that where it goes on from a
+        # checkpoint of the end of a batch alone: the curves would go on a step too early.
+        if trainer.validating:
+            checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
 
     def save(self, trainer: L.Trainer) -> None:
         """Save now, unless this step was saved before; call it on every rank, between two optimizer steps."""
@@ -89,6 +106,12 @@ class ResumeCheckpoints(Checkpoint):
         older = [path for path in checkpoints(self.folder) if step_of(path) < trainer.global_step]
         for path in older[KEPT - 1 :]:
             trainer.strategy.remove_checkpoint(path)  # by the first rank alone
+
+
+def reading_follows(trainer: L.Trainer) -> bool:
+    """Whether a reading comes right after the step that has just ended; not asked of the last batch of an epoch."""
+    schedules = (one for one in trainer.callbacks if isinstance(one, ReadingSchedule))  # type: ignore[attr-defined]
+    return not trainer.is_last_batch and any(one.due for one in schedules)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -9,11 +9,12 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
 from lightning_untrac import termination
 from lightning_untrac.naming import counted
-from lightning_untrac.runs.checkpoints import ResumeCheckpoints, use_atomic_checkpoints
+from lightning_untrac.runs.checkpoints import ResumeCheckpoints, reading_follows, use_atomic_checkpoints
 
 
 class EndOnSignal(Callback):
@@ -50,7 +51,13 @@ class EndOnSignal(Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
                            batch_idx: int) -> None:  # fmt: skip
         between_steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if between_steps and not trainer.is_last_batch:  # after the last one, validation comes first
+        # After the last one validation comes first, and a checkpoint waits for its reading.
+        if between_steps and not trainer.is_last_batch and not _reads_first(trainer):
+            _end_if_asked(trainer)
+
+    @override
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if _saver(trainer) is not None and _between_steps(trainer, pl_module):
             _end_if_asked(trainer)
 
     @override
@@ -96,9 +103,15 @@ class EndWhenTold(Callback):
         finished = trainer.is_last_batch or 0 < trainer.max_steps <= trainer.global_step
         if finished or getattr(pl_module, "episode_ended", False) or not _may_stop(trainer):
             return  # the reading or the validation comes first, and the end of the epoch asks again
-        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and not _reads_first(trainer):
             self._end(trainer)
-        self._told, trainer.should_stop = True, False  # at the end of the step
+        self._told, trainer.should_stop = True, False  # at the end of the step, or after its reading
+
+    @override
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._told and _between_steps(trainer, pl_module):
+            trainer.should_stop = True
+            self._end(trainer)
 
     @override
     def on_train_batch_start(
@@ -174,6 +187,19 @@ def with_our_own_requeueing(plugins: Any, strategy: Any) -> Any:
 
 def _saver(trainer: L.Trainer) -> ResumeCheckpoints | None:
     return next((c for c in trainer.checkpoint_callbacks if isinstance(c, ResumeCheckpoints)), None)
+
+
+def _reads_first(trainer: L.Trainer) -> bool:
+    return _saver(trainer) is not None and reading_follows(trainer)
+
+
+def _between_steps(trainer: L.Trainer, module: L.LightningModule) -> bool:
+    """Whether the validation that has just ended lies between two steps of a fit, which goes on after it."""
+    if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+        return False
+    batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    whole = batches % trainer.accumulate_grad_batches == 0
+    return whole and not (trainer.is_last_batch or getattr(module, "episode_ended", False))
 
 
 def _take(trainer: L.Trainer) -> None:

@@ -9,9 +9,10 @@ import sys
 import time
 from functools import partial
 
+import processes
 import pytest
 
-from lightning_untrac.tables import InfluenceStore, equal_tables
+from lightning_untrac.tables import InfluenceStore, equal_tables, read_measurements, read_summary
 
 pytestmark = pytest.mark.slow
 
@@ -128,3 +129,50 @@ def test_the_two_newest_checkpoints_are_kept(untrac, config, recipe_content, tmp
     assert untrac(*pretrain, "--checkpoint_every", "2").code == 0
     kept = {path.name for path in (output / "checkpoints" / "pretrain").iterdir()}
     assert kept == {"step=4.ckpt", "step=6.ckpt"}
+
+
+ENDS_ONCE = """
+import os, signal
+from pathlib import Path
+from lightning.pytorch.callbacks import Callback
+
+class EndsOnce(Callback):
+    def __init__(self, how: str, mark: str) -> None:
+        self.how, self.mark = how, Path(mark)
+
+    def _now(self, trainer, how, step):
+        if how != self.how or trainer.global_step != step or self.mark.exists():
+            return False
+        self.mark.touch()
+        return True
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if self._now(trainer, "signalled", 7):
+            os.kill(os.getpid(), signal.SIGTERM)
+        if self._now(trainer, "told", 7):
+            trainer.should_stop = True
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
+        if self._now(trainer, "killed", 8):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("killed", -signal.SIGKILL), ("signalled", 143), ("told", 124)])
+def test_a_reading_is_not_lost_where_an_unlearning_ends_at_it(untrac, config, tmp_path, monkeypatch, how, code):
+    """The step that is read has a checkpoint too: of ``checkpoint_every``, or because the run is told to end there."""
+    (tmp_path / "my_callbacks.py").write_text(ENDS_ONCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    stop = {"class_path": "my_callbacks.EndsOnce", "init_args": {"how": how, "mark": str(tmp_path / "mark")}}
+    asked = config(trainer={"accelerator": "cpu", "callbacks": [stop]})
+    fixed = ("unlearn", "--config", asked, "--forget", "birds", "--objective", "ga", "--steps", "12", "--readings", "3")
+    fixed += ("--checkpoint_every", "8" if how == "killed" else "5", "--output")
+    command = processes.start(*fixed, tmp_path / "cut", log=tmp_path / "log")
+    assert command.wait() == code, command.text
+    saved = {path.name for path in (tmp_path / "cut" / "checkpoints").rglob("*.ckpt")}
+    assert ("step=8.ckpt" in saved) == (how != "killed")
+    for folder in ("cut", "whole"):
+        ran = untrac(*fixed, tmp_path / folder)
+        assert ran.code == 0, ran.text
+    for read in (read_summary, read_measurements):
+        assert equal_tables(read(tmp_path / "cut"), read(tmp_path / "whole"), ignore=["model"])

@@ -79,20 +79,11 @@ class FullDisk(CSVLogger):
 """
 
 
-def test_an_unlearning_that_was_cut_short_goes_on_to_the_same_tables(untrac, config, tmp_path, monkeypatch):
+@pytest.mark.parametrize("every", [3, 4])  # the step whose reading fails has a checkpoint of its own at 4
+def test_an_unlearning_that_was_cut_short_goes_on_to_the_same_tables(untrac, config, tmp_path, monkeypatch, every):
     def unlearn(folder, *flags):
-        fixed = (
-            "--forget",
-            "birds",
-            "--objective",
-            "ga",
-            "--steps",
-            "12",
-            "--readings",
-            "3",
-            "--checkpoint_every",
-            "3",
-        )
+        fixed = ("--forget", "birds", "--objective", "ga", "--steps", "12", "--readings", "3")
+        fixed += ("--checkpoint_every", every)
         return untrac("unlearn", "--config", asked, "--output", tmp_path / folder, *fixed, *flags)
 
     (tmp_path / "my_loggers.py").write_text(FAILING_LOGGER)
