@@ -43,6 +43,8 @@ class Parsed:
         parser: makes objects from ``config``.
         config: everything, with defaults filled in; objects are still class paths.
         problems: what was wrong in the arguments and has been left out, to be said with whatever else is wrong.
+        awaits: what is missing that an earlier stage of a recipe may be yet to make, said like problems elsewhere.
+        said: what was found out while the arguments were read, to be said when the verb begins.
         data_path: class path of the DataModule where it is another than ``CorpusDataModule``.
         made: the objects that reading the arguments made, and what they were made from, until someone takes them.
     """
@@ -52,6 +54,8 @@ class Parsed:
     parser: LightningArgumentParser
     config: Namespace
     problems: list[str] = field(default_factory=list)
+    awaits: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     data_path: str | None = None
     made: list[tuple[list[Any], Namespace]] = field(default_factory=list)
 
@@ -164,7 +168,7 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
         found["output"] = config.output = str(Path(found["output"]).expanduser())
     made = [] if phase is None else [(_parts(config.clone()), objects)]
     path = None if data is CorpusDataModule else f"{data.__module__}.{data.__qualname__}"
-    return Parsed(verb, options(**found), parser, config, problems, path, made)
+    return Parsed(verb, options(**found), parser, config, problems, data_path=path, made=made)
 
 
 _Read = list[str | dict[str, Any]]

@@ -17,6 +17,7 @@ from lightning_untrac.runs.finished import folder_problems, is_finished, note_da
 from lightning_untrac.runs.identity import comparable, flat
 from lightning_untrac.runs.saved_models import saved_model
 from lightning_untrac.runs.stage import Stage
+from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trainers import steps_of, whole_length
 from lightning_untrac.verb import traits, verb_module
 
@@ -49,16 +50,18 @@ def rehearse(stages: Sequence[RecipeStage], output: str) -> list[str]:
     """
     found: dict[str, str] = {}
     trained: Trained | None = None
-    twice = _Twice()
+    twice, traced = _Twice(), False
     look(name for stage in stages for name in hub_names(stage.config))
     for stage in stages:
         try:
             raise_if_any(_shard_problems(stage.verb, stage.config))
             parsed = _read(stage, output)
             problems, checked, steps = _all_problems(parsed, trained, output)
+            problems = [*problems, *(() if traced else parsed.awaits)]
+            traced = traced or traits(stage.verb).fills
             if checked is not None:
                 trained = Trained(checked.module, steps) if traits(stage.verb).trains else trained
-                problems = [*problems, *twice.problems(stage, checked)]
+                problems = [*problems, *twice.problems(stage, checked, parsed)]
         except ConfigurationError as error:
             problems = error.problems
         for problem in problems:
@@ -85,9 +88,11 @@ def sound(*commands: Parsed) -> None:
         ConfigurationError: with everything that is wrong; not where the arguments themselves are right, because then
             the verb's own checks find the rest.
     """
-    if any(parsed.problems for parsed in commands):
-        each = [_all_problems(parsed, None, parsed.options.output)[0] for parsed in commands]
+    if any(parsed.problems or parsed.awaits for parsed in commands):
+        each = [[*parsed.awaits, *_all_problems(parsed, None, parsed.options.output)[0]] for parsed in commands]
         raise_if_any(dict.fromkeys(problem for problems in each for problem in problems))
+    for line in dict.fromkeys(line for parsed in commands for line in parsed.said):
+        say(line)
 
 
 def _all_problems(parsed: Parsed, trained: Trained | None, output: str) -> tuple[list[str], Stage | None, int | None]:
@@ -105,12 +110,14 @@ class _Twice:
     def __init__(self) -> None:
         self.first: dict[str, tuple[RecipeStage, dict[str, Any]]] = {}
 
-    def problems(self, stage: RecipeStage, checked: Stage) -> list[str]:
+    def problems(self, stage: RecipeStage, checked: Stage, parsed: Parsed) -> list[str]:
         """That an earlier stage writes the same results with other settings."""
         if traits(stage.verb).repeats:
             return []
         settings = flat(comparable(checked.identity))
-        first, before = self.first.setdefault(checked.name, (stage, settings))
+        # The name of a corpus that a trace is yet to find is not that for which another stands in.
+        key = " ".join([checked.name, *parsed.awaits])
+        first, before = self.first.setdefault(key, (stage, settings))
         # More seeds are more episodes beside the others.
         keys = sorted(k for k in before.keys() | settings.keys() if not k.startswith(("seeds.", "data_content.")))
         other = [f"{k}: {before.get(k)!r} there, {settings.get(k)!r} here" for k in keys
@@ -148,7 +155,7 @@ def _stage_problems(parsed: Parsed, trained: Trained | None, output: str) -> tup
     checked = Stage(parsed, asked)
     # Retraining takes as long as training took, which pretrain.json says later.
     later = (*LATER, "steps", "passes") if verb.retrains else LATER
-    if not verb.repeats and is_finished(checked, checked.folder, later, quiet=True):
+    if not verb.repeats and not parsed.awaits and is_finished(checked, checked.folder, later, quiet=True):
         return [], checked, None  # it will be skipped; its data may be gone by now
     facts = None
     if settings.get("name_or_path") is None and settings.get("config") is None:
@@ -162,5 +169,5 @@ def _stage_problems(parsed: Parsed, trained: Trained | None, output: str) -> tup
     steps = whole_length(checked, steps_of(checked, plan)) if verb.trains and not problems else None
     if facts is None:  # what stands in for a model may name its tokenizer otherwise
         note_data_content(checked)
-    other_run = [] if verb.repeats else folder_problems(checked, later)
+    other_run = [] if verb.repeats or parsed.awaits else folder_problems(checked, later)
     return other_run + problems, checked, steps

@@ -166,6 +166,7 @@ class Stage:
         self.folder.claim(self.name, self.config, self.identity)
         self.folder.write_data_record(self.name, with_digests(self._data_files))
         self.folder.add_notes("warning", self.data.notes())
+        self.folder.add_notes("info", [f"{self.name}: {line}" for line in self.parsed.said])
         if line := slow_arithmetic(self.trainer_arguments.get("precision"), self.module.dtype_name, self.on_cpu):
             say(f"untrac: warning: {line}")
         notes = flag_notes(self.trainer_arguments, self.column)

@@ -21,6 +21,7 @@ from lightning_untrac.runs.model_cards import refresh_model_cards
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage
+from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
@@ -34,7 +35,8 @@ class JudgeOptions:
     Attributes:
         output: folder with ``model/`` (the original), ``unlearned-<forget>*/`` and ``retrained-<forget>/``, and for
             ``distances.parquet`` (a row an example) and ``judgements.parquet``.
-        forget: name of the forget set; ``<corpus>-chosen`` where examples of a corpus were chosen.
+        forget: name of the forget set, or ``strongest of <test set>``; ``<corpus>-chosen`` where examples of a corpus
+            were chosen.
         models: the unlearned models, folders or names of folders in the output folder; by default all of this forget
             set that are there.
         examples: read packed corpora example by example, so that a row is an example and not a block.
@@ -53,7 +55,7 @@ TRAITS = Traits(JudgeOptions, Evaluation, repeats=True)
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return parse("judge", JudgeOptions, as_trained(argv, only_measures=True), Evaluation)
+    return with_strongest(parse("judge", JudgeOptions, as_trained(argv, only_measures=True), Evaluation))
 
 
 def intent(parsed: Parsed) -> Intent:

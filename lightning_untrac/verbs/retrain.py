@@ -21,6 +21,7 @@ from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
+from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained, training_seed
 from lightning_untrac.runs.training_took import training_took
@@ -37,7 +38,7 @@ class RetrainOptions:
     Attributes:
         output: folder with ``initial_model/``, where retraining starts, and for ``retrained-<forget>/seed-<n>/``,
             ``measurements.parquet`` and ``summary.parquet``.
-        forget: name of the corpus, test set or forget set that is left out.
+        forget: name of the corpus, test set or forget set that is left out, or ``strongest of <test set>``.
         forget_examples: leave out only these examples of the corpus: a text file with a content hash or a row number a
             line.
         forget_top: leave out only so many examples of the corpus, those of the largest influence in
@@ -75,7 +76,7 @@ TRAITS = Traits(RetrainOptions, Pretraining, starts_from="initial_model", method
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return parse("retrain", RetrainOptions, as_trained(argv), Pretraining)
+    return with_strongest(parse("retrain", RetrainOptions, as_trained(argv), Pretraining))
 
 
 def intent(parsed: Parsed) -> Intent:

@@ -44,6 +44,7 @@ from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.runs.stopping import Ending, asked_rules, ending, tell_ending
+from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.tables import InfluenceRow
@@ -58,7 +59,8 @@ class UnlearnOptions:
         output: folder for ``unlearned-<forget>/`` (a transformers folder; ``unlearned-<forget>-chosen/`` where examples
             are chosen), ``measurements.parquet`` and ``summary.parquet``; its ``model/`` is unlearned from unless
             ``model.name_or_path`` is given.
-        forget: name of the corpus or test set to forget; of what ``forget_text`` gives, by default ``text``.
+        forget: name of the corpus or test set to forget, or ``strongest of <test set>``, the corpus that a trace of the
+            folder found strongest; of what ``forget_text`` gives, by default ``text``.
         forget_text: a question or a text to forget, or a list of them: of a question, which ends in a question mark,
             the model's own answer, in its chat template where it has one; of anything else the text itself.
         retain_texts: a text file of questions and texts that are to stay, a line each; by default neutral ones that
@@ -139,7 +141,7 @@ TRAITS = Traits(UnlearnOptions, Unlearning, models=_models)
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return parse("unlearn", UnlearnOptions, as_trained(argv, only_measures=True), Unlearning)
+    return with_strongest(parse("unlearn", UnlearnOptions, as_trained(argv, only_measures=True), Unlearning))
 
 
 def intent(parsed: Parsed) -> Intent:
