@@ -26,9 +26,12 @@ from lightning_untrac.runs.saved_models import digest_of, saved_model, tokenizer
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.tables.files import atomic_write_bytes
+from lightning_untrac.verb import Arguments
 
 NAME: Final = "text"
 """What a forget set of texts is called where the user names none."""
+
+FLAG: Final = "--forget_text"
 
 PARTS: Final = {
     "kept": ("corpora", "kept_answers"),
@@ -179,6 +182,29 @@ class ForgetTexts:
         stage.parsed.options.output = str(stage.folder.path)  # of a trial run another one
         here.put_into(stage.parsed.config.data)
         return Stage(stage.parsed, asked)
+
+
+def as_it_stands(argv: Arguments) -> Arguments:
+    """A command line whose text to forget is a list of one, unless it is a list already: a text may hold any sign.
+
+    Args:
+        argv: of ``unlearn``.
+
+    Example:
+        >>> as_it_stands(["--forget_text", "Note: # 1", "--forget_text=[a?, b?]"])
+        ['--forget_text', '["Note: # 1"]', '--forget_text=[a?, b?]']
+    """
+    found: list[Any] = []
+    for one in argv:
+        flag, equals, text = one.partition("=") if isinstance(one, str) else ("", "", "")
+        if found and found[-1] == FLAG:
+            flag, equals, text = "", "", str(one)
+        elif flag != FLAG or not equals:
+            found.append(one)
+            continue
+        is_list = text.startswith("[") and text.endswith("]")
+        found.append(f"{flag}{equals}{text if is_list else json.dumps([text], ensure_ascii=False)}")
+    return found
 
 
 def _is_in(entry: Any, folder: Path) -> bool:

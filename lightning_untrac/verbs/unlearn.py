@@ -35,7 +35,7 @@ from lightning_untrac.runs.checkpoints import (
 )
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
-from lightning_untrac.runs.forget_text import NAME, ForgetTexts
+from lightning_untrac.runs.forget_text import NAME, ForgetTexts, as_it_stands
 from lightning_untrac.runs.forgetting import Course
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
 from lightning_untrac.runs.model_cards import add_model_card
@@ -141,7 +141,9 @@ TRAITS = Traits(UnlearnOptions, Unlearning, models=_models)
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return with_strongest(parse("unlearn", UnlearnOptions, as_trained(argv, only_measures=True), Unlearning))
+    return with_strongest(
+        parse("unlearn", UnlearnOptions, as_trained(as_it_stands(argv), only_measures=True), Unlearning)
+    )
 
 
 def intent(parsed: Parsed) -> Intent:

@@ -13,6 +13,7 @@ import yaml
 from lightning_untrac import LanguageModule
 from lightning_untrac.data.neutral import neutral_prompts
 from lightning_untrac.tables import read_summary
+from lightning_untrac.verbs.unlearn import arguments
 
 QUESTION = "What is the capital of France?"
 ROOMY = {
@@ -200,6 +201,13 @@ def test_what_cannot_be_is_said_before_the_model_answers(
     assert all(sentence in text for sentence in sentences), ran.text
     assert "answers" not in ran.text.splitlines()[0]
     assert not list((tmp_path / "out").glob("*.texts"))
+
+
+@pytest.mark.parametrize("text", ["Note: a # b?", "[1] see\nc: d?", "null", "- x?", 'it\'s "q" \\n?'])
+def test_a_text_is_taken_as_it_stands(text: str) -> None:
+    for argv in (["--forget_text", text], [f"--forget_text={text}"]):
+        parsed = arguments([*argv, "--output", "nowhere"])
+        assert parsed.options.forget_text == [text]
 
 
 def test_a_text_that_becomes_no_token_and_one_to_which_the_model_says_nothing(
