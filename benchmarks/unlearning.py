@@ -86,15 +86,16 @@ def table_of(folder: Path, forget: str) -> pd.DataFrame:
         truth = losses[(losses.method == "retrain") & (losses.forget_set == forget)].groupby("dataset").value.mean()
         for model, mine in judged[judged.role == "unlearned"].groupby("model"):
             label = Path(model).name.removeprefix(f"unlearned-{forget}-")
-            excess = mine[(mine.statistic == "excess") & (mine.measure == mine.measure.iloc[0])]
-            by_dataset = excess.set_index("dataset").value
+            excess = mine[mine.statistic == "excess"].pivot_table(index="dataset", columns="measure", values="value")
+            gap, divergence = excess["loss_gap"], excess["kl_divergence"]
             last = losses[(losses.model == model) & losses.step.notna()]
             last = last[last.step == last.step.max()].set_index("dataset").value
             rest = [name for name in truth.index if name in {*WORLD, *CORPORA} - {forget}]
             others = [name for name in truth.index if name not in {*WORLD, *CORPORA, TEST_SET[forget]}]
             rows.append({
                 "seed": output.name, "way": label.rpartition("-")[0] or label, "label": label,
-                "excess_forget": by_dataset.get(forget), "excess_test_set": by_dataset.get(TEST_SET[forget]),
+                "excess_forget": gap.get(forget), "excess_test_set": gap.get(TEST_SET[forget]),
+                "excess_retained": gap.get("(retained)"), "kl_excess_forget": divergence.get(forget),
                 "forget": last[forget] - truth[forget], "test_set": last[TEST_SET[forget]] - truth[TEST_SET[forget]],
                 "retained_ratio": (last[rest] / truth[rest]).mean(),
                 "neutral_ratio": (last[others] / truth[others]).mean(),
