@@ -25,6 +25,32 @@ def answers_section(run: Mapping[str, Any]) -> str:
     return note + "".join(parts) if parts else ""
 
 
+def continuations_section(run: Mapping[str, Any]) -> str:
+    """How every model of a judgement goes on from the same openings, a table a forget set.
+
+    Args:
+        run: content of ``run.json``, whose ``continuations`` hold rows by forget set; what has another form is passed
+            over.
+    """
+    told: Any = run.get("continuations")
+    told = told if isinstance(told, Mapping) else {}
+    parts = []
+    for forget_set, entries in told.items():
+        found = [one for one in entries if isinstance(one, Mapping)] if isinstance(entries, Sequence) else []
+        rows = [one for one in found if isinstance(one.get("said"), Mapping)]
+        models = list(dict.fromkeys(str(model) for one in rows for model in one["said"]))
+        cells = [
+            [_plain(str(one.get(key, ""))) for key in ("dataset", "opening")]
+            + [_plain(str(one["said"].get(model, ""))) for model in models]
+            for one in rows
+        ]
+        if cells:
+            parts.append(f"<h3>{escape(str(forget_set))}</h3>" if len(told) > 1 else "")
+            parts.append(table_html(("dataset", "opening", *models), cells))
+    note = '<p class="muted small">The likeliest words each time, from the first texts of each dataset.</p>'
+    return note + "".join(parts) if parts else ""
+
+
 def answer_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
     r"""The same as lines.
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightning_untrac.results.answers_section import answers_section
+from lightning_untrac.results.answers_section import answers_section, continuations_section
 from lightning_untrac.results.chance import chance_title, findings, verdicts
 from lightning_untrac.results.colours import colours_title
 from lightning_untrac.results.figures import file_name, seeds_title
@@ -30,6 +30,7 @@ from lightning_untrac.results.methods import REFERENCE, method_text, method_titl
 from lightning_untrac.results.narrative import answers
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
 from lightning_untrac.results.plots import save_plots
+from lightning_untrac.results.predicted import predicted_section
 from lightning_untrac.results.run_sections import (
     asked_section,
     config_section,
@@ -115,6 +116,8 @@ def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
         ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
         ("answers", "Answers before and after", answers_section(found.run)),
+        ("continuations", "How each model goes on", continuations_section(found.run)),
+        ("predicted", "Predicted, and what came", predicted_section(found.run, measured)),
         ("beside", "Beside each other", beside_section(measured)),
         ("unlearning", "Unlearning over the steps", steps_section(measured, drawn)),
         ("spread", "Example by example", spread_section(measured, drawn)),

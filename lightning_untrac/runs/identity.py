@@ -23,6 +23,7 @@ CHANGES_NOTHING = {
         "checkpoint_every",
         "store_on",
         "keep_checkpoints",
+        "predict",
     ),
     "model": ("activation_checkpointing", "compile"),
     "data": ("eval_batch_size", "num_workers", "cache_folder", "report_texts"),

@@ -11,13 +11,16 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.results import result_console
 from lightning_untrac.results.judged import find_judged, judged_answers
+from lightning_untrac.results.judged_plot import save_judged_plot
 from lightning_untrac.results.measures import measure_texts
 from lightning_untrac.results.terminal_tables import judged_table
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
+from lightning_untrac.runs.continuations import quote_continuations
 from lightning_untrac.runs.forget_set import chosen_before
 from lightning_untrac.runs.judging import Compared, compared_models, judge_all
 from lightning_untrac.runs.model_cards import refresh_model_cards
+from lightning_untrac.runs.output import publish
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage
@@ -40,7 +43,7 @@ class JudgeOptions:
         models: the unlearned models, folders or names of folders in the output folder; by default all of this forget
             set that are there.
         examples: read packed corpora example by example, so that a row is an example and not a block.
-        wandb: log to Weights & Biases.
+        wandb: send the tables and pictures to Weights & Biases.
     """
 
     output: str
@@ -89,11 +92,17 @@ def main(argv: Arguments) -> None:
         say(f"untrac: warning: {note}")
     with stage.folder.costs(asked.stage):
         wrote = judge_all(stage, models, options.forget)
+        if not stage.fast_dev_run:
+            quote_continuations(stage, models, options.forget)
     if not wrote:
         return
     stage.mark_done()
     refresh_model_cards(stage.folder)
     _show(stage, options.forget)
+    if options.wandb is not None:
+        for one in find_judged(stage.folder.path):
+            save_judged_plot(stage.folder.path, one)
+    publish(options.wandb, stage.folder, asked.stage)
 
 
 ONE = (

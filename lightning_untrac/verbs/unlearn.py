@@ -34,6 +34,7 @@ from lightning_untrac.runs.checkpoints import (
     last_checkpoint,
 )
 from lightning_untrac.runs.checks import episode_problems
+from lightning_untrac.runs.collateral import predict_collateral
 from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
 from lightning_untrac.runs.forget_text import NAME, ForgetTexts, as_it_stands
 from lightning_untrac.runs.forgetting import Course
@@ -95,6 +96,8 @@ class UnlearnOptions:
         stop_at_retained_rise: stop where the loss of the corpora that stay has been above its start by more than so
             many nats per token at ``stop_patience`` readings in a row.
         stop_patience: how many readings that are.
+        predict: say before the first step which other datasets' losses will rise with the forget set's, by gradients of
+            a few examples of each; the report holds it against what came.
         checkpoint_every: save a checkpoint to resume from every so many optimizer steps, and when the process is asked
             to end; by default there is none, and an interrupted run begins anew.
         keep_checkpoints: whether the newest two stay when the model is saved; nothing here reads them then.
@@ -126,6 +129,7 @@ class UnlearnOptions:
     stop_at: str | list[str] | None = None
     stop_at_retained_rise: float | None = None
     stop_patience: int = 3
+    predict: bool = True
     checkpoint_every: int | None = None
     keep_checkpoints: bool = False
     wandb: WandbConfig | None = None
@@ -256,6 +260,7 @@ def main(argv: Arguments) -> None:
         **({} if every else {"enable_checkpointing": False}),
     )
     last = last_checkpoint(checkpoints, trainer, stage.data) if every else None
+    predict_collateral(stage, forget, method, options.seed, options.predict)
     with stage.folder.costs(stage.name):
         run_trainer(
             lambda: trainer.fit(

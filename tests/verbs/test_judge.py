@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import sys
@@ -14,6 +15,7 @@ import pandas as pd
 import processes
 import pytest
 import torch
+import wandb_offline
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -38,7 +40,7 @@ def judged_run(
     shutil.copytree(folder / "model", folder / "unlearned-birds-not")
     shutil.copytree(folder / "retrained-birds" / "seed-1", folder / "unlearned-birds-wholly")
     shutil.copytree(folder / "model", folder / "unlearned-birds-chosen")  # of another forget set
-    ran = untrac("judge", "--forget", "birds", "--output", folder)
+    ran = untrac("judge", "--forget", "birds", "--output", folder, "--wandb.mode", "offline")
     assert ran.code == 0, ran.text
     (folder.parent / "said.txt").write_text(ran.text)
     return folder
@@ -97,6 +99,35 @@ def dataset_path(folder: Path) -> str:
     return next(one["path"] for one in content["data"]["test_sets"] if one["name"] == "ask-birds")
 
 
+def test_every_model_goes_on_from_the_same_openings(judged_run: Path) -> None:
+    rows = json.loads((judged_run / "run.json").read_text())["continuations"]["birds"]
+    assert [row["dataset"] for row in rows] == [name for name in ("birds", "ask-birds", "ask-ships") for _ in range(3)]
+    said = rows[3]["said"]
+    assert list(said) == ["original", "unlearned-birds", "unlearned-birds-not", "unlearned-birds-wholly", "retrained"]
+    assert said["unlearned-birds-not"] == said["original"]
+    text = yaml.safe_load(Path(dataset_path(judged_run)).read_text().splitlines()[0])["text"]
+    assert text.startswith(rows[3]["opening"])
+    model = AutoModelForCausalLM.from_pretrained(judged_run / "retrained-birds" / "seed-0").eval()
+    tokenizer = AutoTokenizer.from_pretrained(judged_run / "model")
+    ids = [tokenizer.eos_token_id, *tokenizer.encode(rows[3]["opening"], add_special_tokens=False)]
+    for _ in range(40):
+        with torch.no_grad():
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        if ids[-1] == tokenizer.eos_token_id:
+            break
+    whole = tokenizer.decode(ids, skip_special_tokens=True).rstrip("\ufffd")
+    assert whole == rows[3]["opening"] + said["retrained"]
+
+
+def test_tables_and_pictures_are_in_wandb(judged_run: Path) -> None:
+    (logged,) = wandb_offline.offline_runs(judged_run)
+    assert logged.group == judged_run.name
+    keys = {key for row in logged.history for key in row} | set(logged.summary)
+    assert any(key.startswith("tables/judgements") for key in keys), keys
+    assert any(key.startswith("plots/judged_birds") for key in keys), keys
+    assert not any(key.startswith("tables/distances") for key in keys)
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 def test_closed_forms(judgements: pd.DataFrame, distances: pd.DataFrame, measure: str) -> None:
     def value(model: str, statistic: str, dataset: str = "birds") -> float:
@@ -139,6 +170,7 @@ def test_the_terminal_and_the_report_say_it(judged_run: Path, untrac: Callable[.
     page = (folder / "report.html").read_text()
     assert "Beside models that never saw it" in page
     assert page.count("unlearned-birds-wholly") > 3
+    assert "How each model goes on" in page
     assert (folder / "plots" / "judged_birds.png").is_file()
 
 
