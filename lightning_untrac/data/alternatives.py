@@ -94,6 +94,7 @@ def _without(datasets: Sequence[TokenizedDataset]) -> str:
     if not names:
         return ""
     return (
-        f"data: the objective needs an alternative to each answer, and {', '.join(names)} has none; name its "
+        f"data: the objective needs an alternative to each answer, and {', '.join(names)} "
+        f"{'has none; name its' if len(names) == 1 else 'have none; name their'} "
         "columns, e.g. {prompt: question, target: answer, alternative: refusal}, or alternative: builtin:refusals"
     )

@@ -218,7 +218,7 @@ class EpisodePlan:
             return []
         return [
             f"corpora: the objective needs retained data, and beside {', '.join(map(repr, alone))} there is no corpus "
-            "to retain; name at least one more, or choose an objective without (GradientAscent, KLToUniform)"
+            "to retain; name at least one more, or choose an objective without (--objective ga)"
         ]
 
     def _seed_problems(self) -> list[str]:

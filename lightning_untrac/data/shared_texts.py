@@ -71,6 +71,28 @@ def role_notes(datasets: Mapping[str, Sequence[TokenizedDataset]]) -> list[str]:
     return found
 
 
+def kept_texts_note(forget: TokenizedDataset, kept: Sequence[TokenizedDataset]) -> str | None:
+    """That texts which are to be forgotten stand in what is kept too, with how many; None where none do.
+
+    Args:
+        forget: the forget set.
+        kept: the corpora that stay.
+    """
+    (of_forget, *_), shared = _counts([forget, *kept])
+    where = [f"{count} in {one.name}" for one, count in zip(kept, shared[0, 1:].tolist(), strict=True) if count]
+    if not where:
+        return None
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    elsewhere = pa.concat_arrays([one.distinct_hashes() for one in kept])
+    held = pc.sum(pc.is_in(forget.distinct_hashes(), value_set=elsewhere)).as_py()
+    return (
+        f"{held} of the {_texts(of_forget)} of {forget.name} {'stands' if held == 1 else 'stand'} in corpora that stay "
+        f"({', '.join(where)}): training on those teaches again what is to be forgotten; take them out there"
+    )
+
+
 _CONSEQUENCE = {
     "holdout": "a holdout shows the level of text that was never trained on, and these are no such texts",
     "forget set": "a retain term that reads that corpus teaches again what is to be forgotten",

@@ -22,6 +22,7 @@ from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.adapters import tokenizer_home
 from lightning_untrac.modules.small_models import model_class
 from lightning_untrac.schedules import schedule_problem
+from lightning_untrac.tables.files import nearest_folder
 
 
 def model_problems(module: LanguageModule) -> list[str]:
@@ -151,7 +152,7 @@ def space_problems(folder: Path, module: LanguageModule, copies: int) -> list[st
             module.model_config, trust_remote_code=module.trust_remote_code
         )
     needed = copies * sum(parameter.numel() for parameter in model.parameters()) * 4
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(nearest_folder(folder)).free
     if free > needed:
         return []
     return [

@@ -92,7 +92,8 @@ class RunFolder(RunFiles):
         except ResultsError as error:
             return [str(error)]
         found = [f"output: {problem}" for problem in in_the_way(self.path)]
-        visible = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        entries = self.path.iterdir() if self.path.is_dir() else ()
+        visible = [entry.name for entry in entries if not entry.name.startswith(".")]
         if visible and not (self.path / STATE).exists():
             found.append(
                 f"output: {self.path} holds other files ({', '.join(sorted(visible)[:3])}, ...); name a new folder"

@@ -18,6 +18,7 @@ from lightning_untrac.config.trainer_flags import flag_notes
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.checks import stream_problems
 from lightning_untrac.data.preparation import data_rows
+from lightning_untrac.data.shared_texts import kept_texts_note
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
@@ -41,6 +42,11 @@ from lightning_untrac.runs.surroundings import quiet, say, temporary_output
 from lightning_untrac.runs.trainers import REFUSALS, length_problems, make_trainer, trainer_problems
 from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.verb import method_of_stage, traits
+
+NOTHING_STAYS = (
+    "no corpus is left beside {name}: nothing holds the rest of the model in place, and no reading shows what it costs "
+    "the other corpora; name those that are to stay in data.corpora"
+)
 
 
 class Stage:
@@ -191,6 +197,18 @@ class Stage:
         )
         self.folder.add_notes("warning", [text])
         say(f"untrac: warning: {text}")
+
+    def tell_what_stays(self, forget: str) -> None:
+        """Say which texts of a forget set stay in corpora, or that no corpus is left beside it.
+
+        Args:
+            forget: its name.
+        """
+        kept = [corpus for corpus in self.data.tokenized_corpora.values() if corpus.name != forget]
+        note = kept_texts_note(self.data.tokenized[forget], kept) if kept else NOTHING_STAYS.format(name=forget)
+        if note is not None:
+            self.folder.add_notes("warning", [f"{self.name}: {note}"])
+            say(f"{self.parsed.verb}: {note}")
 
     @property
     def is_done(self) -> bool:

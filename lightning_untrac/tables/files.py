@@ -254,8 +254,16 @@ def equal_tables(a: pa.Table, b: pa.Table, ignore: Sequence[str] = ("seconds",))
     return bool(content(a).equals(content(b)))
 
 
+def nearest_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    path = Path(path).absolute()
+    return next((one for one in (path, *path.parents) if one.exists()), path)
+
+
 def check_writable(folder: str | os.PathLike[str], min_free_mb: float = 50.0) -> Path:
-    """Fail now rather than after hours: make the folder, write a small file there, and look at the free space.
+    """Fail now rather than after hours: write a small file where the folder is or will be, and look at the free space.
+
+    A folder that does not exist is not made, so that a refused run leaves none.
 
     Args:
         folder: Where results are to go.
@@ -268,14 +276,14 @@ def check_writable(folder: str | os.PathLike[str], min_free_mb: float = 50.0) ->
         ResultsError: If the folder cannot be made or written to, or too little space is free.
     """
     folder = Path(folder)
-    probe = folder / f".probe.{uuid.uuid4().hex[:12]}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        there = nearest_folder(folder)
+        probe = there / f".probe.{uuid.uuid4().hex[:12]}.tmp"
         try:
             probe.write_bytes(b"untrac")
         finally:
             probe.unlink(missing_ok=True)
-        free = shutil.disk_usage(folder).free / 1e6
+        free = shutil.disk_usage(there).free / 1e6
     except OSError as error:
         raise ResultsError(
             f"Results cannot be written to {folder} ({error}). Give another folder with --output."

@@ -115,6 +115,7 @@ def main(argv: Arguments) -> None:
     problems = [*asked.problems, *chosen.missing, *missing]
     stage.check(plan, problems, copies=len(results))
     stage.start()
+    stage.tell_what_stays(plan.only[0])
     stage.folder.add_notes("warning", list(chosen.notes))
     if asked.choice is not None:
         hashes = stage.data.tokenized_forget[plan.only[0]].distinct_hashes().to_pylist()

@@ -231,6 +231,7 @@ def main(argv: Arguments) -> None:
     stage.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     stage.data.plan = asked.plan
     stage.start()
+    stage.tell_what_stays(forget)
     stage.folder.add_notes("warning", list(chosen.notes))
     stage.folder.add_notes("info", list(texts.notes) if texts else [])
     if asked.choice is not None:

@@ -66,12 +66,14 @@ def test_tables_come_back_as_they_were(tmp_path):
 
 def test_check_writable(tmp_path):
     folder = check_writable(tmp_path / "new" / "folder", min_free_mb=0.001)
-    assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # neither the folder nor the probe
     with pytest.raises(ResultsError, match="MB are free"):
         check_writable(folder, min_free_mb=1e15)
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match="cannot be written"):
         check_writable(tmp_path / "file")
+    with pytest.raises(ResultsError, match="cannot be written"):
+        check_writable(tmp_path / "file" / "folder")
 
 
 def test_a_table_that_one_command_makes_says_which(tmp_path):

@@ -246,3 +246,86 @@ def test_a_class_that_does_not_exist_is_named_with_those_that_do(untrac, config,
     refused(
         untrac(*trace, "--model.unlearning_objective", "my_own.Nope"), "there is no module 'my_own'", "PYTHONPATH=."
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), ["beside 'birds' there is no corpus to retain; name at least one more", "(--objective ga)"]),
+        (("--objective", "npo", "--retain", "kl"), ["beside 'birds' there is no corpus to retain"]),
+        (("--forget_examples", "ALL"), ["beside 'birds-chosen' there is no corpus to retain"]),
+        (("--objective", "dpo"), ["an alternative to each answer, and birds has none; name its columns"]),
+        (
+            ("--objective", "rmu", "--model.unlearning_objective.forget.layer", "99"),
+            ["reads a layer that the model has"],
+        ),
+        (("--objective", "ga", "--stop_at_holdout", "true"), ["StopAtHoldout: there is no holdout"]),
+        (
+            ("--objective", "np", "--retain", "kll", "--measures", "los", "--heal_steps", "-1", "--steps", "0"),
+            [
+                "5 problems to mend",
+                "objective: 'np' is unknown; did you mean 'npo'?",
+                "retain: 'kll' is unknown; did you mean 'kl'?",
+                "did you mean 'loss'?",
+                "heal_steps: -1",
+                "steps: 0",
+            ],
+        ),
+    ],
+)
+def test_an_unlearning_that_cannot_be_says_why_and_leaves_no_folder(untrac, config, settings, tmp_path, flags, said):
+    """Of the only corpus: nothing is left to retain."""
+    (tmp_path / "all.txt").write_text("\n".join(map(str, range(12))))
+    data = {**settings["data"], "corpora": settings["data"]["corpora"][:1]}
+    flags = [str(tmp_path / "all.txt") if flag == "ALL" else flag for flag in flags]
+    output = tmp_path / "new" / "out"
+    refused(untrac("unlearn", "--config", config(data=data), "--output", output, "--forget", "birds", *flags), *said)
+    assert not output.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "flags", "said"),
+    [
+        ("evaluate", ("--measures", "kl_to_reference"), "kl_to_reference needs reference_logits"),
+        ("retrain", ("--measures", "kl_to_reference", "--forget", "birds"), "kl_to_reference needs reference_logits"),
+        ("trace", ("--steps", "0"), "steps: 0"),
+        ("judge", ("--forget", "birds"), "holds no model that was retrained without birds"),
+        ("leave-out", (), "trained_model: none given"),
+        ("compare", None, "holds no results"),
+        ("report", None, "holds no results"),
+    ],
+)
+def test_a_refused_run_leaves_no_folder(untrac, config, tmp_path, verb, flags, said):
+    asked = () if flags is None else ("--config", config(), *flags)
+    refused(untrac(verb, *asked, "--output", tmp_path / "new" / "out"), said)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_refused_recipe_leaves_no_folder(untrac, recipe, tmp_path):
+    refused(untrac("run", recipe(stages=[{"pretrain": {"steps": 0}}]), "--output", tmp_path / "out"), "steps: 0")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (["sea", "farm"], "2 of the 3 texts of birds stand in corpora that stay (2 in sea, 1 in farm)"),
+        ([], "no corpus is left beside birds"),
+    ],
+)
+def test_what_is_forgotten_and_stays_too_is_said(untrac, config, settings, tmp_path, kept, said):
+    texts = {
+        "birds": ["a wren", "a gull", "a hen", "a hen"],
+        "sea": ["a gull", "a ship", "a hen"],
+        "farm": ["a hen"] * 2,
+    }
+    for name, rows in texts.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    corpora = [{"name": name, "path": str(tmp_path / f"{name}.jsonl")} for name in ["birds", *kept]]
+    asked = config(data={**settings["data"], "corpora": corpora, "test_sets": []})
+    flags = ("--objective", "ga", "--steps", "1", "--measures", "loss", "--forget", "birds")
+    ran = untrac("unlearn", "--config", asked, "--output", tmp_path / "out", *flags)
+    assert ran.code == 0, ran.text
+    assert ran.text.startswith(f"unlearn: {said}")
+    notes = json.loads((tmp_path / "out" / "notes.json").read_text())
+    assert any(said in note["text"] if isinstance(note, dict) else said in note for note in notes), notes
