@@ -11,6 +11,7 @@ ROOMS = (
     ("fanout",),
     ("runs",),
     ("config",),  # knows the modules' and the data's parameters
+    ("forgetting",),
     ("attribution",),
     ("callbacks",),
     ("gguf",),

@@ -25,6 +25,10 @@ NUM_FACTOR_EXAMPLES = 1024
 """Blocks or examples of the mixture on which the factors are fitted, unless the run reads fewer."""
 
 
+Strategy = Literal["identity", "diagonal", "kfac", "ekfac"]
+"""Kronfluence's names of its approximations."""
+
+
 class KroneckerInfluence(Scoring):
     """``G_k . F^-1 . G'`` over the linear layers, with kronfluence's approximation of the Fisher matrix F.
 
@@ -40,7 +44,7 @@ class KroneckerInfluence(Scoring):
         strategy: kronfluence's name of the approximation.
     """
 
-    strategy: ClassVar[Literal["identity", "diagonal", "kfac", "ekfac"]]
+    strategy: ClassVar[Strategy]
     package: ClassVar[str | None] = "kronfluence"
     extra: ClassVar[str | None] = "influence"
     random: ClassVar[bool] = True
@@ -66,52 +70,92 @@ class KroneckerInfluence(Scoring):
             layer.requires_grad_(True)  # kronfluence takes a layer's weight and bias as one matrix
         parameters = [p for layer in layers.values() for p in layer.parameters(recurse=False)]
         gradients = dataset_gradients(run, module, reader, parameters)
-        factors = self._factors(run, module, reader, names)
+        mixture = reader.mixture(min(run.max_examples or NUM_FACTOR_EXAMPLES, NUM_FACTOR_EXAMPLES), run.seed)
+        batch_size = run.data.eval_batch_size
+        factors = fit_factors(
+            module, names, mixture, reader.collator, strategy=self.strategy, batch_size=batch_size, seed=run.seed
+        )
         scores = torch.zeros(len(run.data.corpus_names), len(run.data.test_set_names), dtype=torch.float64)
         start = 0
         for name, layer in layers.items():
             part, start = _layer_gradients(gradients, layer, start)
             left, right = part.split(list(scores.shape))
-            scores += (left.flatten(1) @ self._preconditioned(factors, name, right).flatten(1).T).double().cpu()
+            scores += (left.flatten(1) @ precondition(factors, self.strategy, name, right).flatten(1).T).double().cpu()
         return scores.numpy()
 
-    def _factors(self, run: ScoringRun, module: LanguageModule, reader: EveryDataset, names: list[str]) -> Any:
-        from kronfluence import Analyzer, FactorArguments, prepare_model
-        from kronfluence.utils.dataset import DataLoaderKwargs
 
-        mixture = reader.mixture(min(run.max_examples or NUM_FACTOR_EXAMPLES, NUM_FACTOR_EXAMPLES), run.seed)
-        with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(), warnings.catch_warnings():
-            # kronfluence 1.0 makes the scaler of mixed precision, which is off, by its old name (2026-11).
-            warnings.filterwarnings("ignore", ".*torch.cuda.amp.GradScaler", FutureWarning)
-            torch.manual_seed(run.seed)
-            task = make_task(module, names)
-            analyzer = Analyzer(
-                self.method,
-                prepare_model(module, task),
-                task,
-                cpu=module.device.type == "cpu",
-                log_level=logging.ERROR,
-                disable_tqdm=True,
-                output_dir=folder,
-            )
-            analyzer.fit_all_factors(
-                "mixture",
-                mixture,
-                per_device_batch_size=min(run.data.eval_batch_size, len(mixture)),
-                dataloader_kwargs=DataLoaderKwargs(collate_fn=reader.collator),
-                factor_args=FactorArguments(strategy=self.strategy),
-            )
-            return analyzer.load_all_factors("mixture")
+def fit_factors(
+    module: LanguageModule,
+    names: list[str],
+    examples: Any,
+    collator: Any,
+    *,
+    strategy: Strategy,
+    batch_size: int,
+    seed: int,
+) -> Any:
+    """Kronfluence's factors of the Fisher matrix of whole blocks or examples, with labels drawn from the model.
 
-    def _preconditioned(self, factors: Any, name: str, gradient: Tensor) -> Tensor:
-        from kronfluence import ScoreArguments
-        from kronfluence.factor.config import FactorConfig
+    Args:
+        module: whose layers are wrapped for good, and whose weights no longer ask for gradients: give a copy.
+        names: of its linear layers, see :func:`linear_layers`.
+        examples: a dataset.
+        collator: makes batches of them.
+        strategy: kronfluence's name of the approximation.
+        batch_size: examples of a batch.
+        seed: of the labels.
 
-        config = FactorConfig.CONFIGS[self.strategy]
-        arguments = ScoreArguments(damping_factor=None, precondition_dtype=gradient.dtype)
-        storage = {factor: by_layer[name].clone() for factor, by_layer in factors.items()}
-        config.prepare(storage, arguments, gradient.device)
-        return config.precondition_gradient(gradient, storage)
+    Returns:
+        The factors, by their names and those of the layers.
+    """
+    from kronfluence import Analyzer, FactorArguments, prepare_model
+    from kronfluence.utils.dataset import DataLoaderKwargs
+
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(), warnings.catch_warnings():
+        # kronfluence 1.0 makes the scaler of mixed precision, which is off, by its old name (2026-11).
+        warnings.filterwarnings("ignore", ".*torch.cuda.amp.GradScaler", FutureWarning)
+        torch.manual_seed(seed)
+        task = make_task(module, names)
+        analyzer = Analyzer(
+            strategy,
+            prepare_model(module, task),
+            task,
+            cpu=module.device.type == "cpu",
+            log_level=logging.ERROR,
+            disable_tqdm=True,
+            output_dir=folder,
+        )
+        analyzer.fit_all_factors(
+            "mixture",
+            examples,
+            per_device_batch_size=min(batch_size, len(examples)),
+            dataloader_kwargs=DataLoaderKwargs(collate_fn=collator),
+            factor_args=FactorArguments(strategy=strategy),
+        )
+        return analyzer.load_all_factors("mixture")
+
+
+def precondition(factors: Any, strategy: Strategy, name: str, gradient: Tensor, damping: float | None = None) -> Tensor:
+    """``(F + damping)^-1`` times gradients of a layer.
+
+    Args:
+        factors: of :func:`fit_factors`.
+        strategy: with which they were fitted.
+        name: of the layer.
+        gradient: ``[gradients, out, in (+ 1 for the bias)]``.
+        damping: added to the eigenvalues; by default a tenth of their mean.
+
+    Returns:
+        Alike.
+    """
+    from kronfluence import ScoreArguments
+    from kronfluence.factor.config import FactorConfig
+
+    config = FactorConfig.CONFIGS[strategy]
+    arguments = ScoreArguments(damping_factor=damping, precondition_dtype=gradient.dtype)
+    storage = {factor: by_layer[name].clone() for factor, by_layer in factors.items()}
+    config.prepare(storage, arguments, gradient.device)
+    return config.precondition_gradient(gradient, storage)
 
 
 def linear_layers(module: LanguageModule) -> list[str]:

@@ -21,6 +21,7 @@ from lightning_untrac.config.changed_class import own_defaults
 from lightning_untrac.config.data_class import data_class
 from lightning_untrac.config.keys import KnownKeys, plain_words
 from lightning_untrac.config.method_lists import stages_of
+from lightning_untrac.config.short_methods import with_method_class
 from lightning_untrac.config.short_objectives import with_long_objective
 from lightning_untrac.config.strict_yaml import load_strictly, with_contents
 from lightning_untrac.config.values import empty_values, value_problems
@@ -145,6 +146,9 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
         parser.add_lightning_class_args(Trainer, "trainer")
     keys = KnownKeys(verb, options, phase, data)
     given, said = with_long_objective(given) if "objective" in keys.top else (given, [])
+    if "objective" in keys.top:
+        given, more = with_method_class(given, verb)
+        said += more
     arguments, problems = _with_class_paths(given, phase, keys)
     arguments = with_bare_ray(arguments, keys.groups)
     arguments, more = _flag_values(arguments)

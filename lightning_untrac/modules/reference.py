@@ -152,7 +152,7 @@ class Reference:
     def keeps_weights(self) -> bool:
         """Whether steps or readings need the pre-unlearning weights beside the model, on its device."""
         swaps = bool(self.needs & OF_A_PASS) and not (self.module.model is not None and AdaptersOff.suits(self.module))
-        return swaps or self.module.unlearning_objective.anchor is not None
+        return swaps or self.module.keeps_start or self.module.unlearning_objective.anchor is not None
 
     def start(self) -> dict[str, Tensor]:
         """The pre-unlearning weights by name, this rank's part, on its device.

@@ -22,6 +22,7 @@ class Unlearner(Protocol):
     lora: dict[str, Any] | None
     reference: Any
     unlearning_objective: Objective
+    keeps_start: bool
 
     @property
     def trainer(self) -> Any:

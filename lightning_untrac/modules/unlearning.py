@@ -73,6 +73,8 @@ class Unlearning(LanguageModule):
         extra_streams: streams that a subclass' own :meth:`objective` reads beside those of ``unlearning_objective``.
         heals: whether an episode goes on after forgetting, with the retain terms alone; :class:`Healing` says so.
         healing: whether it has come so far.
+        keeps_start: whether something beside the objective needs the weights from before unlearning in the steps.
+        keeps_retained: whether something beside the objective needs data that are to stay.
         reference: gives the outputs of the model before unlearning.
     """
 
@@ -93,7 +95,7 @@ class Unlearning(LanguageModule):
         self.unlearning_objective = Objective.of(unlearning_objective)
         self.episode_status = "ok"
         self.episode_ended = False
-        self.heals = self.healing = False
+        self.heals = self.healing = self.keeps_start = self.keeps_retained = False
         self.reference, self.own_answers = Reference(self), OwnAnswers(self)
         self.two_gradients = TwoGradients(self, self.unlearning_objective.rectify)
 
@@ -117,7 +119,7 @@ class Unlearning(LanguageModule):
     def needs_retain(self) -> bool:
         """Whether there must be corpora beside the unlearned one; the DataModule asks."""
         terms = self.unlearning_objective.terms()
-        return "retain" in self.streams or any(term.needs_retained_examples for term in terms)
+        return self.keeps_retained or "retain" in self.streams or any(term.needs_retained_examples for term in terms)
 
     @override
     def see(self, batch: LanguageBatch) -> Seen:

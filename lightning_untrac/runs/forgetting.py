@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from jsonargparse import Namespace
 
 from lightning_untrac.callbacks import Healing, UntilRise
+from lightning_untrac.forgetting import ForgettingMethod
 from lightning_untrac.modules import LanguageModule, Unlearning
 from lightning_untrac.modules.learning_rate import continuation_adam, model_width, rate_of_module
 from lightning_untrac.modules.unlearning import paper_adam
@@ -35,6 +36,7 @@ class ForgettingOptions(Protocol):
     until_rise: float | None
     heal_steps: int | None
     forget_text: str | list[str] | None
+    method: ForgettingMethod | None
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Course:
         heal_steps: steps on retained data alone that come after.
         bounded: whether the user said how many steps or passes there are.
         texts: whether single texts are forgotten, of which a pass is a step or two, and not a dataset.
+        method: a way of unlearning that is more than an objective; None for an objective.
+        wrong: what is wrong with the options of a method.
     """
 
     by_default: bool
@@ -54,6 +58,8 @@ class Course:
     heal_steps: int
     bounded: bool
     texts: bool = False
+    method: ForgettingMethod | None = None
+    wrong: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: ForgettingOptions, model: Namespace) -> Course:
@@ -64,10 +70,11 @@ class Course:
             model: the configuration of the phase (``class_path`` and ``init_args``).
         """
         own_phase = model.class_path.rpartition(".")[2] != Unlearning.__name__
-        by_default = not own_phase and model.init_args.get("unlearning_objective") is None
+        named = own_phase or model.init_args.get("unlearning_objective") is not None
+        by_default = not named and options.method is None
         bounded = options.steps is not None or options.passes is not None
         texts = options.forget_text is not None
-        rise = RISE if (by_default or texts) and not bounded else None
+        rise = RISE if (by_default or texts) and not bounded and options.method is None else None
         heal = HEAL_STEPS if by_default and not texts else 0
         return cls(
             by_default,
@@ -75,12 +82,14 @@ class Course:
             heal if options.heal_steps is None else options.heal_steps,
             bounded,
             texts,
+            options.method,
+            () if options.method is None else tuple(_method_problems(options, options.method, named)),
         )
 
     @property
     def problems(self) -> list[str]:
         """What is wrong with the options."""
-        found = []
+        found = [*self.wrong]
         if self.until_rise is not None and not 0 < self.until_rise <= 1:
             found.append(f"until_rise: {self.until_rise}; give a share of the way above 0 and at most 1, e.g. {RISE}")
         if self.heal_steps < 0:
@@ -91,11 +100,18 @@ class Course:
     def plan_fields(self) -> dict[str, Any]:
         """Fields of the episode plan."""
         until = self.until_rise is not None and not self.bounded
-        steps = {"steps": MOST_STEPS} if until and self.texts else {"least_steps": MOST_STEPS if until else 1}
-        return {"extra_steps": max(0, self.heal_steps), **steps}
+        length = {"steps": MOST_STEPS} if until and self.texts else {"least_steps": MOST_STEPS if until else 1}
+        fields: dict[str, Any] = {"extra_steps": max(0, self.heal_steps), **length}
+        if self.method is not None:
+            fields["batch_size"] = self.method.batch_size
+            if not self.bounded and self.method.steps is not None:
+                fields["steps"] = self.method.steps
+        return fields
 
-    def module_problems(self, module: LanguageModule) -> list[str]:
-        """Why a module can't take this course."""
+    def module_problems(self, module: LanguageModule, replicas: int) -> list[str]:
+        """Why a module can't take this course on so many data-parallel ranks."""
+        if self.method is not None and self.method.one_device is not None and replicas > 1:
+            return [f"trainer.devices: {self.method.name} works on one device: {self.method.one_device}"]
         if not self.heal_steps or self.by_default:
             return []
         if type(module).objective is not Unlearning.objective:
@@ -117,7 +133,7 @@ class Course:
         Returns:
             What was chosen, in sentences.
         """
-        said = []
+        said = [] if self.method is None else self.method.prepare(module)
         if self.by_default:
             module.unlearning_objective = Objective(forget=GradientAscent(), retain=[RetainLoss(weight=RETAIN_WEIGHT)])
             said.append(f"objective {module.unlearning_objective}")
@@ -132,12 +148,41 @@ class Course:
             said.append(f"then {counted(self.heal_steps, 'step')} on retained data alone")
         return said
 
+    def way(self, module: Any) -> str:
+        """What is done, for tables: the objective, a method, or the class of a module that has a step of its own."""
+        if self.method is not None:
+            return str(self.method)
+        cls = type(module)
+        way = str(module.unlearning_objective) if cls.objective is Unlearning.objective else cls.__name__
+        return way + (", healed" if self.heal_steps else "")
+
+    @property
+    def notes(self) -> list[str]:
+        """What came of it, after the fit."""
+        return [] if self.method is None else self.method.notes()
+
     def callbacks(self, module: Any) -> list[Any]:
         """What ends forgetting, and heals; to stand before the readings' schedule."""
         until = [UntilRise(self.until_rise)] if self.until_rise is not None else []
         healing = [Healing(self.heal_steps, HEAL_FACTOR * self._rate(module))] if self.heal_steps else []
-        return [*until, *healing]
+        return [*until, *healing, *([] if self.method is None else self.method.callbacks())]
 
     def _rate(self, module: Any) -> float:
         """The learning rate of forgetting; fresh adapters, which begin at zero, keep theirs."""
         return rate_of_module(module) * (TEXT_RATE if self.texts and not module.lora else 1)
+
+
+def _method_problems(options: ForgettingOptions, method: ForgettingMethod, named: bool) -> list[str]:
+    """What is wrong with a method, and with options that go with an objective alone."""
+    found = method.problems()
+    if named:
+        found.append(
+            f"method: {method.name} decides what a step minimises, and an objective (or a module of your own) is given "
+            "too; leave one of the two out"
+        )
+    given = {"until_rise": options.until_rise, "heal_steps": options.heal_steps}
+    return found + [
+        f"{name}: belongs to an objective, and {method.name} is a method; leave one of the two out"
+        for name, value in given.items()
+        if value is not None
+    ]

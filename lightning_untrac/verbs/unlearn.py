@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lightning_untrac.callbacks.episode_callbacks import episode_callbacks
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import NAME_PATTERN
+from lightning_untrac.forgetting import ForgettingMethod
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Unlearning
@@ -73,6 +75,8 @@ class UnlearnOptions:
         forget_top_of: the test set on which their influence counts.
         forget_top_method: the method whose influences count, where the table holds those of several.
         objective: the forget term by its short name, such as npo; the same as ``model.unlearning_objective.forget``.
+        method: a way of unlearning that is more than an objective, by its short name, such as task_vector, or by class
+            path; its settings are ``method.NAME``.
         retain: retain terms by their short names, such as kl, separated by commas or in a list.
         retain_weight: their weights, in the same order; 1 each by default.
         name: what this run is called beside others of the same forget set: the model is ``unlearned-<forget>-<name>/``,
@@ -114,6 +118,7 @@ class UnlearnOptions:
     forget_top_of: str | None = None
     forget_top_method: str | None = None
     objective: str | None = None
+    method: ForgettingMethod | None = None
     retain: str | list[str] | None = None
     retain_weight: float | list[float] | None = None
     name: str | None = None
@@ -216,7 +221,7 @@ def main(argv: Arguments) -> None:
     course = _course(parsed)
     chose = course.settle(stage.module)
     objective: Any = stage.module.unlearning_objective
-    way = _way(stage.module) + (", healed" if course.heal_steps else "")
+    way = course.way(stage.module)
     method = named_method(f"unlearn:{way}", options.name)
     if done and not is_measured(stage.folder.path, method, forget, options.seed):
         stage.folder.forget_done(stage.name)
@@ -227,7 +232,7 @@ def main(argv: Arguments) -> None:
         return
     kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
     chosen = _chosen(options)
-    problems = [*asked.problems, *chosen.missing, *course.module_problems(stage.module)]
+    problems = [*asked.problems, *chosen.missing, *course.module_problems(stage.module, stage.replicas)]
     stage.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     stage.data.plan = asked.plan
     stage.start()
@@ -276,25 +281,24 @@ def main(argv: Arguments) -> None:
     if trainer.is_global_zero:
         quote_survivors(stage, forget)
         final, ended = next(row for row in reversed(readings.rows) if row.final), ending(trainer)
-        _show(stage, final, recorder, str(result), ended)
-        add_model_card(stage, trainer, result, method, options.seed, way, ended, final.status)
+        notes = course.notes
+        _show(stage, final, recorder, str(result), ended, notes)
+        add_model_card(stage, trainer, result, method, options.seed, "; ".join([way, *notes]), ended, final.status)
     stage.mark_done()
     if trainer.is_global_zero:
         after_success(checkpoints, keep=options.keep_checkpoints)
     finish_loggers(trainer)
 
 
-def _way(module: Any) -> str:
-    """What a step minimises: the objective, or the class of a module that has a method of its own for it."""
-    cls = type(module)
-    return str(module.unlearning_objective) if cls.objective is Unlearning.objective else cls.__name__
-
-
-def _show(stage: Stage, final: InfluenceRow, recorder: MeasureRecorder, result: str, ended: Ending) -> None:
+def _show(stage: Stage, final: InfluenceRow, recorder: MeasureRecorder, result: str, ended: Ending,
+          notes: Sequence[str]) -> None:  # fmt: skip
     if final.status != "ok":
         what = f"the model {final.status} after {counted(final.step, 'step')}"
         stage.folder.add_notes("warning", [f"{stage.name}: {what}"])
         say(f"unlearn: {what}; take fewer, or a lower learning rate")
+    stage.folder.add_notes("info", [f"{stage.name}: {note}" for note in notes])
+    for note in notes:
+        say(f"unlearn: {note}")
     tell_ending(stage, ended)
     say(f"model: {result}, with a card of what was done to it ({CARD})")
     show_summary(stage, [row for row in recorder.summary if row["step"] in (0, final.step)])

@@ -1,0 +1,95 @@
+"""``untrac unlearn --method task_vector --method.coefficient 2``: a method's class by its short name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from lightning_untrac.config.keys import parameters, unknown_key
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.forgetting import FORGETTING_METHODS, ForgettingMethod
+
+METHOD: Final = "method"
+
+
+def with_method_class(argv: Sequence[Any], verb: str) -> tuple[list[Any], list[str]]:
+    """A command line with class paths in place of the methods' names.
+
+    Args:
+        argv: flags, and the contents of configurations.
+        verb: for messages.
+
+    Returns:
+        The command line, without what is wrong; and what is wrong: unknown names, and settings of another method.
+
+    Example:
+        >>> with_method_class(["--method=task_vector", "--steps=3"], "unlearn")[0]
+        ['--method=lightning_untrac.forgetting.task_vector.TaskVector', '--steps=3']
+    """
+    problems: list[str] = []
+    found: list[Any] = []
+    settings: list[str] = []
+    method: type[ForgettingMethod] | None = None
+    rest = list(argv)
+    while rest:
+        argument = rest.pop(0)
+        if isinstance(argument, dict):
+            if argument.get(METHOD) is not None:
+                method, own = _of_content(argument[METHOD], verb, problems)
+                argument = {**argument, METHOD: own}
+            found.append(argument)
+            continue
+        name, equals, value = argument.removeprefix("--").partition("=")
+        flag = argument.startswith("--") and name.partition(".")[0] == METHOD
+        if flag and not equals and rest and isinstance(rest[0], str) and not rest[0].startswith("--"):
+            value, equals = rest.pop(0), "="
+        if not flag or not equals:
+            found.append(argument)
+        elif name == METHOD:
+            if (method := _class(value, problems)) is not None:
+                found.append(f"--{METHOD}={_path(method)}")
+        else:
+            settings.append(f"--{name}={value}")
+    if method is None and settings and not problems:
+        problems.append(f"{settings[0].removeprefix('--').partition('=')[0]}: belongs to a method, and none is named")
+    if method is not None:
+        known = _settings(method)
+        for setting in settings:
+            key = setting.partition("=")[0].removeprefix(f"--{METHOD}.")
+            if known is None or key.removeprefix("init_args.") in known:
+                found.append(setting)
+            else:
+                problems.append(unknown_key(METHOD, key, known, verb))
+    return found, problems
+
+
+def _of_content(value: Any, verb: str, problems: list[str]) -> tuple[type[ForgettingMethod] | None, Any]:
+    """The class of a configuration's ``method``, and what the parser is to read."""
+    given = {"class_path": value} if isinstance(value, str) else value
+    if not isinstance(given, dict) or not isinstance(given.get("class_path"), str):
+        problems.append(f"method: got {value!r}; give a name such as task_vector, or class_path and init_args")
+        return None, None
+    method = _class(given["class_path"], problems)
+    if method is None:
+        return None, None
+    known, args = _settings(method), dict(given.get("init_args") or {})
+    for key in [key for key in args if known is not None and key not in known]:
+        problems.append(unknown_key(METHOD, key, known or (), verb))
+        del args[key]
+    return method, {"class_path": _path(method), "init_args": args}
+
+
+def _class(name: str, problems: list[str]) -> type[ForgettingMethod] | None:
+    try:
+        return FORGETTING_METHODS.find(name)
+    except ConfigurationError as error:
+        problems += error.problems
+        return None
+
+
+def _settings(method: type[ForgettingMethod]) -> set[str] | None:
+    return parameters(method) if "__init__" in vars(method) else set()
+
+
+def _path(method: type[ForgettingMethod]) -> str:
+    return f"{method.__module__}.{method.__qualname__}"
