@@ -195,6 +195,7 @@ def test_two_ranks_leave_the_tables_of_one(
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
     command = ("unlearn", "--config", tmp_path / "config.yaml", "--forget", "birds", "--steps", 3, "--readings", 3)
+    command += ("--objective", "ga")
     command += ("--measures", f"{BOTH},kl_to_reference,probes.HiddenShift,probes.LikelihoodFall")
     one = processes.start(*command, "--data.batch_size", 4, "--output", tmp_path / "one", log=tmp_path / "one.log")
     assert one.wait() == 0, one.text
