@@ -58,11 +58,12 @@ class Healing(Callback):
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.began, self._rates = None, []
-        tried = trainer.fast_dev_run  # type: ignore[attr-defined]
-        if self._planned(trainer) <= self.steps and not tried:
+        planned = self._planned(trainer)
+        whole = trainer.limit_train_batches in (None, 1.0) and not isinstance(trainer.limit_train_batches, int)
+        if planned <= self.steps and whole:
             raise ConfigurationError(
                 [
-                    f"Healing({self.steps}): the episode has {counted(self._planned(trainer), 'step')}, which leaves "
+                    f"Healing({self.steps}): the episode has {counted(planned, 'step')}, which leaves "
                     f"none to forget; give its plan `extra_steps={self.steps}`"
                 ]
             )
@@ -81,7 +82,8 @@ class Healing(Callback):
         if within:
             return
         if self.began is None:
-            if step == self._planned(trainer) - self.steps and not pl_module.episode_ended:
+            # Batches that the Trainer's limit took away are missing at the end: one step forgets at least.
+            if step == max(1, self._planned(trainer) - self.steps) and not pl_module.episode_ended:
                 pl_module.end_forgetting()
         elif step - self.began == self.steps < self._planned(trainer) - self.began:
             pl_module.end_episode()

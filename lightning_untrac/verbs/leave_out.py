@@ -23,7 +23,6 @@ from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import files_digest, saved_model, use_saved_model
 from lightning_untrac.runs.stage import Stage, run_trainer
-from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.runs.training_took import training_took
 from lightning_untrac.verb import Arguments, Traits
 
@@ -74,7 +73,7 @@ TRAITS = Traits(LeaveOutOptions, Pretraining, starts_from="initial_model", fills
 
 def arguments(argv: Arguments) -> Parsed:
     """Read the verb's arguments."""
-    return on_one_device(parse(STAGE, LeaveOutOptions, as_trained(argv), Pretraining))
+    return on_one_device(parse(STAGE, LeaveOutOptions, argv, Pretraining))
 
 
 def intent(parsed: Parsed) -> Intent:

@@ -43,7 +43,7 @@ def heal(make_data: Any, model_folders: Any) -> Callable[..., tuple[Any, Watch]]
     def run(
         callbacks: tuple[Callback, ...] = (), *, steps: int = 2, healing: int = 3, batch_size: int = 4,
         accumulation: int = 1, retain: bool = True, extra: int | None = None, last: tuple[Callback, ...] = (),
-        ckpt_path: Path | None = None,
+        ckpt_path: Path | None = None, **flags: Any,
     ) -> tuple[Any, Watch]:  # fmt: skip
         data = make_data(batch_size=batch_size)
         data.plan = EpisodePlan("one", only=("birds",), steps=steps, extra_steps=healing if extra is None else extra)
@@ -55,7 +55,7 @@ def heal(make_data: Any, model_folders: Any) -> Callable[..., tuple[Any, Watch]]
         watch = Watch()
         trainer = L.Trainer(
             max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-            num_sanity_val_steps=0, limit_val_batches=0, accumulate_grad_batches=accumulation,
+            num_sanity_val_steps=0, limit_val_batches=0, **flags, accumulate_grad_batches=accumulation,
             callbacks=[watch, *callbacks, Healing(healing, HEALING_RATE), *last], enable_checkpointing=False,
         )  # fmt: skip
         trainer.fit(module, datamodule=data, ckpt_path=ckpt_path)
@@ -128,6 +128,12 @@ def test_a_reading_shows_where_healing_begins(heal: Any) -> None:
     # The schedule of the verb stands behind Healing; here it comes first, and sees the flag one step later.
     heal((ReadingSchedule(1), Due()), steps=3, healing=4)
     assert Due.steps == [4, 7]
+
+
+def test_a_limit_of_the_trainer_leaves_one_step_to_forget(heal: Any) -> None:
+    module, watch = heal(limit_train_batches=3)
+    assert watch.forgot is not None
+    assert module.trainer.global_step == 3
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def run(untrac, config, recipe_content, settings, tmp_path, finished_run):
         elif verb == "rivals":
             fixed = ["--method", "graddot,embedding"]
         elif verb == "unlearn":
-            fixed = ["--forget", "birds", "--steps", "2", "--readings", "2"]
+            fixed = ["--forget", "birds", "--steps", "2", "--readings", "2", "--objective", "ga"]
         name = "trace" if verb == "rivals" else verb
         return untrac(name, "--config", config(**parts), "--output", output, *fixed, *more), output
 
@@ -197,7 +197,10 @@ def test_flags_that_are_noted(run, verb):
 
 @pytest.mark.parametrize("verb", FITS)
 def test_a_step_in_two_halves_is_the_whole_step(run, verb):
-    whole, halves = run(verb, {}, "--data.batch_size", "4"), run(verb, VALUES_OF_HALVES, "--data.batch_size", "2")
+    # At the learning rate that unlearning chooses, Adam makes much of the rounding of gradients near 0.
+    rate = ["--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", "5e-5"] if verb == "unlearn" else []
+    whole = run(verb, {}, "--data.batch_size", "4", *rate)
+    halves = run(verb, VALUES_OF_HALVES, "--data.batch_size", "2", *rate)
     for (ran, _), size in ((whole, 4), (halves, 2)):
         assert ran.code == 0, (size, ran.text)
     assert close(numbers(verb, whole[1]), numbers(verb, halves[1]), 1e-6)

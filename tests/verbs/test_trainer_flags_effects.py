@@ -50,7 +50,7 @@ def step(untrac: Any, config: Any, tmp_path: Path, model_folders: Any) -> Any:
         output = tmp_path / f"{verb}-{len(list(tmp_path.iterdir()))}"
         content = {"trainer": {"accelerator": "cpu", **trainer}}
         arguments = ["--config", config(**content), "--output", output, *SGD, "--data.batch_size", 31, "--steps", 1]
-        ran = untrac(verb, *arguments, *(["--forget", "birds"] if verb == "unlearn" else []))
+        ran = untrac(verb, *arguments, *(["--forget", "birds", "--objective", "ga"] if verb == "unlearn" else []))
         assert ran.code == 0, ran.text
         after = load_file(output / ("model" if verb == "pretrain" else "unlearned-birds") / "model.safetensors")
         before = load_file(Path(model_folders("llama")) / "model.safetensors")
