@@ -286,8 +286,7 @@ def _wandb_logger(
 @contextlib.contextmanager
 def _hidden_arguments() -> Iterator[None]:
     """Let a library that looks at the command line see it without secrets."""
-    real = sys.argv
-    sys.argv = [real[0], *redacted_arguments(real[1:])] if real else real
+    real, sys.argv = sys.argv, [*sys.argv[:1], *redacted_arguments(sys.argv[1:])]
     try:
         yield
     finally:

@@ -100,11 +100,9 @@ class CorpusDataModule(PreparedDataModule):
         self.block_size, self.max_length, self.append_eos = block_size, max_length, append_eos
         self.document_start = document_start
         self.per_example, self.corpus_eval_examples = per_example, corpus_eval_examples
-        self.self_examples = self_examples
-        self.retained_per_example = retained_per_example
+        self.self_examples, self.retained_per_example = self_examples, retained_per_example
         self.num_workers, self.report_texts = num_workers, report_texts
-        self.cache_folder = cache_folder
-        self.plan = plan
+        self.cache_folder, self.plan = cache_folder, plan
 
     # -- preparing -------------------------------------------------------------------------------------------------
 

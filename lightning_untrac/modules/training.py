@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
@@ -93,6 +94,17 @@ class StepTraining(L.LightningModule):
         # Dropout is the only difference that the mode makes to these models, and a phase may want gradients without it.
         self.model.train(self.dropout)
         self._renew_schedule()
+
+    @contextmanager
+    def without_dropout(self) -> Iterator[None]:
+        """Evaluation mode inside, the mode that it was in afterwards."""
+        assert self.model is not None
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(was_training)
 
     def _seed_dropout(self, batch_idx: int) -> None:
         """Make a step's dropout masks depend on nothing that ran before it, so that a resumed run has the same ones."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar, Final, get_args
 
 import torch
@@ -257,17 +256,6 @@ class Unlearning(LanguageModule):
         """The sum of each rank's values."""
         strategy = self.trainer.strategy
         return torch.as_tensor(strategy.reduce(values.to(strategy.root_device), reduce_op="sum"))
-
-    @contextmanager
-    def without_dropout(self) -> Iterator[None]:
-        """Evaluation mode inside, the mode that it was in afterwards."""
-        assert self.model is not None
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            yield
-        finally:
-            self.model.train(was_training)
 
     # -- episodes --------------------------------------------------------------------------------------------------
 

@@ -162,7 +162,7 @@ def intent(parsed: Parsed) -> Intent:
     if texts is not None:
         texts.put_into(parsed.config.data)
     forget = _forget_set(options) if chosen.choice is None else chosen.choice.chosen
-    course = _course(parsed)
+    course = Course.of(options, parsed.config.model)
     length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
     plan = EpisodePlan("one", (options.seed,), only=(forget,), **length)
     problems = [*episode_problems(options), *chosen.problems, *course.problems, *(texts.problems if texts else ())]
@@ -190,10 +190,6 @@ def _of_run(forget: str, options: UnlearnOptions) -> str:
     return forget if options.name is None else f"{forget}-{options.name}"
 
 
-def _course(parsed: Parsed) -> Course:
-    return Course.of(parsed.options, parsed.config.model)
-
-
 def _chosen(options: UnlearnOptions) -> Asked:
     top = (options.forget_top, options.forget_top_of, options.forget_top_method)
     return chosen_examples(options.output, _forget_set(options), options.forget_examples, *top)
@@ -218,7 +214,7 @@ def main(argv: Arguments) -> None:
         stage.folder.forget_done(stage.name)
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
-    course = _course(parsed)
+    course = Course.of(options, parsed.config.model)
     chose = course.settle(stage.module)
     objective: Any = stage.module.unlearning_objective
     way = course.way(stage.module)
@@ -293,7 +289,7 @@ def main(argv: Arguments) -> None:
 def _show(stage: Stage, final: InfluenceRow, recorder: MeasureRecorder, result: str, ended: Ending,
           notes: Sequence[str]) -> None:  # fmt: skip
     if final.status != "ok":
-        what = f"the model {final.status} after {counted(final.step, 'step')}"
+        what = f"the model ended {final.status} after {counted(final.step, 'step')}"
         stage.folder.add_notes("warning", [f"{stage.name}: {what}"])
         say(f"unlearn: {what}; take fewer, or a lower learning rate")
     stage.folder.add_notes("info", [f"{stage.name}: {note}" for note in notes])
