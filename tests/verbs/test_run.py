@@ -307,10 +307,11 @@ def test_a_comparison_without_resamples_has_no_intervals(untrac, run_copy):
 
 
 def test_a_recipe_of_before_lists_its_stages_as_steps(untrac, recipe_content, tmp_path):
-    stages = recipe_content.pop("stages")
+    content = dict(recipe_content)
+    stages = content.pop("stages")
     path = tmp_path / "before.yaml"
-    path.write_text(yaml.safe_dump({**recipe_content, "steps": stages}))
+    path.write_text(yaml.safe_dump({**content, "steps": stages}))
     shown = untrac("run", path, "--print_recipe")
     assert [*yaml.safe_load(shown.text)["stages"][0]] == ["pretrain"], shown.text
-    path.write_text(yaml.safe_dump({**recipe_content, "stages": stages, "steps": stages}))
+    path.write_text(yaml.safe_dump({**recipe_content, "steps": stages}))
     assert "steps: unknown key of a recipe" in untrac("run", path, "--print_recipe").text
