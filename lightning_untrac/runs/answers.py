@@ -28,6 +28,6 @@ def show_answers(stage: Stage, texts: ForgetTexts, path: str) -> None:
         {"dataset": name, "asked": row["asked"], "before": row["before"], "after": said}
         for (name, row), (said, _) in zip(chosen, after, strict=True)
     ]
-    stage.folder.update_run(answers={**stage.folder.facts().get("answers", {}), stage.name: rows})
+    stage.folder.add_to_run(answers={stage.name: rows})
     for line in answer_lines(rows):
         say(line)

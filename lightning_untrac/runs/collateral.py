@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Final
 
 from lightning_untrac.attribution.collateral import predicted_rises
@@ -42,9 +41,8 @@ def predict_collateral(stage: Stage, forget: str, method: str, seed: int, asked:
         {"dataset": name, "rise": rise if math.isfinite(rise) else None, "influence": traced.get(name)}
         for name, rise in rises.items()
     ]
-    told = stage.folder.facts().get("predicted")
     mine = {"method": method, "forget_set": forget, "seed": seed, "rows": rows}
-    stage.folder.update_run(predicted={**(told if isinstance(told, Mapping) else {}), stage.name: mine})
+    stage.folder.add_to_run(predicted={stage.name: mine})
     risky = sorted((name for name in others if rises[name] >= AT_RISK), key=lambda name: -rises[name])
     named = ", ".join(f"{name} ({format_number(rises[name])})" for name in risky)
     most = f"most at risk: {named}" if risky else f"no other dataset is at risk (all below {format_number(AT_RISK)})"

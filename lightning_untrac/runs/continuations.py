@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,8 +51,7 @@ def quote_continuations(stage: Stage, models: Compared, forget: str) -> None:
         }
         for place, (dataset, opening) in enumerate(chosen)
     ]
-    told = stage.folder.facts().get("continuations")
-    stage.folder.update_run(continuations={**(told if isinstance(told, Mapping) else {}), forget: rows})
+    stage.folder.add_to_run(continuations={forget: rows})
 
 
 def _openings(stage: Stage, part: Any) -> list[list[int]]:

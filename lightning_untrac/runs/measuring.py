@@ -31,12 +31,8 @@ def tell_measures(stage: Stage, measures: str | Iterable[str], methods: Mapping[
     """
     for method, title in (methods or {}).items():
         describe_method(method, MethodText(title))
-    facts = stage.folder.facts()
     names = [measure.name for measure in find_measures(measures)]
-    stage.folder.update_run(
-        measures={**facts.get("measures", {}), **measure_texts(names)},
-        methods={**facts.get("methods", {}), **texts_of(methods or {})},
-    )
+    stage.folder.add_to_run(measures=measure_texts(names), methods=texts_of(methods or {}))
     blocks = [part.name for part in stage.data.evaluation_data().parts if part.name in stage.data.tokenized_corpora]
     if blocks and stage.data.block_size is not None and not (stage.data.per_example or stage.module.is_seq2seq):
         text = (
@@ -102,7 +98,7 @@ def quote_survivors(stage: Stage, forget_set: str) -> None:
     indices = sorted(index for index in chosen if index < len(part))
     texts = beginnings(part, stage.module.tokenizer, indices, stage.module.is_seq2seq)
     quoted = {str(index): text for index, text in zip(indices, texts, strict=True)}
-    stage.folder.update_run(example_texts={**facts.get("example_texts", {}), forget_set: quoted})
+    stage.folder.add_to_run(example_texts={forget_set: quoted})
 
 
 def is_measured(folder: Path, method: str, forget_set: str, seed: int) -> bool:

@@ -63,7 +63,7 @@ def add_model_card(stage: Stage, trainer: L.Trainer, model: Path, method: str, s
         "ended": {"steps": f"{ended.step} of {ended.steps}", "stopped by": ended.reason,
                   "status": None if status == "ok" else status},
     }  # fmt: skip
-    stage.folder.update_run(cards={**stage.folder.facts().get("cards", {}), stage.name: facts})
+    stage.folder.add_to_run(cards={stage.name: facts})
     text = _write(stage.folder, stage.name)
     for logger in trainer.loggers:
         if isinstance(logger, SafeWandbLogger) and text is not None:

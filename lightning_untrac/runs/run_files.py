@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -169,8 +169,7 @@ class RunFiles:
 
     @rank_zero_only
     def _add_command(self, stage: str) -> None:
-        with self.locked():
-            self.update_run(commands={**self.facts().get("commands", {}), stage: command_line()})
+        self.add_to_run(commands={stage: command_line()})
 
     @rank_zero_only
     def add_cost(self, cost: dict[str, Any]) -> None:
@@ -191,6 +190,18 @@ class RunFiles:
             run = self.facts()
             run |= {"versions": versions(), "command": run.get("command") or command_line(), **fields}
             self._write("run.json", run)
+
+    @rank_zero_only
+    def add_to_run(self, **fields: Mapping[str, Any]) -> None:
+        """Add entries to fields of ``run.json`` that are mappings, beside those that other commands have written.
+
+        Args:
+            fields: the new entries of each field; what is there and no mapping makes room for them.
+        """
+        with self.locked():
+            run = self.facts()
+            known = {name: run[name] if isinstance(run.get(name), Mapping) else {} for name in fields}
+            self.update_run(**{name: {**known[name], **entries} for name, entries in fields.items()})
 
     @rank_zero_only
     def add_notes(self, level: str, texts: list[str]) -> None:

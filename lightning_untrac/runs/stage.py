@@ -178,9 +178,8 @@ class Stage:
         notes = flag_notes(self.trainer_arguments, self.column)
         self.folder.add_notes("warning", [f"{self.name}: {note}" for note in notes])
         self._tell_untrained()
-        told = self.folder.facts().get("methods", {})
+        self.folder.add_to_run(methods=texts_of([method_of_stage(self.name)]))
         self.folder.update_run(
-            methods={**told, **texts_of([method_of_stage(self.name)])},
             data=data_rows(self.data.by_role(), self.module, self.data.report_texts),
             **run_fields,
         )

@@ -125,9 +125,8 @@ def tell_ending(stage: Any, ended: Ending) -> None:
         stage: the verb's.
         ended: how.
     """
-    said = stage.folder.facts().get("endings", {})
     plain = {"step": ended.step, "steps": ended.steps, "healing": ended.healing, "reason": ended.reason}
-    stage.folder.update_run(endings={**said, stage.name: plain})
+    stage.folder.add_to_run(endings={stage.name: plain})
     if ended.reason is not None or ended.standing or ended.healing:
         say(f"{stage.parsed.verb}: {ended}")
         stage.folder.add_notes("info", [f"{stage.name}: {ended}"])

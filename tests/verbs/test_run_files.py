@@ -19,12 +19,14 @@ def test_several_writers_lose_nothing(tmp_path):
         files = RunFiles(tmp_path)
         files.add_notes("info", [f"note {number}"])
         files.add_cost({"step": f"step {number}", "seconds": 1.0, "peak_memory_mb": 2.0})
+        files.add_to_run(endings={f"stage {number}": number})
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(24)))
     files = RunFiles(tmp_path)
     assert {note["text"] for note in files.notes()} == {f"note {number}" for number in range(24)}
     assert {cost["step"] for cost in files.facts()["costs"]} == {f"step {number}" for number in range(24)}
+    assert files.facts()["endings"] == {f"stage {number}": number for number in range(24)}
 
 
 def test_a_reader_that_mends_does_not_undo_what_a_writer_wrote(tmp_path):
