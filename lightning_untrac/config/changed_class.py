@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pydoc import locate
 from typing import Any
 
 from jsonargparse import Namespace
 
+from lightning_untrac.config.command_line import settings
 from lightning_untrac.config.strict_yaml import load_strictly
 
 LEVELS = ("class_path", "init_args")
 """What the parser puts between a setting and the names of its arguments."""
 
 
-def own_defaults(config: Namespace, defaults: Namespace, arguments: Sequence[Any]) -> None:
+def own_defaults(config: Namespace, defaults: Callable[[], Namespace], arguments: Sequence[Any]) -> None:
     """Give an optimizer its own defaults, where the user named another class than the default one.
 
     The parser keeps arguments that both classes take: ``--model.optimizer torch.optim.SGD`` would have AdamW's weight
@@ -23,7 +24,7 @@ def own_defaults(config: Namespace, defaults: Namespace, arguments: Sequence[Any
 
     Args:
         config: as parsed, changed in place.
-        defaults: of the parser.
+        defaults: gives those of the parser.
         arguments: the command line, with the contents of its configurations.
 
     Example:
@@ -31,14 +32,17 @@ def own_defaults(config: Namespace, defaults: Namespace, arguments: Sequence[Any
         ...     held = Namespace(class_path=path, init_args=Namespace(**arguments))
         ...     return Namespace(model=Namespace(init_args=Namespace(optimizer=held)))
         >>> config = model("torch.optim.SGD", lr=0.1, weight_decay=0.01)
-        >>> own_defaults(config, model("torch.optim.AdamW", lr=0.001, weight_decay=0.01), ["--model.optimizer.lr=.1"])
+        >>> former = model("torch.optim.AdamW", lr=0.001, weight_decay=0.01)
+        >>> own_defaults(config, lambda: former, ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=.1"])
         >>> config.model.init_args.optimizer.init_args.as_dict()
         {'lr': 0.1, 'weight_decay': 0}
     """
-    held, former = (one.get("model.init_args.optimizer") for one in (config, defaults))
-    if not isinstance(held, Namespace) or not isinstance(former, Namespace) or held.class_path == former.class_path:
+    given, held = set(_given(arguments)), config.get("model.init_args.optimizer")
+    if "model.optimizer" not in given or not isinstance(held, Namespace):
+        return  # most command lines, for which the defaults are not looked up
+    former = defaults().get("model.init_args.optimizer")
+    if not isinstance(former, Namespace) or held.class_path == former.class_path:
         return
-    given = set(_given(arguments))
     own = inspect.signature(locate(held.class_path)).parameters  # type: ignore[arg-type]
     for key, value in former.get("init_args", Namespace()).items():
         inherited = key in own and f"model.optimizer.{key}" not in given and held.init_args.get(key) == value
@@ -48,16 +52,11 @@ def own_defaults(config: Namespace, defaults: Namespace, arguments: Sequence[Any
 
 def _given(arguments: Sequence[Any]) -> Iterator[str]:
     """Names of the settings that a command line gives, without the parser's own levels."""
-    name = ""
-    for argument in arguments:
-        if isinstance(argument, Mapping):
-            yield from _names(argument, "")
-            continue
-        flag, _, value = argument.partition("=") if argument.startswith("--") else (name, "", argument)
-        name = flag
-        path = ".".join(level for level in flag.removeprefix("--").split(".") if level not in LEVELS)
+    for name, value, _ in settings(arguments):
+        path = ".".join(level for level in name.split(".") if level not in LEVELS)
         yield path
-        yield from _names(load_strictly(value, flag) if value.startswith("{") else None, path)
+        is_mapping = isinstance(value, str) and value.startswith("{")
+        yield from _names(load_strictly(value, f"--{name}") if is_mapping else value, path)
 
 
 def _names(value: Any, before: str) -> Iterator[str]:

@@ -156,7 +156,7 @@ def parse(verb: str, options: type, argv: Arguments, phase: type[LanguageModule]
     if more:
         raise ConfigurationError(problems)
     config, problems = _past_wrong_values(parser, keys.known_flags(arguments), problems)
-    own_defaults(config, parser.get_defaults(), arguments)
+    own_defaults(config, parser.get_defaults, arguments)
     try:
         plain = _plain(config.as_dict())
         raise_if_any([*empty_values(options, plain), *value_problems(plain)])

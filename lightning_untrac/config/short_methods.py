@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from lightning_untrac.config.command_line import settings
 from lightning_untrac.config.keys import parameters, unknown_key
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.forgetting import FORGETTING_METHODS, ForgettingMethod
@@ -28,36 +29,28 @@ def with_method_class(argv: Sequence[Any], verb: str) -> tuple[list[Any], list[s
     """
     problems: list[str] = []
     found: list[Any] = []
-    settings: list[str] = []
+    own: list[tuple[str, str]] = []
     method: type[ForgettingMethod] | None = None
-    rest = list(argv)
-    while rest:
-        argument = rest.pop(0)
-        if isinstance(argument, dict):
-            if argument.get(METHOD) is not None:
-                method, own = _of_content(argument[METHOD], verb, problems)
-                argument = {**argument, METHOD: own}
-            found.append(argument)
-            continue
-        name, equals, value = argument.removeprefix("--").partition("=")
-        flag = argument.startswith("--") and name.partition(".")[0] == METHOD
-        if flag and not equals and rest and isinstance(rest[0], str) and not rest[0].startswith("--"):
-            value, equals = rest.pop(0), "="
-        if not flag or not equals:
-            found.append(argument)
-        elif name == METHOD:
-            if (method := _class(value, problems)) is not None:
-                found.append(f"--{METHOD}={_path(method)}")
-        else:
-            settings.append(f"--{name}={value}")
-    if method is None and settings and not problems:
-        problems.append(f"{settings[0].removeprefix('--').partition('=')[0]}: belongs to a method, and none is named")
+    for name, value, pieces in settings(argv):
+        if isinstance(value, Mapping):
+            content = dict(value)
+            if content.get(METHOD) is not None:
+                method, content[METHOD] = _of_content(content[METHOD], verb, problems)
+            found.append(content)
+        elif name.partition(".")[0] != METHOD or value is None:
+            found += pieces
+        elif name != METHOD:
+            own.append((name, value))
+        elif (method := _class(value, problems)) is not None:
+            found.append(f"--{METHOD}={_path(method)}")
+    if method is None and own and not problems:
+        problems.append(f"{own[0][0]}: belongs to a method, and none is named")
     if method is not None:
         known = _settings(method)
-        for setting in settings:
-            key = setting.partition("=")[0].removeprefix(f"--{METHOD}.")
+        for name, value in own:
+            key = name.removeprefix(f"{METHOD}.")
             if known is None or key.removeprefix("init_args.") in known:
-                found.append(setting)
+                found.append(f"--{name}={value}")
             else:
                 problems.append(unknown_key(METHOD, key, known, verb))
     return found, problems

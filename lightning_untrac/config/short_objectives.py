@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 
+from lightning_untrac.config.command_line import settings
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.objectives.terms import FORGET_TERMS, RETAIN_TERMS
 from lightning_untrac.registry import Registry
@@ -34,22 +35,18 @@ def with_long_objective(argv: Sequence[Any]) -> tuple[list[Any], list[str]]:
     given: dict[str, Any] = {}
     found: list[Any] = []
     flags_at = content_at = None
-    rest = list(argv)
-    while rest:
-        argument = rest.pop(0)
-        if isinstance(argument, str):
-            name, equals, value = argument.removeprefix("--").partition("=")
-            if not argument.startswith("--") or name not in SHORT or not (equals or (rest and _is_value(rest[0]))):
-                found.append(argument)
-                continue
-            given[name] = yaml.safe_load(value if equals else rest.pop(0))
-            flags_at = len(found) if flags_at is None else flags_at
-        else:
-            own = {name: argument[name] for name in SHORT if argument.get(name) is not None}
+    for name, value, pieces in settings(argv):
+        if isinstance(value, Mapping):
+            own = {name: value[name] for name in SHORT if value.get(name) is not None}
             if own:
                 content_at = len(found)
             given |= own
-            found.append({key: value for key, value in argument.items() if key not in SHORT})
+            found.append({key: part for key, part in value.items() if key not in SHORT})
+        elif name in SHORT and value is not None:
+            given[name] = yaml.safe_load(value)
+            flags_at = len(found) if flags_at is None else flags_at
+        else:
+            found += pieces
     if not given:
         return found, []
     parts, problems = _parts(given)
@@ -61,10 +58,6 @@ def with_long_objective(argv: Sequence[Any]) -> tuple[list[Any], list[str]]:
     if flags_at is not None:
         found[flags_at:flags_at] = [f"--model.{LONG}.{place}={json.dumps(part)}" for place, part in parts.items()]
     return found, problems
-
-
-def _is_value(argument: Any) -> bool:
-    return isinstance(argument, str) and not argument.startswith("--")
 
 
 def _parts(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -125,17 +118,17 @@ def _laid_on(content: dict[str, Any], parts: dict[str, Any]) -> tuple[dict[str, 
     if not isinstance(model, dict):
         return content, []  # what is wrong with it is said elsewhere
     nested = "class_path" in model or "init_args" in model
-    settings = dict((model.get("init_args") or {}) if nested else model)
-    if LONG not in settings and not parts:
+    held = dict((model.get("init_args") or {}) if nested else model)
+    if LONG not in held and not parts:
         return content, []
-    now = _as_places(settings.get(LONG) or {})
+    now = _as_places(held.get(LONG) or {})
     problems = [
         f"{'objective' if place == 'forget' else place}: model.{LONG}.{place} is given too; leave one of the two out"
         for place in parts
         if place in now
     ]
-    settings[LONG] = {**now, **parts}
-    return {**content, "model": {**model, "init_args": settings} if nested else settings}, problems
+    held[LONG] = {**now, **parts}
+    return {**content, "model": {**model, "init_args": held} if nested else held}, problems
 
 
 def _as_places(objective: str | dict[str, Any]) -> dict[str, Any]:

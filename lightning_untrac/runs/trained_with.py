@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from lightning_untrac.config.command_line import settings
 from lightning_untrac.config.recipes import MODEL_BEFORE_TRAINING, SHARED
 from lightning_untrac.config.strict_yaml import load_yaml, with_contents
 from lightning_untrac.config.trainer_callbacks import for_retraining
@@ -34,14 +35,14 @@ def as_trained(argv: Arguments, *, only_measures: bool = False) -> Arguments:
     content = load_yaml(output / TRAINING)
     found: dict[str, Any] = {key: content[key] for key in SHARED if isinstance(content.get(key), dict)}
     model = found.pop("model", {})
-    settings = {k: v for k, v in model.get("init_args", {}).items() if k not in MODEL_BEFORE_TRAINING}
+    given = {k: v for k, v in model.get("init_args", {}).items() if k not in MODEL_BEFORE_TRAINING}
     trainer = {key: value for key, value in for_retraining(found.get("trainer", {})).items() if value is not None}
     if only_measures:
         trainer = {key: value for key, value in trainer.items() if key in OF_THE_MACHINE}
         found.get("data", {}).get("init_args", found.get("data", {})).pop("batch_size", None)
-        model = {key: settings[key] for key in OF_A_SAVED_MODEL if key in settings}
+        model = {key: given[key] for key in OF_A_SAVED_MODEL if key in given}
     else:
-        model = {**model, "init_args": settings}
+        model = {**model, "init_args": given}
     return [{**found, "model": model, "trainer": trainer}, *argv]
 
 
@@ -53,13 +54,10 @@ def training_seed(folder: Path) -> int | None:
 
 def _output(argv: Arguments) -> Path | None:
     """The output folder that a command line names, the last one if there are several."""
-    found, rest = None, with_contents(argv)
-    while rest:
-        argument = rest.pop(0)
-        if isinstance(argument, Mapping):
-            found = argument.get("output", found)
-        elif argument.startswith("--output="):
-            found = argument.partition("=")[2]
-        elif argument == "--output" and rest:
-            found = rest.pop(0)
+    found = None
+    for name, value, _ in settings(with_contents(argv)):
+        if isinstance(value, Mapping):
+            found = value.get("output", found)
+        elif name == "output":
+            found = value
     return Path(found).expanduser() if isinstance(found, str) else None
