@@ -60,6 +60,17 @@ def ending_tokens(module: LanguageModule) -> list[int]:
     return sorted({t for t in (tokenizer.eos_token_id, tokenizer.bos_token_id, *named) if t is not None})
 
 
+def until_end(ids: np.ndarray, ends: Sequence[int]) -> np.ndarray:
+    """Token ids up to the first that ends what a model says.
+
+    Example:
+        >>> until_end(np.array([5, 6, 2, 7]), [1, 2]).tolist(), until_end(np.array([5]), [2]).tolist()
+        ([5, 6], [5])
+    """
+    stop = np.flatnonzero(np.isin(ids, ends))
+    return ids[: stop[0]] if len(stop) else ids
+
+
 def continuations(module: LanguageModule, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
     """Greedy continuations, without the token that ends them.
 
@@ -117,5 +128,4 @@ def _continued(module: LanguageModule, prompts: Sequence[Sequence[int]], longest
         **GREEDY,
     )
     rows = made.cpu().numpy()[:, 1 if module.is_seq2seq else width :]
-    stops = [np.flatnonzero(np.isin(row, ends)) for row in rows]
-    return [row[: stop[0]].tolist() if len(stop) else row.tolist() for row, stop in zip(rows, stops, strict=True)]
+    return [until_end(row, ends).tolist() for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -96,6 +96,15 @@ class LanguageModule(Measuring, StepTraining):
         self.attn_implementation = attn_implementation
         self.activation_checkpointing, self.compiled = activation_checkpointing, compile
         self.model: PreTrainedModel | None = None
+
+    def of_saved(self, path: str) -> Self:
+        """Take another saved model, before any is loaded.
+
+        Args:
+            path: hub name or folder; adapters of its own lie in it.
+        """
+        self.name_or_path, self.config, self.lora = path, None, None
+        return self
 
     # -- the model -------------------------------------------------------------------------------------------------
 

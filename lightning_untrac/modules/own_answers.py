@@ -14,7 +14,7 @@ from lightning_untrac.data.config import SAMPLES
 from lightning_untrac.data.episodes import UNLEARNING
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.functional import IGNORE_INDEX
-from lightning_untrac.modules.continuations import ending_tokens
+from lightning_untrac.modules.continuations import ending_tokens, until_end
 
 if TYPE_CHECKING:
     from lightning_untrac.data.tokenized import TokenizedDataset
@@ -100,8 +100,7 @@ class OwnAnswers:
             )
         begin = 1 if module.is_seq2seq else len(prompt)  # a decoder's first token is no answer
         for one in made.cpu().numpy()[:, begin:]:
-            stop = np.flatnonzero(np.isin(one, ends))
-            words = one[: stop[0]] if len(stop) else one
+            words = until_end(one, ends)
             if len(words) and keeps_end:
                 words = np.append(words, answer[-1])
             if len(words) and not np.array_equal(words, answer):

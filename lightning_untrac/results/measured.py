@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightning_untrac.results.measures import measure_text, read_measure_texts
+from lightning_untrac.results.style import format_number
 from lightning_untrac.tables.measurements import read_measurements, read_summary
 
 if TYPE_CHECKING:
@@ -63,6 +65,12 @@ class Reading(NamedTuple):
     low: float
     high: float
     status: str
+
+    def __str__(self) -> str:
+        """The mean and half of its interval's width, without its status."""
+        half = (self.high - self.low) / 2
+        spread = f" \u00b1 {format_number(half, self.value, signed=False)}" if math.isfinite(half) else ""
+        return format_number(self.value, signed=False) + spread
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import numpy as np
 
 from lightning_untrac.results.figures import add_heading, file_name, part_title, plain_text, save_figure
 from lightning_untrac.results.measured import ExampleChanges, Floats, Reading, UnlearningRun, by_change
-from lightning_untrac.results.measures import MeasureText, measure_text
+from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.panels import add_legend, panel_grid
-from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, shorten, unit_title
+from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE, shorten, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,10 +56,6 @@ def _subject(run: UnlearningRun) -> str:
     return f"{method_title(run.method)} on {shorten(run.forget_set or 'a mixture', 40)}{seed}"
 
 
-def _axis_title(text: MeasureText) -> str:
-    return f"{text.title} ({unit_title(text.unit)})" if text.unit else text.title
-
-
 def plot_steps(run: UnlearningRun) -> Figure:
     """Every measure over the steps: a panel a measure, a line a dataset, the forget set thick and with its interval.
 
@@ -80,7 +76,8 @@ def plot_steps(run: UnlearningRun) -> Figure:
                 readings = run.curves.get((measure, name))
                 if readings:
                     flagged |= _curve(axes, readings, colour, thick=name == run.forget_set)
-            axes.set_title(_axis_title(measure_text(measure)), fontsize=10.5, fontweight="bold", loc="left")
+            text = measure_text(measure)
+            axes.set_title(with_unit(text.title, text.unit), fontsize=10.5, fontweight="bold", loc="left")
             axes.margins(x=0.03)
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         figure.supxlabel("steps", fontsize=10)
@@ -141,7 +138,7 @@ def plot_examples(run: UnlearningRun, measure: str, changes: Mapping[str, Exampl
             axes.set_title(title, fontsize=10.5, fontweight="bold", loc="left", color=INK)
             axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
             axes.set_xlim(edges[0], edges[-1])
-        figure.supxlabel(_axis_title(text), fontsize=10)
+        figure.supxlabel(with_unit(text.title, text.unit), fontsize=10)
         figure.supylabel(f"share of the {' or '.join(parts)}", fontsize=10, color=MUTED)
         remark = part_title(len(shown), len(changes), "datasets")
         add_heading(

@@ -138,9 +138,7 @@ def _changes_table(run: UnlearningRun, roles: Mapping[str, str]) -> str:
 
 def _number(reading: Reading) -> str:
     flag = "" if reading.status == "ok" else f" {FLAG_TITLES.get(reading.status, reading.status)}"
-    half = (reading.high - reading.low) / 2
-    spread = f" \u00b1 {format_number(half, reading.value, signed=False)}" if math.isfinite(half) else ""
-    return format_number(reading.value, signed=False) + spread + flag
+    return f"{reading}{flag}"
 
 
 def _change(run: UnlearningRun, measure: str, dataset: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ from lightning_untrac.results.measured import Reading, UnlearningRun, find_measu
 from lightning_untrac.results.measured_answers import change_of
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.soundness import FLAG_TITLES
-from lightning_untrac.results.style import format_number, unit_title
+from lightning_untrac.results.style import format_number, with_unit
 
 CARD: Final = "README.md"
 """Name of a card's file in the folder of its model."""
@@ -85,7 +84,7 @@ def _table(run: UnlearningRun, roles: Mapping[str, str]) -> str:
     rows = []
     for (measure, name), readings in run.curves.items():
         text = measure_text(measure)
-        title = f"{text.title} ({unit_title(text.unit)})" if text.unit else text.title
+        title = with_unit(text.title, text.unit)
         role = "forget set" if name == run.forget_set else roles.get(name, "")
         change = format_number(change_of(run, measure, name), readings[0].value)
         rows.append((title, name, role, _number(readings[0]), _number(readings[-1]), change))
@@ -97,9 +96,7 @@ def _table(run: UnlearningRun, roles: Mapping[str, str]) -> str:
 
 def _number(reading: Reading) -> str:
     flag = "" if reading.status == "ok" else f" ({FLAG_TITLES.get(reading.status, reading.status)})"
-    half = (reading.high - reading.low) / 2
-    spread = f" \u00b1 {format_number(half, reading.value, signed=False)}" if math.isfinite(half) else ""
-    return format_number(reading.value, signed=False) + spread + flag
+    return f"{reading}{flag}"
 
 
 def _unknown(runs: Sequence[UnlearningRun], judged: bool) -> Iterable[str]:

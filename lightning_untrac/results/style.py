@@ -28,6 +28,15 @@ def unit_title(unit: str) -> str:
     return unit.replace("nats/token", "nats per token")
 
 
+def with_unit(title: str, unit: str) -> str:
+    """A title with its unit, where it has one.
+
+    >>> with_unit("Loss", "nats/token"), with_unit("Rank", "")
+    ('Loss (nats per token)', 'Rank')
+    """
+    return f"{title} ({unit_title(unit)})" if unit else title
+
+
 def shorten(name: str, width: int = 26) -> str:
     """Cut a long name in its middle: the ends are what tells names apart.
 

@@ -15,7 +15,7 @@ from lightning_untrac.results.judged import JudgedSet
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.soundness import FLAG_TITLES
-from lightning_untrac.results.style import MINUS, format_number, shorten_all, unit_title
+from lightning_untrac.results.style import MINUS, format_number, shorten_all, with_unit
 from lightning_untrac.results.terminal import GAP, FixedWidth, new_table
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def summary_table(
                 unit = f" {counts[-1]['unit']}" if counts and len(units) > 1 else ""
                 cells.append(f"{counts[-1]['value']:,.0f}{unit}" if counts else "\u2013")
             lines.append([Text(cell) for cell in (dataset, *cells)])
-        groups.append((f"{text.title} ({unit_title(text.unit)})" if text.unit else text.title, lines))
+        groups.append((with_unit(text.title, text.unit), lines))
     return _fixed(f"Means over the {' or '.join(weighed) or 'examples'} of each dataset", heads, groups, 1, width)
 
 

@@ -27,7 +27,7 @@ def continue_with(
     """
     module = stage.parsed.build_module()
     if path is not None:
-        module.name_or_path, module.config, module.lora = path, None, None
+        module.of_saved(path)
     trainer = stage.build_trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
     continuing = Continuing(module, longest)
     loader: DataLoader[Any] = DataLoader([prompts], batch_size=None)  # type: ignore[arg-type]

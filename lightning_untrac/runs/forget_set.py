@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.data.forget_set import CONTENT_HASH, NAMED_AT_MOST, ROW_NUMBER, ForgetChoice
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.naming import counted
+from lightning_untrac.runs.asked import Checked
 from lightning_untrac.tables import InfluenceStore, ResultsError
 from lightning_untrac.tables.files import atomic_write_bytes
 
@@ -31,19 +33,33 @@ class Asked:
     notes: tuple[str, ...] = ()
 
 
-def chosen_examples(
-    output: str, corpus: str, file: str | None, top: int | None, top_of: str | None, top_method: str | None
-) -> Asked:
+class ChoiceOptions(Protocol):
+    """The options of a verb that say which examples of a corpus are to be forgotten.
+
+    Attributes:
+        output: the run folder, whose ``examples.parquet`` is read for ``forget_top``.
+        forget_examples: a file with a content hash or a row number a line.
+        forget_top: how many of the most influential examples.
+        forget_top_of: the test set on which their influence counts.
+        forget_top_method: whose influences, where the table holds those of several methods.
+    """
+
+    output: str
+    forget_examples: str | None
+    forget_top: int | None
+    forget_top_of: str | None
+    forget_top_method: str | None
+
+
+def chosen_examples(options: ChoiceOptions, corpus: str) -> Asked:
     """Look up which examples are to be forgotten.
 
     Args:
-        output: the run folder, whose ``examples.parquet`` is read for ``top``.
+        options: of the verb.
         corpus: whose examples they are.
-        file: with a content hash or a row number a line.
-        top: how many of the most influential examples.
-        top_of: the test set on which their influence counts.
-        top_method: whose influences, where the table holds those of several methods.
     """
+    output, file = options.output, options.forget_examples
+    top, top_of, top_method = options.forget_top, options.forget_top_of, options.forget_top_method
     found = []
     if file is not None and top is not None:
         found.append("forget_examples and forget_top: give one of the two")
@@ -186,3 +202,15 @@ def top_ids(
 def write_ids(path: Path, hashes: list[str]) -> None:
     """Write what was chosen, as ``forget_examples`` reads it."""
     atomic_write_bytes(path, "".join(f"{one}\n" for one in hashes).encode())
+
+
+def write_choice(stage: Checked, forget: str) -> None:
+    """Write which examples a stage has chosen into its folder; nothing where a whole dataset is forgotten.
+
+    Args:
+        stage: the verb's, started.
+        forget: name of the chosen part.
+    """
+    if stage.data.choice is not None:
+        hashes = stage.data.tokenized_forget[forget].distinct_hashes().to_pylist()
+        write_ids(stage.folder.path / f"{stage.name}.examples.txt", hashes)

@@ -17,7 +17,7 @@ from lightning_untrac.naming import counted
 from lightning_untrac.objectives import GradientAscent, Objective, RetainLoss
 
 RETAIN_WEIGHT, RISE, HEAL_STEPS, HEAL_FACTOR = 3.0, 0.5, 80, 6.0
-"""The default way: chosen on one model and two forget sets, and reported on others (benchmarks/RESULTS.md)."""
+"""The default way: chosen on two models and two forget sets, and reported on others (benchmarks/RESULTS.md)."""
 
 MOST_STEPS = 64
 """Steps that forgetting may take until its rise, also where a pass over the forget set has fewer."""

@@ -16,7 +16,6 @@ from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.functional.excess import Distances, judge
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import distances as kinds
-from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.beside import Beside
 from lightning_untrac.runs.stage import Stage, run_trainer
 from lightning_untrac.runs.surroundings import say
@@ -152,11 +151,7 @@ def judge_all(stage: Stage, models: Compared, forget: str) -> bool:
 
 def _beside(stage: Stage, model: str, reference: str) -> Arrays:
     """How far a model is from another one, example by example, in one pass of both."""
-    modules = []
-    for path in (model, reference):
-        module: LanguageModule = stage.parsed.build_module()
-        module.name_or_path, module.config, module.lora = path, None, None
-        modules.append(module)
+    modules = [stage.parsed.build_module().of_saved(path) for path in (model, reference)]
     recorder = DistanceRecorder()
     trainer = stage.build_trainer(
         callbacks=[MeasuringProgress(stage.parsed.verb), recorder], logger=False, enable_checkpointing=False

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.errors import problems_of
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.results import result_console
@@ -86,7 +87,7 @@ def main(argv: Arguments) -> None:
     stage.check(asked.plan, [*problems, *missing, *_model_problems(stage, models)])
     stage.data.plan = asked.plan
     stage.start()
-    stage.folder.update_run(measures={**stage.folder.facts().get("measures", {}), **measure_texts(Compared.measures)})
+    stage.folder.add_to_run(measures=measure_texts(Compared.measures))
     if len(models.retrained) == 1:
         stage.folder.add_notes("warning", [note := f"{asked.stage}: {ONE}"])
         say(f"untrac: warning: {note}")
@@ -117,9 +118,8 @@ def _model_problems(stage: Stage, models: Compared) -> list[str]:
     size = None
     for path in models.every:
         if Path(path).is_dir():
-            files_digest(Path(path))  # is held against its checksums
-        module = stage.parsed.build_module()
-        module.name_or_path, module.config = path, None
+            found += problems_of(lambda path=path: files_digest(Path(path)))  # type: ignore[misc]
+        module = stage.parsed.build_module().of_saved(path)
         problems = [f"{path}: {problem}" for problem in model_problems(module)]
         found += problems
         if problems:

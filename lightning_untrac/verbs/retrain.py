@@ -13,7 +13,7 @@ from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Pretraining
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Intent
-from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
+from lightning_untrac.runs.forget_set import chosen_examples, write_choice
 from lightning_untrac.runs.judging import RETRAIN as METHOD
 from lightning_untrac.runs.judging import retrained_folder
 from lightning_untrac.runs.measuring import is_measured, measure, tell_measures
@@ -82,16 +82,11 @@ def arguments(argv: Arguments) -> Parsed:
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: RetrainOptions = parsed.options
-    chosen = _chosen(options)
+    chosen = chosen_examples(options, options.forget)
     forget = options.forget if chosen.choice is None else chosen.choice.chosen
     plan = EpisodePlan("without", options.seeds, steps=options.steps, only=(forget,))
     problems = [*chosen.problems, *measure_problems(options.measures, Pretraining.gives("validate"))]
     return Intent(f"retrain-{forget}", plan, problems, "leave-out", chosen.choice)
-
-
-def _chosen(options: RetrainOptions) -> Asked:
-    top = (options.forget_top, options.forget_top_of, options.forget_top_method)
-    return chosen_examples(options.output, options.forget, options.forget_examples, *top)
 
 
 def main(argv: Arguments) -> None:
@@ -111,15 +106,13 @@ def main(argv: Arguments) -> None:
     if stage.is_done and all(_is_finished(stage, plan.only[0], seed, path) for seed, path in results.items()):
         say(f"retrain: finished already; the models are in {results[int(plan.seeds[0])].parent}")
         return
-    chosen = _chosen(options)
+    chosen = chosen_examples(options, options.forget)
     problems = [*asked.problems, *chosen.missing, *missing]
     stage.check(plan, problems, copies=len(results))
     stage.start()
     stage.tell_what_stays(plan.only[0])
     stage.folder.add_notes("warning", list(chosen.notes))
-    if asked.choice is not None:
-        hashes = stage.data.tokenized_forget[plan.only[0]].distinct_hashes().to_pylist()
-        write_ids(stage.folder.path / f"{asked.stage}.examples.txt", hashes)
+    write_choice(stage, plan.only[0])
     tell_measures(stage, options.measures, {METHOD: "Retraining without it"})
     stage.folder.add_notes("info", _notes(stage, plan))
     with stage.folder.costs(asked.stage):
@@ -130,7 +123,7 @@ def main(argv: Arguments) -> None:
             if stage.fast_dev_run:
                 say("retrain: fast_dev_run tried each part once and stored nothing")
                 return
-            if not _is_finished(stage, plan.only[0], seed, path):
+            if not is_measured(stage.folder.path, METHOD, plan.only[0], seed):
                 _measure(stage, plan.only[0], seed, path)
     stage.mark_done()
     said = f"retrain: {counted(len(results), 'model')}, in {results[int(plan.seeds[0])].parent}"
@@ -175,9 +168,7 @@ def _retrain(stage: Stage, seed: int, result: Path) -> None:
 
 
 def _measure(stage: Stage, forget: str, seed: int, model: Path) -> None:
-    module = stage.build_module()
-    module.name_or_path, module.config, module.lora = str(model), None, None
     recorder = MeasureRecorder(
         stage.folder.path, stage.parsed.options.measures, method=METHOD, episode=(forget, seed), model=str(model)
     )
-    measure(stage, module, recorder)
+    measure(stage, stage.build_module().of_saved(str(model)), recorder)

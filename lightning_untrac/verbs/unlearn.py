@@ -37,7 +37,7 @@ from lightning_untrac.runs.checkpoints import (
 )
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.collateral import predict_collateral
-from lightning_untrac.runs.forget_set import Asked, chosen_examples, write_ids
+from lightning_untrac.runs.forget_set import chosen_examples, write_choice
 from lightning_untrac.runs.forget_text import NAME, ForgetTexts, as_it_stands
 from lightning_untrac.runs.forgetting import Course
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
@@ -158,7 +158,7 @@ def arguments(argv: Arguments) -> Parsed:
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: UnlearnOptions = parsed.options
-    texts, chosen = ForgetTexts.of(parsed), _chosen(options)
+    texts, chosen = ForgetTexts.of(parsed), chosen_examples(options, _forget_set(options))
     if texts is not None:
         texts.put_into(parsed.config.data)
     forget = _forget_set(options) if chosen.choice is None else chosen.choice.chosen
@@ -188,11 +188,6 @@ def _forget_set(options: UnlearnOptions) -> str:
 
 def _of_run(forget: str, options: UnlearnOptions) -> str:
     return forget if options.name is None else f"{forget}-{options.name}"
-
-
-def _chosen(options: UnlearnOptions) -> Asked:
-    top = (options.forget_top, options.forget_top_of, options.forget_top_method)
-    return chosen_examples(options.output, _forget_set(options), options.forget_examples, *top)
 
 
 def main(argv: Arguments) -> None:
@@ -227,7 +222,7 @@ def main(argv: Arguments) -> None:
         say(f"unlearn: finished already; the model is in {result}")
         return
     kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
-    chosen = _chosen(options)
+    chosen = chosen_examples(options, _forget_set(options))
     problems = [*asked.problems, *chosen.missing, *course.module_problems(stage.module, stage.replicas)]
     stage.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
     stage.data.plan = asked.plan
@@ -235,9 +230,7 @@ def main(argv: Arguments) -> None:
     stage.tell_what_stays(forget)
     stage.folder.add_notes("warning", list(chosen.notes))
     stage.folder.add_notes("info", list(texts.notes) if texts else [])
-    if asked.choice is not None:
-        dataset = stage.data.tokenized_forget[forget]
-        write_ids(stage.folder.path / f"{stage.name}.examples.txt", dataset.distinct_hashes().to_pylist())
+    write_choice(stage, forget)
     tell_measures(stage, options.measures, {method: named_method(f"Unlearning by {way}", options.name)})
     if chose:
         say(f"unlearn: {', '.join(chose)}")

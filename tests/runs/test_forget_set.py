@@ -1,6 +1,7 @@
 """Which examples are chosen from a file or by influence, and a whole run that forgets them."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,6 +12,12 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.runs.forget_set import chosen_examples, read_ids, top_ids, write_ids
 from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.tables.measurements import read_measurements
+
+
+def asked(folder, *options):
+    """What is chosen of ``birds`` by the options of a verb."""
+    names = ("forget_examples", "forget_top", "forget_top_of", "forget_top_method")
+    return chosen_examples(SimpleNamespace(output=str(folder), **dict(zip(names, options, strict=True))), "birds")
 
 
 def row(example, influence, seed=0, method="untrac_inv", test_set="ask-birds", status="ok", text=None):
@@ -69,13 +76,13 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, said):
     ],
 )
 def test_options_that_do_not_go_together_are_refused(tmp_path, options, said):
-    found = chosen_examples(str(tmp_path), "birds", *options)
+    found = asked(tmp_path, *options)
     assert found.choice is None
     assert any(said in problem for problem in found.problems)
 
 
 def test_influences_that_are_yet_to_be_made_are_missing_and_no_problem_of_the_options(tmp_path):
-    found = chosen_examples(str(tmp_path), "birds", None, 2, "ask-birds", None)
+    found = asked(tmp_path, None, 2, "ask-birds", None)
     assert found.choice is not None
     assert not found.problems
     assert "run `untrac trace --method untrac_inv --examples true`" in found.missing[0]
