@@ -94,7 +94,7 @@ def judge(distances: Distances, num_resamples: int = NUM_RESAMPLES, seed: int = 
     if count < 2:
         return Judged(*(Mean(float(values[0]), math.nan, math.nan) for values in once))
     examples = resamples(count, num_resamples, seed).astype(np.float64)
-    drawn = _statistics(sums, weights, examples, _model_weights(models, num_resamples, seed))
+    drawn = _statistics(sums, weights, examples, model_weights(models, num_resamples, seed))
     return Judged(*(_with_interval(float(values[0]), those) for values, those in zip(once, drawn, strict=True)))
 
 
@@ -114,8 +114,17 @@ def _statistics(sums: list[Floats], weights: Floats, examples: Floats, models: F
     return [distance, to_original, begin, apart, excess, nearer]
 
 
-def _model_weights(models: int, num_resamples: int, seed: int) -> Floats:
-    """Random weights ``[resamples, models]`` that sum to 1; a weighted mean has the variance of a mean of so many."""
+def model_weights(models: int, num_resamples: int, seed: int) -> Floats:
+    """Random weights of models that stand for other seeds; a weighted mean has the variance of a mean of so many.
+
+    Args:
+        models: how many there are.
+        num_resamples: rows.
+        seed: of the draws.
+
+    Returns:
+        ``[resamples, models]``; each row sums to 1.
+    """
     chance = np.random.default_rng((seed, models))
     if models < 3:
         return np.eye(models)[chance.integers(models, size=num_resamples)]
