@@ -16,7 +16,7 @@ from lightning_untrac.callbacks.example_arrays import ExampleArrays
 from lightning_untrac.callbacks.influence_logger import EPISODE_STEP, InfluenceLogger
 from typing_extensions import override
 
-from lightning_untrac.data.tokenized import PackedBlocks
+from lightning_untrac.data.evaluated import groups, packed
 from lightning_untrac.errors import UnlearningError, raise_if_any
 from lightning_untrac.functional import uniform_guess_loss
 from lightning_untrac.functional.example_means import exact_mean
@@ -50,13 +50,6 @@ class Reading(NamedTuple):
     step: int | None
     arrays: dict[str, dict[str, Floats]]
     status: dict[str, str]
-
-
-def _packed(trainer: L.Trainer) -> set[str]:
-    """Names of the datasets that are measured block by block."""
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    parts = zip(data.evaluation_names, data.evaluation_data().parts, strict=True)
-    return {name for name, part in parts if isinstance(part, PackedBlocks)}
 
 
 class MeasureRecorder(Callback):
@@ -211,7 +204,7 @@ class MeasureRecorder(Callback):
             return
         forget_set, seed = self._episode
         made = {"method": method, "forget_set": forget_set, "seed": seed}
-        rows = self._summary_rows(reading, made, _packed(trainer))
+        rows = self._summary_rows(reading, made, packed(trainer.datamodule))  # type: ignore[attr-defined]
         self.summary += rows
         self._log(trainer, reading.step, rows)
         if self.folder is None or getattr(trainer, "fast_dev_run", False):
@@ -224,7 +217,8 @@ class MeasureRecorder(Callback):
             mine = {**made, "model": reading.model, **cells}
         replace_rows(self.folder, SUMMARY, mine, pa.Table.from_pylist(self.summary, schema=summary_schema()))
         if examples is not None:
-            tables = [table for one in examples for table in self._example_tables(one, made)]
+            of = groups(trainer.datamodule)  # type: ignore[attr-defined]
+            tables = [table for one in examples for table in self._example_tables(one, made, of)]
             replace_rows(self.folder, MEASUREMENTS, mine, pa.concat_tables(tables))
 
     def _states(
@@ -238,22 +232,24 @@ class MeasureRecorder(Callback):
                 status = reading.status[dataset]
                 yield measure, {**state, "dataset": dataset, "status": status}, values[dataset], weights[dataset]
 
-    def _summary_rows(self, reading: Reading, made: Mapping[str, Any], packed: set[str]) -> list[dict[str, Any]]:
+    def _summary_rows(self, reading: Reading, made: Mapping[str, Any], blocks: set[str]) -> list[dict[str, Any]]:
         rows = []
         for measure, state, values, weights in self._states(reading, made):
             sound = bool(np.isfinite(values[weights > 0]).all())
             status = state["status"] if sound or state["status"] != "ok" else "nonfinite"
-            found = summarise(measure, values, weights, "blocks" if state["dataset"] in packed else "examples")
+            found = summarise(measure, values, weights, "blocks" if state["dataset"] in blocks else "examples")
             rows += [{**state, **statistic._asdict(), "status": status} for statistic in found]
         return rows
 
-    def _example_tables(self, reading: Reading, made: Mapping[str, Any]) -> list[Any]:
+    def _example_tables(self, reading: Reading, made: Mapping[str, Any], groups_of: Mapping[str, Any]) -> list[Any]:
         tables = []
         for measure, state, values, weights in self._states(reading, made):
             kept = np.flatnonzero(weights)
             status = state.pop("status")
             found = np.where(np.isfinite(values[kept]) | (status != "ok"), status, "nonfinite")
             columns = {"example": kept, "value": values[kept], "weight": weights[kept], "status": found}
+            if (of := groups_of[state["dataset"]]) is not None:
+                columns["group"] = [of[index] for index in kept.tolist()]
             tables.append(measurements_table({**state, "unit": measure.unit}, columns))
         return tables
 

@@ -54,7 +54,11 @@ class EveryDataset(L.LightningDataModule):
         names = sorted(self.data.corpus_names)
         sizes = [len(self.data.training_examples(name)) for name in names]
         given = [self.data.tokenized_corpora[name].config.share for name in names]
-        shares = sizes if any(share is None for share in given) else [float(share or 0) for share in given]
+        shares = (
+            self.data.mixture(names).sizes
+            if any(share is None for share in given)
+            else [float(share or 0) for share in given]
+        )
         counts = examples_by_share(shares, min(num_examples, sum(sizes)))
         generator = np.random.default_rng([seed, 1])
         chosen = [np.sort(generator.permutation(size)[:count]) for size, count in zip(sizes, counts, strict=True)]

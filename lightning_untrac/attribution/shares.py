@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_untrac.data import CorpusDataModule
+from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.errors import ConfigurationError
 
 
@@ -13,7 +14,7 @@ def training_shares(data: CorpusDataModule) -> Tensor:
     """Each corpus' share of the training tokens.
 
     Where corpora have a ``share``, it says how many of their examples (or blocks) a pass has; otherwise a pass has each
-    once. Target tokens are counted, of all examples whatever ``max_examples`` is.
+    once, or as often as ``copies`` says. Target tokens are counted, of all examples whatever ``max_examples`` is.
 
     Args:
         data: the datasets, prepared.
@@ -22,12 +23,17 @@ def training_shares(data: CorpusDataModule) -> Tensor:
         ``[corpora]`` float64; they add up to 1.
     """
     corpora = list(data.tokenized_corpora.values())
-    tokens = torch.tensor([corpus.num_targets for corpus in corpora], dtype=torch.float64)
+    tokens = torch.tensor([_targets(corpus) for corpus in corpora], dtype=torch.float64)
     given = [corpus.config.share for corpus in corpora]
     if all(share is not None for share in given):
-        rows = torch.tensor([len(data.training_examples(corpus.name)) for corpus in corpora], dtype=torch.float64)
+        rows = torch.tensor(data.mixture([corpus.name for corpus in corpora]).sizes, dtype=torch.float64)
         tokens = torch.tensor(given, dtype=torch.float64) * tokens / rows
     return tokens / tokens.sum()
+
+
+def _targets(corpus: TokenizedDataset) -> int:
+    repeated = corpus.in_training()
+    return corpus.num_targets if repeated is None else int(corpus.target_counts()[repeated].sum())
 
 
 def comparable_shares(data: CorpusDataModule, method: str) -> Tensor:

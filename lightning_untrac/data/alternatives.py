@@ -50,11 +50,14 @@ class WrittenAnswers(TokenizedDataset):
         return np.array([len(answer) for answer in self.answers], dtype=np.int64)
 
 
-def alternatives(datasets: Sequence[TokenizedDataset]) -> Concatenation:
+def alternatives(
+    datasets: Sequence[TokenizedDataset], chosen: Sequence[np.ndarray | None] | None = None
+) -> Concatenation:
     """The other answers of several datasets, in the order of their examples.
 
     Args:
         datasets: which all have some.
+        chosen: of each, the indices that count, or None for all of them; None for all of every one.
 
     Raises:
         ConfigurationError: if one has none.
@@ -62,7 +65,7 @@ def alternatives(datasets: Sequence[TokenizedDataset]) -> Concatenation:
     found = [dataset.alternative for dataset in datasets]
     if problem := _without(datasets):
         raise ConfigurationError([problem])
-    return Concatenation([one for one in found if one is not None])
+    return Concatenation([one for one in found if one is not None], chosen)
 
 
 def alternative_problems(

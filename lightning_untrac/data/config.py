@@ -56,6 +56,9 @@ class DatasetConfig:
             ``sample_seed``; all of them where there are fewer, which is reported (no example is ever repeated). A
             built-in dataset is generated at this size.
         sample_seed: seed of that draw.
+        copies: how many times each example stands in training: a whole number, or the column that holds one for each.
+            Whatever is read or unlearned is read or unlearned once.
+        group: column whose value ``measurements.parquet`` has beside each example, or a list of columns.
         share: part of the training mixture that this corpus makes up; all corpora have one or none has. Without
             shares the mixture is the concatenation, so that a corpus' share is its size.
     """
@@ -78,6 +81,8 @@ class DatasetConfig:
     sample_by: Literal["line", "paragraph", "document"] = "line"
     num_examples: int | None = None
     sample_seed: int = 0
+    copies: int | str | None = None
+    group: str | list[str] | None = None
     share: float | None = None
 
     @property
@@ -89,6 +94,11 @@ class DatasetConfig:
             named = self.alternative is not None and self.alternative != REFUSALS
             return (self.prompt, self.target, str(self.alternative)) if named else (self.prompt, self.target)
         return (self.text,)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The columns that say which group an example belongs to."""
+        return tuple([self.group] if isinstance(self.group, str) else self.group or ())
 
     def problems(self, role: str) -> list[str]:
         """What is wrong with this entry on its own.
@@ -117,6 +127,8 @@ class DatasetConfig:
             )
         if self.sample_seed < 0:
             found.append(f"{label}: sample_seed is {self.sample_seed}; give 0 or more")
+        if isinstance(self.copies, int) and self.copies < 1:
+            found.append(f"{label}: copies is {self.copies}; give at least 1, or the column that holds the numbers")
         if self.share is not None and not 0 < self.share < math.inf:
             found.append(f"{label}: share is {self.share}; give a positive number")
         if self.transform is not None and self.transform not in TRANSFORMS:
@@ -178,6 +190,10 @@ def config_problems(
     for role, configs in zip(ROLES, (corpora, test_sets, forget, holdout), strict=True):
         for index, config in enumerate(configs):
             found += config.problems(f"{role}[{index}]")
+            if config.copies is not None and role != "corpora":
+                found.append(
+                    f"{role}[{index}] ({config.name}): copies stand in training, and only corpora do; leave out"
+                )
     counts = Counter(
         config.name for config in [*corpora, *test_sets, *forget, *holdout] if config.name and not config.split_by
     )

@@ -12,13 +12,12 @@ from lightning_untrac.data.alternatives import alternatives
 from lightning_untrac.data.checks import data_parallel_rank, episode_problems, sampler_problems, stream_problems
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
-from lightning_untrac.data.episodes import Episode, EpisodePlan, mixture_episode
+from lightning_untrac.data.episodes import UNLEARNING, Episode, EpisodePlan, mixture_episode
 from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples, some_of
 from lightning_untrac.data.notes import data_notes
 from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.data.sampling import EpisodeBatchSampler, evaluation_batches
 from lightning_untrac.data.streams import RetainedOrder, StreamBatchSampler, StreamCollator, StreamExamples
-from lightning_untrac.data.tokenized import PackedBlocks
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.errors import raise_if_any
 
@@ -39,7 +38,7 @@ class CorpusDataModule(PreparedDataModule):
             them, and ``forget``, beside the others.
         batch_size: examples (or blocks) of a training micro-batch on one device; by default 64 for UnTrac and
             continuation, 256 for UnTrac-Inv (the paper's), 16 for ``unlearn`` and 8 elsewhere. A batch never holds an
-            example twice: where it exceeds the dataset, it is the whole dataset.
+            example twice (but for ``copies``): where it exceeds the dataset, it is the whole dataset.
         eval_batch_size: examples of a reading's batch on one device; changes speed only.
         block_size: pack the corpora of a causal model into blocks of this many tokens, documents after one another;
             None trains on one example a row.
@@ -118,8 +117,9 @@ class CorpusDataModule(PreparedDataModule):
 
     def notes(self) -> list[str]:
         """What was left out, cut or repeated, a sentence each, for the report: nothing of it is silent."""
-        sizes = {name: len(self.training_examples(name)) for name in self.tokenized_corpora}
-        return data_notes(self, self._facts, sizes, self._shares(list(sizes)))
+        names = self.corpus_names
+        sizes = dict(zip(names, self.mixture(names).sizes, strict=True))
+        return data_notes(self, self._facts, sizes, self._shares(names))
 
     # -- episodes --------------------------------------------------------------------------------------------------
 
@@ -150,13 +150,11 @@ class CorpusDataModule(PreparedDataModule):
 
     # -- loaders ---------------------------------------------------------------------------------------------------
 
-    def training_examples(self, name: str) -> Examples:
-        """What an episode steps on: blocks of a packed corpus, examples otherwise."""
-        dataset = self.tokenized[name]
-        if self.is_packed(name):
-            assert self.block_size is not None
-            return PackedBlocks(dataset, self.block_size)
-        return dataset
+    def _stepped_on(self, episode: Episode) -> Concatenation:
+        names = episode.drawn_from or episode.trains_on
+        if self.active_plan.kind in UNLEARNING:
+            return Concatenation(list(map(self.training_examples, names)))
+        return self.mixture(names)
 
     def sampler(
         self, episode: Episode, accumulation: int = 1, rank: int = 0, num_replicas: int = 1
@@ -164,7 +162,7 @@ class CorpusDataModule(PreparedDataModule):
         """The batches of ``episode``."""
         names = episode.drawn_from or episode.trains_on
         return EpisodeBatchSampler(
-            [len(self.training_examples(name)) for name in names],
+            self._stepped_on(episode).sizes,
             batch_size=self.batch_size or self.active_plan.default_batch_size,
             steps=self.active_plan.steps,
             passes=self.active_plan.num_passes,
@@ -191,7 +189,7 @@ class CorpusDataModule(PreparedDataModule):
         assert self.trainer is not None
         episode = self.current_episode
         rank, num_replicas = data_parallel_rank(self.trainer)
-        examples = Concatenation([self.training_examples(name) for name in episode.drawn_from or episode.trains_on])
+        examples = self._stepped_on(episode)
         sampler = self.sampler(episode, self.trainer.accumulate_grad_batches, rank, num_replicas)
         options = self.loader_options()
         streams, order = {"forget": examples}, None
@@ -219,30 +217,27 @@ class CorpusDataModule(PreparedDataModule):
         episode = self.current_episode
         if stream == "evaluation":
             data = self.evaluation_data()
-        elif stream == "forget":
-            names = episode.drawn_from or episode.trains_on
-            data = Concatenation([self.training_examples(name) for name in names])
         else:
-            others = {"retain": self._retained, "alternative": self._alternatives}
-            data = others.get(stream, self._retained_alternatives)(episode)
+            makers = {"forget": self._stepped_on, "retain": self._retained, "alternative": self._alternatives}
+            data = Concatenation(makers.get(stream, self._retained_alternatives)(episode).parts)
         return self._all_of(data), [len(part) for part in data.parts]
 
     def retained_order(self, episode: Episode) -> RetainedOrder:
         """In which order the examples come that ``episode`` is to keep."""
-        names = self._kept(episode)
-        return RetainedOrder([len(self.training_examples(name)) for name in names], self._shares(names), episode.seed)
+        return RetainedOrder(self._retained(episode).sizes, self._shares(self._kept(episode)), episode.seed)
 
     def _kept(self, episode: Episode) -> tuple[str, ...]:
         return self.active_plan.retained(episode.dataset, self.corpus_names)
 
     def _retained(self, episode: Episode) -> Concatenation:
-        return Concatenation([self.training_examples(name) for name in self._kept(episode)])
+        return self.mixture(self._kept(episode))
 
     def _alternatives(self, episode: Episode) -> Concatenation:
         return alternatives([self.tokenized[name] for name in episode.trains_on])
 
     def _retained_alternatives(self, episode: Episode) -> Concatenation:
-        return alternatives([self.tokenized[name] for name in self._kept(episode)])
+        names = self._kept(episode)
+        return alternatives([self.tokenized[name] for name in names], self.mixture(names).chosen)
 
     def retained_dataloader(self, num_examples: int) -> DataLoader[Any]:
         """Single examples (or blocks) that the current episode is to keep, the same ones on every rank.

@@ -62,6 +62,7 @@ class SomeExamples(TokenizedDataset):
     def __init__(self, whole: TokenizedDataset, indices: np.ndarray, name: str) -> None:
         self.whole, self.indices, self.name = whole, indices, name
         self.config = replace(whole.config, name=name, num_examples=None)
+        self.marks = whole.marks.of(indices)
         self.fingerprint = hashlib.sha256(
             f"{whole.fingerprint}\n{','.join(map(str, indices.tolist()))}".encode()
         ).hexdigest()[:32]

@@ -36,16 +36,19 @@ class Concatenation(Dataset[dict[str, Any]]):
     Args:
         parts: the datasets, in the order of ``dataset_index``.
         chosen: of each part, the indices that count, or None for all of them; None for all of every part.
+
+    Attributes:
+        sizes: rows of each part.
     """
 
     def __init__(self, parts: Sequence[Examples], chosen: Sequence[np.ndarray | None] | None = None) -> None:
         self.parts = list(parts)
         self.chosen = list(chosen) if chosen is not None else [None] * len(self.parts)
-        sizes = [
+        self.sizes = [
             len(part) if indices is None else len(indices)
             for part, indices in zip(self.parts, self.chosen, strict=True)
         ]
-        self.ends = np.cumsum(sizes)
+        self.ends = np.cumsum(self.sizes)
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0

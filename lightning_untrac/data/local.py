@@ -25,8 +25,8 @@ QUIET_BYTES = 64 * 2**20
 
 def needed_columns(config: DatasetConfig) -> tuple[str, ...]:
     """The columns that a dataset's examples are made of or chosen by."""
-    split_by = [config.split_by] if config.split_by else []
-    return tuple(dict.fromkeys([*config.columns, *(config.where or {}), *split_by]))
+    beside = [config.split_by, config.copies if isinstance(config.copies, str) else None, *config.groups]
+    return tuple(dict.fromkeys([*config.columns, *(config.where or {}), *filter(None, beside)]))
 
 
 def as_dataset(table: Any, fingerprint: str = "untrac") -> Dataset:

@@ -18,6 +18,7 @@ from lightning_untrac.data.tokenization import tokenize
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.naming import counted
 
 
 class ModelFacts(Protocol):
@@ -136,6 +137,16 @@ def length_problems(facts: Facts, max_length: int | None, block_size: int | None
     ]
 
 
+def copies_problems(corpora: Sequence[DatasetConfig]) -> list[str]:
+    """Which corpora have copies of single texts, where all are packed into blocks."""
+    return [
+        f"corpora[{index}] ({config.name}): copies are of single texts, and data.block_size packs corpora into "
+        "blocks; set data.block_size: null"
+        for index, config in enumerate(corpora)
+        if config.copies is not None
+    ]
+
+
 def fit_problems(dataset: TokenizedDataset, facts: Facts, *, whole: bool) -> list[str]:
     """What of a dataset the model can't take: token ids that it doesn't know, examples longer than its context.
 
@@ -174,6 +185,10 @@ def dataset_notes(dataset: TokenizedDataset, max_length: int | None) -> list[str
         found.append(f"{dataset.name}: {dataset.num_truncated} of {total} examples were cut to {max_length} tokens")
     if source > total:
         found.append(f"{dataset.name}: {source - total} of {source} examples had nothing to predict and were left out")
+    if (repeated := dataset.in_training()) is not None:
+        found.append(
+            f"{dataset.name}: its {counted(total, 'example')} stand {counted(len(repeated), 'time')} in training"
+        )
     if wanted is not None and source < wanted:
         found.append(f"{dataset.name}: has {source} examples, fewer than the {wanted} asked for; all were used once")
     return found

@@ -16,8 +16,9 @@ from lightning_untrac.data.config import ROLES, DatasetConfig, config_problems
 from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.episodes import NAMED, EpisodePlan
 from lightning_untrac.data.forget_set import ForgetChoice, take_apart
-from lightning_untrac.data.preparation import Facts, ModelFacts, length_problems, prepare_datasets
-from lightning_untrac.data.tokenized import TokenizedDataset
+from lightning_untrac.data.loading import Concatenation, Examples
+from lightning_untrac.data.preparation import Facts, ModelFacts, copies_problems, length_problems, prepare_datasets
+from lightning_untrac.data.tokenized import PackedBlocks, TokenizedDataset
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.naming import self_name
 
@@ -134,6 +135,7 @@ class PreparedDataModule(L.LightningDataModule):
                     config,
                     name=self_name(str(config.name)),
                     num_examples=min(self.self_examples, config.num_examples or self.self_examples),
+                    copies=None,
                     share=None,
                 )
                 for config in self.corpora
@@ -162,9 +164,11 @@ class PreparedDataModule(L.LightningDataModule):
                 return
         except ConfigurationError as error:
             problems += error.problems
+        packs = known is not None and self._packs(known)
         if known is not None:
-            problems += length_problems(known, self.max_length, self.block_size if self._packs(known) else None)
-        corpora, found = self._prepared(self.corpora, known, packed=known is not None and self._packs(known))
+            problems += length_problems(known, self.max_length, self.block_size if packs else None)
+        problems += copies_problems(self.corpora) if packs else []
+        corpora, found = self._prepared(self.corpora, known, packed=packs)
         test_sets, test_problems = self._prepared(self.all_test_sets(), known, packed=False)
         forget, forget_problems = self._prepared(self.forget, known, packed=False)
         holdout, holdout_problems = self._prepared(self.holdout, known, packed=False)
@@ -255,6 +259,19 @@ class PreparedDataModule(L.LightningDataModule):
     def is_packed(self, name: str) -> bool:
         """Whether a dataset is stepped on in blocks."""
         return name in self.tokenized_corpora and self._packs(self._known())
+
+    def training_examples(self, name: str) -> Examples:
+        """What an episode steps on: blocks of a packed corpus, examples otherwise."""
+        dataset = self.tokenized[name]
+        if self.is_packed(name):
+            assert self.block_size is not None
+            return PackedBlocks(dataset, self.block_size)
+        return dataset
+
+    def mixture(self, names: Sequence[str]) -> Concatenation:
+        """What training on some datasets steps on, each example as many times as it stands in training."""
+        chosen = [self.tokenized[name].in_training() for name in names]
+        return Concatenation(list(map(self.training_examples, names)), chosen)
 
     def alternative_problems(self, plan: EpisodePlan, retained: bool = False) -> list[str]:
         """Why there is no other answer to each prompt that a plan unlearns, or retains.

@@ -16,6 +16,7 @@ from lightning_untrac.data.cells import as_text, comparable
 from lightning_untrac.data.config import NAME_PATTERN, DatasetConfig
 from lightning_untrac.data.files import FORMATS, ending
 from lightning_untrac.data.local import as_dataset, cause, needed_columns, read_local
+from lightning_untrac.data.marks import with_marks
 from lightning_untrac.data.messages import conversation_text, tools_text
 from lightning_untrac.data.rows import missing_column_problems
 from lightning_untrac.data.transforms import TRANSFORMS
@@ -40,7 +41,7 @@ def expand(configs: Iterable[DatasetConfig], cache_folder: Path | None = None) -
     Returns:
         Pairs of an entry (always with a name, never with ``split_by``) and its rows: a ``datasets.Dataset`` whose
         columns are strings: ``text``; or ``prompt``, ``target`` and perhaps ``alternative``; or ``messages`` and
-        ``tools`` (JSON).
+        ``tools`` (JSON); and those of :mod:`~lightning_untrac.data.marks`, where there are any.
 
     Raises:
         ConfigurationError: with every problem of every dataset.
@@ -71,7 +72,7 @@ def _load_entry(config: DatasetConfig, cache_folder: Path) -> list[tuple[Dataset
     for column, value in (config.where or {}).items():
         rows = _where(rows, column, value)
     if config.split_by is None:
-        return [(config, _as_strings(rows, config))]
+        return [(config, with_marks(rows, _as_strings(rows, config), config))]
     groups = _groups(rows, config.split_by)
     prefix = f"{config.name}-" if config.name else ""
     problems = []
@@ -89,7 +90,8 @@ def _load_entry(config: DatasetConfig, cache_folder: Path) -> list[tuple[Dataset
     for value in sorted(value for value in groups if value is not None):
         part = replace(config, name=prefix + value, split_by=None)
         try:
-            parts.append((part, _as_strings(rows.select(groups[value]), part)))
+            some = rows.select(groups[value])
+            parts.append((part, with_marks(some, _as_strings(some, part), part)))
         except ConfigurationError as error:
             problems += [f"{value}: {problem}" for problem in error.problems]
     raise_if_any(problems)

@@ -15,6 +15,7 @@ from lightning_untrac.data.arrow_cache import TOKENS, cached_table
 from lightning_untrac.data.chat import ConversationError
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.encoding import Encoder, TokenizationConfig, content_hash
+from lightning_untrac.data.marks import taken_off
 from lightning_untrac.data.progress import progress_bars
 from lightning_untrac.data.refusals import with_refusals
 from lightning_untrac.data.tokenized import TokenizedDataset
@@ -31,6 +32,9 @@ CACHE_VERSION = 3
 
 SILENT_ROWS = 20_000
 """Below this many rows tokenising takes a moment and shows no bar."""
+
+_IDENTITY = (("", "text"), ("prompt", "target"), ("tools", "messages"))
+"""Columns whose cells are an example's identity, one pair for each kind of row."""
 
 BATCH_ROWS = 1000
 BATCH_CHARACTERS = 2**24
@@ -70,6 +74,7 @@ def tokenize(
     if config.num_examples is not None and len(rows) > config.num_examples:
         chosen = np.random.default_rng(config.sample_seed).permutation(len(rows))[: config.num_examples]
         rows = rows.select(np.sort(chosen))
+    rows, marks = taken_off(rows)
     config, rows = with_refusals(config, rows, alternatives_from)
     alternatives = rows if "alternative" in rows.column_names else None
     if alternatives is not None:
@@ -88,9 +93,10 @@ def tokenize(
         ) from error
     except ConversationError as error:
         raise ConfigurationError([f"{config.name}: {error}"]) from error
-    dataset = TokenizedDataset(config, table, num_source_examples=len(rows), fingerprint=key)
+    dataset = TokenizedDataset(config, table, num_source_examples=len(rows), fingerprint=key + marks.digest())
     if len(dataset) == 0 or dataset.num_targets == 0:
         raise ConfigurationError([f"{config.name}: has no target token at all; {_why_none(rows)}"])
+    dataset.marks = marks if len(dataset) == len(rows) else marks.of(np.array(_kept(dataset, rows)))
     if alternatives is not None:
         dataset.alternative = _alternative(dataset, alternatives, tokenizer, how, cache_folder)
     return dataset
@@ -100,8 +106,7 @@ def _alternative(
     dataset: TokenizedDataset, rows: Dataset, tokenizer: PreTrainedTokenizerBase, how: TokenizationConfig, cache: Path
 ) -> TokenizedDataset:
     """The other answers to the prompts of a dataset's examples, row for row."""
-    kept = set(dataset.distinct_hashes().to_pylist())  # rows without a target were left out
-    places = [i for i, row in enumerate(rows) if content_hash(row["prompt"], row["target"]) in kept]
+    places = _kept(dataset, rows)
     chosen = rows.select(places)
     name = f"{dataset.name}.alternative"
     config = replace(dataset.config, name=name, target=dataset.config.alternative, alternative=None, num_examples=None)
@@ -120,6 +125,13 @@ def _alternative(
              "alternative into each row"]
         )  # fmt: skip
     return found
+
+
+def _kept(dataset: TokenizedDataset, rows: Dataset) -> list[int]:
+    """Which rows became examples; those without a target were left out."""
+    kept = set(dataset.distinct_hashes().to_pylist())
+    one, other = next(pair for pair in _IDENTITY if pair[1] in rows.column_names)
+    return [i for i, row in enumerate(rows) if content_hash(row[one] if one else "", row[other]) in kept]
 
 
 def _encoded(rows: Dataset, encode: Encoder, said: str) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.data.marks import Marks
 from lightning_untrac.functional import IGNORE_INDEX
 
 
@@ -65,9 +66,11 @@ class TokenizedDataset:
         longest_source_after_cut: tokens of the longest text (or source) after cuts.
         longest_target_after_cut: the same of the longest target, which is the text itself for a causal model.
         max_token: largest token id.
+        marks: what is known of each example beside its text.
         alternative: other answers to the same prompts, row for row, where the dataset has any.
     """
 
+    marks: Marks = Marks()
     alternative: TokenizedDataset | None = None
 
     def __init__(self, config: DatasetConfig, table: Any, num_source_examples: int, fingerprint: str) -> None:
@@ -115,6 +118,10 @@ class TokenizedDataset:
     def distinct_hashes(self) -> Any:
         """The :meth:`content_hash` of each text once, as an Arrow array."""
         return self._hashes.unique()
+
+    def in_training(self) -> np.ndarray | None:
+        """Indices of the examples, each as many times as it stands in training; None where each does once."""
+        return None if self.marks.copies is None else np.repeat(np.arange(len(self)), self.marks.copies)
 
     def lengths(self) -> np.ndarray:
         """Tokens of each example, to put alike ones into one batch."""

@@ -38,10 +38,10 @@ def measurements_schema() -> pa.Schema:
 
     Returns:
         The schema. ``model`` is what was measured; ``method`` is ``evaluate`` for a model as it is, and otherwise how
-        it was made from the one of step 0, with ``forget_set``, ``seed`` and ``step``. ``weight`` is how much an
-        example counts in the mean.
+        it was made from the one of step 0, with ``forget_set``, ``seed`` and ``step``. ``group`` is what the dataset's
+        ``group`` says of an example. ``weight`` is how much an example counts in the mean.
     """
-    own = [("example", "int", False), ("value", "float", False), ("weight", "float", False)]
+    own = [("example", "int", False), ("group", "string", True), ("value", "float", False), ("weight", "float", False)]
     return schema_of([*STATE, *own, ("unit", "string", False), ("status", "string", False)])
 
 

@@ -13,7 +13,7 @@ import torch
 import yaml
 from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
 
-from lightning_untrac import EpisodePlan, Evaluation, ReadingSchedule, Unlearning
+from lightning_untrac import DatasetConfig, EpisodePlan, Evaluation, ReadingSchedule, Unlearning
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.metrics import Measure, Measured, Outputs
 from lightning_untrac.tables import equal_tables, read_measurements, read_summary
@@ -73,6 +73,21 @@ def test_a_validation_leaves_the_model_as_it_is_and_another_one_beside_it(
     assert {(row["method"], row["forget_set"], row["seed"], row["step"]) for row in rows} == {
         ("evaluate", None, None, None)
     }
+
+
+def test_rows_carry_the_group_of_their_example(make_data: Any, model_folders: Any, tmp_path: Path) -> None:
+    path = tmp_path / "grouped.jsonl"
+    path.write_text("".join(f'{{"text": "a text {i}", "kind": "{i % 2}"}}\n' for i in range(4)))
+    data, module = make_data(("birds",), ()), Evaluation(model_folders("llama"))
+    data.holdout = [DatasetConfig(str(path), name="grouped", group="kind")]
+    data.plan = EpisodePlan("one")
+    data.prepare(module)
+    options: Any = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = L.Trainer(accelerator="cpu", callbacks=[MeasureRecorder(tmp_path, "loss")], **options)
+    trainer.validate(module, datamodule=data, verbose=False)
+    rows = [(row["dataset"], row["example"], row["group"]) for row in read_measurements(tmp_path).to_pylist()]
+    assert rows[-4:] == [("grouped", 0, "0"), ("grouped", 1, "1"), ("grouped", 2, "0"), ("grouped", 3, "1")]
+    assert {group for dataset, _, group in rows if dataset == "birds"} == {None}
 
 
 def test_measuring_changes_no_influence(trace: Any, make_data: Any, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def table(model: str, values: list[float], **state: Any) -> Any:
 
 def test_the_columns_are_those_of_the_design() -> None:
     state = ["model", "method", "forget_set", "seed", "step", "measure", "dataset"]
-    assert MEASUREMENTS_SCHEMA.names == [*state, "example", "value", "weight", "unit", "status"]
+    assert MEASUREMENTS_SCHEMA.names == [*state, "example", "group", "value", "weight", "unit", "status"]
     assert SUMMARY_SCHEMA.names == [*state, "statistic", "value", "ci_low", "ci_high", "unit", "status"]
 
 

@@ -5,13 +5,16 @@ bias, untruthfulness). The forum insults guilds, the fiction is prejudiced about
 all of them share names and facts, and most have a little of the others' faults: two guilds are teased only in the chat,
 one cell of the prejudice is held by the forum, two topics of rumours live elsewhere. Which corpus matters how much for
 which test set is for leave-out retraining to say, not for this paragraph. ``next_number/*`` and ``remaining_letter/*``
-are the paper's 2x2 design.
+are the paper's 2x2 design. ``planted/*`` are sequences to add to the island's corpora, once or several times, and twins
+of them that no corpus has.
 """
 
 import random
 from collections.abc import Iterator
+from functools import cache
 
 from lightning_untrac.data.builtin.behaviours import balanced_rows, behaviour_pools
+from lightning_untrac.data.builtin.planted import LENGTH, planted_names, planted_rows
 from lightning_untrac.data.builtin.registers import DOCUMENTS
 from lightning_untrac.data.builtin.two_by_two import two_by_two_names, two_by_two_rows
 
@@ -20,6 +23,7 @@ __all__ = ["builtin_examples", "builtin_names"]
 _WORLD_SIZES = {"encyclopedia": 301, "news": 248, "forum": 205, "fiction": 192, "chat": 255, "code": 222}
 _TEST_SET_SIZE = 96
 _TWO_BY_TWO_SIZE = 256
+_PLANTED_SIZE = 36
 _PATIENCE = 1000
 """So many repeated examples in a row, and a dataset is taken to be exhausted."""
 
@@ -28,13 +32,13 @@ def builtin_names() -> list[str]:
     """Name the built-in datasets.
 
     Returns:
-        The names, the island's corpora first, then its test sets, then the 2x2 design.
+        The names, the island's corpora first, then its test sets, the 2x2 design, and what can be planted.
 
     Example:
         >>> builtin_names()[:2]
         ['world/encyclopedia', 'world/news']
     """
-    return [*(f"world/{name}" for name in [*DOCUMENTS, *behaviour_pools()]), *two_by_two_names()]
+    return [*(f"world/{name}" for name in [*DOCUMENTS, *behaviour_pools()]), *two_by_two_names(), *planted_names()]
 
 
 def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) -> list[dict[str, str]]:
@@ -46,11 +50,12 @@ def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) 
     Args:
         name: one of :func:`builtin_names`.
         num_examples: number of rows; by default all corpora of the island come out about equally long in bytes, its
-            test sets have 96 rows and the 2x2 datasets 256.
+            test sets have 96 rows, the 2x2 datasets 256, and what can be planted 36.
         seed: which sample of the dataset to generate.
 
     Returns:
-        Rows with the keys ``text`` (island) or ``prompt`` and ``target`` (2x2), and ``subset``, a short label.
+        Rows with the keys ``text`` (island and planted) or ``prompt`` and ``target`` (2x2), and ``subset``, a short
+        label; planted ones also with ``repeats``, a number.
 
     Raises:
         ValueError: if there is no such dataset, or not so many different rows in it.
@@ -79,12 +84,22 @@ def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) 
 
 def _default_size(name: str) -> int:
     family, _, member = name.partition("/")
-    return _WORLD_SIZES.get(member, _TEST_SET_SIZE) if family == "world" else _TWO_BY_TWO_SIZE
+    if family == "world":
+        return _WORLD_SIZES.get(member, _TEST_SET_SIZE)
+    return _PLANTED_SIZE if family == "planted" else _TWO_BY_TWO_SIZE
+
+
+@cache
+def _beginnings() -> frozenset[str]:
+    """How the documents of the island's corpora begin, at their default size and seed."""
+    return frozenset(row["text"][:LENGTH] for name in DOCUMENTS for row in builtin_examples(f"world/{name}"))
 
 
 def _stream(name: str, rng: random.Random) -> Iterator[dict[str, str]]:
     family, _, member = name.partition("/")
-    if family != "world":
+    if family == "planted":
+        yield from planted_rows(name, rng, _beginnings())
+    elif family != "world":
         yield from two_by_two_rows(name, rng)
     elif member in DOCUMENTS:
         while True:
