@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_untrac.metrics import Measure
+
 
 class ExampleArrays:
     """Arrays that a validation fills, 8 bytes an example and column.
@@ -25,7 +27,7 @@ class ExampleArrays:
     def __init__(self, sizes: Mapping[str, int], columns: Sequence[str]) -> None:
         # Zeros, because each example is measured by one rank and the ranks' arrays are summed.
         self.arrays = {column: {name: np.zeros(size) for name, size in sizes.items()} for column in columns}
-        self._summed = False
+        self._summed = self._settled = False
 
     def add(self, names: Sequence[str], measured: Mapping[str, Tensor], batch: Any) -> None:
         """Take over a batch.
@@ -51,3 +53,22 @@ class ExampleArrays:
                     total: Any = trainer.strategy.reduce(tensor, reduce_op="sum")
                     arrays[name] = np.asarray(total.cpu().numpy())
         self._summed = True
+
+    def settle(self, trainer: L.Trainer, measures: Sequence[Measure]) -> None:
+        """Give every rank what all have measured, and each measure the last word on it, once; call it on every rank.
+
+        Args:
+            trainer: with the data that were read.
+            measures: whose columns are ``<measure>/value`` and ``<measure>/weight``.
+        """
+        self.sum_over_ranks(trainer)
+        if self._settled:
+            return
+        self._settled = True
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        asked = any("unseen" in measure.needs for measure in measures)
+        unseen = {name: data.unseen_names(name) for name in data.evaluation_names} if asked else {}
+        for measure in measures:
+            value, weight = (f"{measure.name}/{part}" for part in ("value", "weight"))
+            found = measure.settle(self.arrays[value], self.arrays[weight], unseen)
+            self.arrays[value], self.arrays[weight] = found

@@ -22,7 +22,7 @@ from lightning_untrac.functional import uniform_guess_loss
 from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import Measure
-from lightning_untrac.metrics.measure import check_shape, each_once, need_problems
+from lightning_untrac.metrics.measure import check_shape, each_once, given_by, need_problems
 from lightning_untrac.metrics.summary import summarise
 from lightning_untrac.tables.measurements import (
     MEASUREMENTS,
@@ -105,7 +105,9 @@ class MeasureRecorder(Callback):
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         gives = getattr(pl_module, "gives", None)
-        raise_if_any(need_problems(self.measures, gives(stage) if callable(gives) else ()))
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        given = {*(gives(stage) if callable(gives) else ())} | given_by({"holdout": getattr(data, "holdout", None)})
+        raise_if_any(need_problems(self.measures, given))
         pl_module.measures = tuple(self.measures)  # type: ignore[assignment]
         if stage == "fit":
             trainer.num_sanity_val_steps = math.inf
@@ -132,13 +134,13 @@ class MeasureRecorder(Callback):
 
     def mean(self, trainer: L.Trainer, measure: str, dataset: str) -> float:
         """The weighted mean of a measure over a dataset, of the newest validation; call it on every rank."""
-        self._measured.sum_over_ranks(trainer)
+        self._measured.settle(trainer, self.measures)
         values, weights = (self._measured.arrays[f"{measure}/{part}"][dataset] for part in ("value", "weight"))
         return exact_mean(values, weights)
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._measured.sum_over_ranks(trainer)
+        self._measured.settle(trainer, self.measures)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         found = pl_module.dataset_losses.losses()  # type: ignore[union-attr, operator]
         measured = zip(data.evaluation_names, found.token_loss.tolist(), found.num_tokens.tolist(), strict=True)

@@ -21,6 +21,11 @@ Need = Literal["reference_logits", "reference_log_probs", "reference_hidden_stat
 """What a term or a measure asks for beside logits and targets; ``reference`` is the model before unlearning."""
 
 
+MeasureNeed = Need | Literal["unseen", "neighbours"]
+"""What a measure alone may ask for too: ``unseen`` text (a holdout) to stand among, and ``neighbours``, the likelihoods
+of copies of each example with some tokens replaced."""
+
+
 @dataclass(frozen=True)
 class Term:
     """Sum and count of one part of an objective over one micro-batch.
@@ -71,6 +76,8 @@ class Outputs:
         reference_hidden_states: alike.
         reference_log_probs: ``[batch]`` float64, the sum of the targets' log-probabilities under the model before
             unlearning; where asked for.
+        neighbour_likelihoods: ``[neighbours, batch]`` float64, mean log-likelihood per target token of copies of each
+            example with some tokens replaced; where a measure asks for them.
     """
 
     logits: Tensor
@@ -80,6 +87,7 @@ class Outputs:
     reference_logits: Tensor | None = None
     reference_hidden_states: tuple[Tensor, ...] | None = None
     reference_log_probs: Tensor | None = None
+    neighbour_likelihoods: Tensor | None = None
 
     @cached_property
     def loss(self) -> Term:

@@ -24,6 +24,10 @@ SAMPLES: Final = "model:samples"
 """Stands for continuations of the model's own, which are drawn before the first step."""
 
 
+CHOSEN: Final = ("-chosen", "-rest")
+"""Endings of the names of a corpus' parts where some of its examples were chosen to be forgotten."""
+
+
 @dataclass
 class DatasetConfig:
     """One named dataset (or several, with ``split_by``).
@@ -61,6 +65,8 @@ class DatasetConfig:
         group: column whose value ``measurements.parquet`` has beside each example, or a list of columns.
         share: part of the training mixture that this corpus makes up; all corpora have one or none has. Without
             shares the mixture is the concatenation, so that a corpus' share is its size.
+        twins_of: of a holdout, the datasets whose unseen twins its texts are: of the same kind and length, and never
+            trained on. A dataset without twins of its own is held against the holdouts that are nobody's.
     """
 
     path: str
@@ -84,6 +90,12 @@ class DatasetConfig:
     copies: int | str | None = None
     group: str | list[str] | None = None
     share: float | None = None
+    twins_of: str | list[str] | None = None
+
+    @property
+    def twinned(self) -> list[str]:
+        """Names of the datasets whose unseen twins its texts are."""
+        return [self.twins_of] if isinstance(self.twins_of, str) else list(self.twins_of or ())
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -203,7 +215,38 @@ def config_problems(
         for name, count in counts.items()
         if count > 1
     ]
+    found += _twin_problems(corpora, test_sets, forget, holdout)
     shares = [config.share for config in corpora]
     if any(s is not None for s in shares) and any(s is None for s in shares):
         found.append("corpora: some have a `share` and some have none; give it to all or to none")
+    return found
+
+
+def _twin_problems(
+    corpora: Sequence[DatasetConfig],
+    test_sets: Sequence[DatasetConfig],
+    forget: Sequence[DatasetConfig],
+    holdout: Sequence[DatasetConfig],
+) -> list[str]:
+    """Twins of nothing, and twins that are no holdout."""
+    found = []
+    for role, configs in (("corpora", corpora), ("test_sets", test_sets), ("forget", forget)):
+        found += [
+            f"{role}[{index}] ({config.name}): `twins_of` belongs to a holdout, whose texts were never trained on; "
+            "move the entry to `data.holdout`"
+            for index, config in enumerate(configs)
+            if config.twinned
+        ]
+    others = [*corpora, *test_sets, *forget]
+    if any(config.split_by for config in others):
+        return found  # whose names are known once the rows are
+    names = [str(config.name) for config in others]
+    known = {*names, *(f"{name}{part}" for name in names for part in CHOSEN)}
+    for index, config in enumerate(holdout):
+        found += [
+            f"holdout[{index}] ({config.name}): twins_of names {name!r}, and there is no such dataset; use "
+            f"{', '.join(names) or 'the name of one'}"
+            for name in config.twinned
+            if name not in known
+        ]
     return found

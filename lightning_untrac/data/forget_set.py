@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_untrac.data.config import CHOSEN
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.naming import counted
 
@@ -37,12 +38,12 @@ class ForgetChoice:
     @property
     def chosen(self) -> str:
         """What the chosen examples are called in tables and on the command line."""
-        return f"{self.corpus}-chosen"
+        return f"{self.corpus}{CHOSEN[0]}"
 
     @property
     def rest(self) -> str:
         """What the other examples of the corpus are called."""
-        return f"{self.corpus}-rest"
+        return f"{self.corpus}{CHOSEN[1]}"
 
     @property
     def digest(self) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from torch import Tensor
 
 from lightning_untrac.errors import ConfigurationError, UnlearningError, problems_of, raise_if_any
+from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.naming import counted
-from lightning_untrac.outputs import Need, Outputs
+from lightning_untrac.outputs import MeasureNeed, Outputs
 from lightning_untrac.registry import Registry
 from lightning_untrac.results.measures import MeasureText, describe_measure
 
@@ -49,8 +50,9 @@ class Measure(ABC):
         source: where it comes from.
         bounds: least and largest possible value; intervals end there.
         needs: what it asks for beside logits and targets, as terms of an objective do: ``hidden_states`` of every
-            model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``). Elsewhere such a
-            measure is refused before step 0.
+            model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``); ``unseen`` where
+            there is a holdout, and ``neighbours`` where a model is measured as it is. Elsewhere such a measure is
+            refused before step 0.
 
     Example:
         The largest loss of a token, of your own, used as ``--measures loss,my_module.LargestLoss``:
@@ -75,7 +77,7 @@ class Measure(ABC):
     cannot_tell: ClassVar[str] = ""
     source: ClassVar[str] = ""
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
-    needs: ClassVar[frozenset[Need]] = frozenset()
+    needs: ClassVar[frozenset[MeasureNeed]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new measure known, and what it says of itself."""
@@ -93,6 +95,21 @@ class Measure(ABC):
         Args:
             seen: one forward pass, without gradient and without dropout.
         """
+
+    def settle(
+        self, values: Mapping[str, Floats], weights: Mapping[str, Floats], unseen: Mapping[str, Sequence[str]]
+    ) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """Have the last word once all examples were read; what each batch said stays, unless a measure says otherwise.
+
+        Args:
+            values: dataset to ``[examples]``.
+            weights: dataset to ``[examples]``.
+            unseen: dataset to the names of holdouts that show the level of unseen text for it.
+
+        Returns:
+            Values and weights, of the same shapes.
+        """
+        return dict(values), dict(weights)
 
 
 def find_measures(names: str | Iterable[str]) -> list[Measure]:
@@ -126,7 +143,7 @@ def find_measures(names: str | Iterable[str]) -> list[Measure]:
     return list(found.values())
 
 
-def measure_problems(names: str | Iterable[str], given: Iterable[Need]) -> list[str]:
+def measure_problems(names: str | Iterable[str], given: Iterable[MeasureNeed]) -> list[str]:
     """What is wrong with the names of measures.
 
     Args:
@@ -139,7 +156,16 @@ def measure_problems(names: str | Iterable[str], given: Iterable[Need]) -> list[
         return error.problems
 
 
-def need_problems(measures: Iterable[Measure], given: Iterable[Need]) -> list[str]:
+def given_by(data: Any) -> frozenset[MeasureNeed]:
+    """What data give that a measure may ask for.
+
+    Args:
+        data: their configuration, with the list ``holdout`` if there is any.
+    """
+    return frozenset({"unseen"} if data.get("holdout") else ())
+
+
+def need_problems(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> list[str]:
     """Which measures ask for what a pass does not give.
 
     Args:
@@ -151,9 +177,16 @@ def need_problems(measures: Iterable[Measure], given: Iterable[Need]) -> list[st
     for measure in measures:
         if missing := sorted(measure.needs - {*known}):
             problem = f"measures: {measure.name} needs {', '.join(missing)}, and a pass here gives {', '.join(known)}; "
-            where = " or measure it in `untrac unlearn`, which knows the model before unlearning"
-            problems.append(problem + "leave it out" + (where if missing[-1].startswith("reference") else ""))
+            problems.append(problem + "leave it out" + _ELSEWHERE.get(missing[-1].partition("_")[0], ""))
     return problems
+
+
+_ELSEWHERE: Final = {
+    "reference": " or measure it in `untrac unlearn`, which knows the model before unlearning",
+    "unseen": ", or give text that was never trained on (data.holdout)",
+    "neighbours": " or measure it in `untrac evaluate`, which reads a model that stays as it is",
+}
+"""What to do about a need that is not met, by its first word."""
 
 
 def each_once(measures: str | Iterable[str | Measure]) -> list[Measure]:

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.metrics import DatasetLoss, Measure
-from lightning_untrac.outputs import Need, Outputs
+from lightning_untrac.modules.neighbourhood import own_neighbours
+from lightning_untrac.outputs import MeasureNeed, Outputs
 
 
 class Measuring(L.LightningModule):
@@ -39,22 +40,26 @@ class Measuring(L.LightningModule):
         return list(getattr(getattr(self.trainer, "datamodule", None), "evaluation_names", []))
 
     @classmethod
-    def gives(cls, stage: str) -> frozenset[Need]:
-        """What a measure may ask for beside logits and targets.
+    def gives(cls, stage: str) -> frozenset[MeasureNeed]:
+        """What a measure may ask for beside logits and targets; ``unseen`` is for the data to give.
 
         Args:
             stage: ``fit`` or ``validate``.
         """
-        return frozenset({"hidden_states"})
+        # Neighbours that the model itself proposes would move along with it in a fit.
+        return frozenset({"hidden_states"} if stage == "fit" else {"hidden_states", "neighbours"})
 
     @property
-    def measure_needs(self) -> frozenset[Need]:
+    def measure_needs(self) -> frozenset[MeasureNeed]:
         """What the measures ask for beside logits and targets."""
         return frozenset(need for measure in self.measures for need in measure.needs)
 
     def outputs_to_measure(self, batch: LanguageBatch) -> Outputs:
         """What measures see of a batch: one forward pass, and what they ask for."""
-        return self.outputs_of(batch, "hidden_states" in self.measure_needs)
+        seen = self.outputs_of(batch, "hidden_states" in self.measure_needs)
+        if "neighbours" in self.measure_needs:
+            seen.neighbour_likelihoods = own_neighbours(self, batch, seen)
+        return seen
 
     @override
     def on_validation_epoch_start(self) -> None:

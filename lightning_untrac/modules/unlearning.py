@@ -22,7 +22,7 @@ from lightning_untrac.modules.reference import EVALUATION, Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
 from lightning_untrac.objectives.objective import Objective
 from lightning_untrac.objectives.terms import ForgetTerm, Seen, Stream
-from lightning_untrac.outputs import Need, Outputs
+from lightning_untrac.outputs import MeasureNeed, Need, Outputs
 from lightning_untrac.sharding import local_shard
 
 OTHER_STREAMS: Final[tuple[Stream, ...]] = ("retain", "alternative", "retain_alternative")
@@ -140,12 +140,15 @@ class Unlearning(LanguageModule):
 
     def needs_of(self, stream: str) -> frozenset[Need]:
         """What is asked for of a stream's outputs: by terms, and of what is evaluated by measures."""
-        return self.measure_needs if stream == EVALUATION else self.unlearning_objective.needs_of(stream)
+        if stream != EVALUATION:
+            return self.unlearning_objective.needs_of(stream)
+        known: tuple[Need, ...] = get_args(Need)
+        return frozenset(need for need in known if need in self.measure_needs)
 
     @classmethod
     @override
-    def gives(cls, stage: str) -> frozenset[Need]:
-        return frozenset(get_args(Need)) if stage == "fit" else super().gives(stage)
+    def gives(cls, stage: str) -> frozenset[MeasureNeed]:
+        return frozenset(get_args(Need)) if stage == "fit" else super().gives("fit")
 
     @override
     def outputs_to_measure(self, batch: LanguageBatch) -> Outputs:

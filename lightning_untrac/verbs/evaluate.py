@@ -13,7 +13,7 @@ from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import ROLES
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
@@ -62,7 +62,7 @@ def intent(parsed: Parsed) -> Intent:
     options: EvaluateOptions = parsed.options
     missing = "data: no corpora, test_sets, forget or holdout are given; name at least one dataset to measure"
     problems = [] if any(data.get(role) for role in ROLES) else [missing]
-    problems += measure_problems(options.measures, Evaluation.gives("validate"))
+    problems += measure_problems(options.measures, Evaluation.gives("validate") | given_by(parsed.config.data))
     return Intent(STAGE, EpisodePlan("one"), problems, STAGE)
 
 

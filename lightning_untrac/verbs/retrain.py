@@ -9,7 +9,7 @@ from lightning_untrac.callbacks import EpisodeProgress, MeasureRecorder, SavePre
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
 from lightning_untrac.modules import Pretraining
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Intent
@@ -85,7 +85,10 @@ def intent(parsed: Parsed) -> Intent:
     chosen = chosen_examples(options, options.forget)
     forget = options.forget if chosen.choice is None else chosen.choice.chosen
     plan = EpisodePlan("without", options.seeds, steps=options.steps, only=(forget,))
-    problems = [*chosen.problems, *measure_problems(options.measures, Pretraining.gives("validate"))]
+    problems = [
+        *chosen.problems,
+        *measure_problems(options.measures, Pretraining.gives("validate") | given_by(parsed.config.data)),
+    ]
     return Intent(f"retrain-{forget}", plan, problems, "leave-out", chosen.choice)
 
 

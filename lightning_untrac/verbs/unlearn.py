@@ -22,7 +22,7 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import NAME_PATTERN
 from lightning_untrac.forgetting import ForgettingMethod
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.naming import counted, named_method
 from lightning_untrac.results.model_card import CARD
@@ -170,7 +170,7 @@ def intent(parsed: Parsed) -> Intent:
         problems.append("forget: not given; name a dataset, or give a question or a text as forget_text")
     if texts is None and options.retain_texts is not None:
         problems.append("retain_texts: belongs to forget_text; give that too, or name what stays as data.corpora")
-    problems += measure_problems(options.measures, Unlearning.gives("fit"))
+    problems += measure_problems(options.measures, Unlearning.gives("fit") | given_by(parsed.config.data))
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         problems.append(f"checkpoint_every: {options.checkpoint_every}; give at least 1 step")
     if options.name is not None and not NAME_PATTERN.fullmatch(options.name):

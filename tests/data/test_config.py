@@ -72,3 +72,13 @@ def test_what_only_hub_datasets_have_is_refused_of_a_file(given, tmp_path):
     (problem,) = DatasetConfig(str(path), "a", **given).problems("corpora[0]")
     assert "belong to a hub dataset, and" in problem
     assert DatasetConfig("org/name", "a", **given).problems("corpora[0]") == []
+
+
+def test_twins_are_holdouts_of_datasets_that_there_are():
+    forget, corpus = DatasetConfig("f", name="secrets"), DatasetConfig("c", name="forum", twins_of="secrets")
+    twins = DatasetConfig("t", name="twins", twins_of=["secrets", "forum-chosen", "secret"])
+    moved, unknown = config_problems([corpus], [], [forget], [twins])
+    assert moved.startswith("corpora[0] (forum): `twins_of` belongs to a holdout")
+    assert unknown == ("holdout[0] (twins): twins_of names 'secret', and there is no such dataset; use forum, secrets")
+    split = DatasetConfig("c", split_by="kind")  # the names of its parts are known later
+    assert config_problems([split], [], [forget], [DatasetConfig("t", name="t", twins_of="c-any")]) == []

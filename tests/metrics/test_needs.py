@@ -113,5 +113,8 @@ def test_a_need_that_nothing_gives_is_refused_before_step_0(make_data: Any, mode
         with pytest.raises(ConfigurationError) as caught:
             trainer.validate(phase(model_folders()), datamodule=data, verbose=False)
         first, second = caught.value.problems
-        assert "kl_to_reference needs reference_logits, and a pass here gives hidden_states, logits, targets" in first
+        given = (
+            "hidden_states, logits, neighbours, targets" if phase is Evaluation else "hidden_states, logits, targets"
+        )
+        assert f"kl_to_reference needs reference_logits, and a pass here gives {given}" in first
         assert "test_hidden_shift needs reference_hidden_states" in second
