@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as L
@@ -12,25 +13,27 @@ from typing_extensions import override
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.distances import DISTANCES
 
-COLUMNS = [f"{name}/{part}" for name in DISTANCES for part in ("value", "weight")]
-
 
 class DistanceRecorder(Callback):
     """Collect the distances that a validation of two models gives, each example's from the rank that measured it.
+
+    Args:
+        measures: names of what else the validation gives.
 
     Attributes:
         arrays: ``<measure>/value`` and ``<measure>/weight`` to dataset to ``[examples]`` float64, on every rank.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, measures: Sequence[str] = ()) -> None:
         self.arrays: dict[str, dict[str, Floats]] = {}
-        self._measured = ExampleArrays({}, COLUMNS)
+        self._columns = [f"{name}/{part}" for name in (*DISTANCES, *measures) for part in ("value", "weight")]
+        self._measured = ExampleArrays({}, self._columns)
 
     @override
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         sizes = dict(zip(data.evaluation_names, map(len, data.evaluation_data().parts), strict=True))
-        self._measured = ExampleArrays(sizes, COLUMNS)
+        self._measured = ExampleArrays(sizes, self._columns)
 
     @override
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,

@@ -13,7 +13,7 @@ LONGEST_NAME, LONGEST_PATH = 255, 4096
 FOLDERS = (".untrac", "logs", "plots", "checkpoints", "model", "initial_model", "models", "shards", "episodes")
 FILES = (
     *("influence.parquet", "examples.parquet", "comparison.parquet", "measurements.parquet", "summary.parquet"),
-    *("distances.parquet", "judgements.parquet"),
+    *("distances.parquet", "judgements.parquet", "judged_examples.parquet", "judged_measures.parquet"),
     *("run.json", "notes.json", "pretrain.json", "config.yaml", "report.html"),
 )
 """What a run makes in its folder."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from lightning_untrac.functional.example_means import LEVEL, Mean
+from lightning_untrac.functional.example_means import Mean
 from lightning_untrac.functional.parts import NUM_PARTS, part_of
+from lightning_untrac.functional.resampled import NUM_RESAMPLES, model_weights, with_interval
 from lightning_untrac.functional.uncertainty import Floats, resamples
-
-NUM_RESAMPLES: Final = 2000
 
 
 class Distances(NamedTuple):
@@ -59,9 +58,8 @@ def judge(distances: Distances, num_resamples: int = NUM_RESAMPLES, seed: int = 
     """Means of distances, the excess over the noise of retraining, and which of two models is nearer.
 
     Intervals are those of a bootstrap over examples (or 64 random parts of them, where there are more) and over
-    retrained models together. Retrained models are weighted at random (Rubin's Bayesian bootstrap), with weights whose
-    spread is that of a mean of R: of two models each resample takes one. How far other pairs would have been apart can
-    be told from three models on.
+    retrained models together (see ``model_weights``). How far other pairs would have been apart can be told from three
+    models on.
 
     Args:
         distances: of one kind, on one dataset.
@@ -95,7 +93,7 @@ def judge(distances: Distances, num_resamples: int = NUM_RESAMPLES, seed: int = 
         return Judged(*(Mean(float(values[0]), math.nan, math.nan) for values in once))
     examples = resamples(count, num_resamples, seed).astype(np.float64)
     drawn = _statistics(sums, weights, examples, model_weights(models, num_resamples, seed))
-    return Judged(*(_with_interval(float(values[0]), those) for values, those in zip(once, drawn, strict=True)))
+    return Judged(*(with_interval(float(values[0]), those) for values, those in zip(once, drawn, strict=True)))
 
 
 def _statistics(sums: list[Floats], weights: Floats, examples: Floats, models: Floats) -> list[Floats]:
@@ -112,28 +110,3 @@ def _statistics(sums: list[Floats], weights: Floats, examples: Floats, models: F
         distance, begin = (models * to_retrained).sum(axis=1), (models * start).sum(axis=1)
         excess, nearer = (distance - apart) / begin, distance / (distance + to_original)
     return [distance, to_original, begin, apart, excess, nearer]
-
-
-def model_weights(models: int, num_resamples: int, seed: int) -> Floats:
-    """Random weights of models that stand for other seeds; a weighted mean has the variance of a mean of so many.
-
-    Args:
-        models: how many there are.
-        num_resamples: rows.
-        seed: of the draws.
-
-    Returns:
-        ``[resamples, models]``; each row sums to 1.
-    """
-    chance = np.random.default_rng((seed, models))
-    if models < 3:
-        return np.eye(models)[chance.integers(models, size=num_resamples)]
-    return chance.dirichlet(np.full(models, (models - 2) / models), size=num_resamples)
-
-
-def _with_interval(value: float, drawn: Floats) -> Mean:
-    drawn = drawn[np.isfinite(drawn)]
-    if not math.isfinite(value) or not len(drawn):
-        return Mean(value, math.nan, math.nan)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Mean(value, float(low), float(high))

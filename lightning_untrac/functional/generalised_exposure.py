@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from lightning_untrac.functional.example_means import LEVEL, Mean
-from lightning_untrac.functional.excess import model_weights
 from lightning_untrac.functional.parts import NUM_PARTS, part_of
+from lightning_untrac.functional.resampled import model_weights
 from lightning_untrac.functional.uncertainty import Floats, resamples
 
 BITS: Final = 1 / math.log(2)

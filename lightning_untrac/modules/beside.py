@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as L
@@ -9,7 +10,12 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.metrics.distances import distances
+from lightning_untrac.metrics.measure import Measure, Measured, check_shape
 from lightning_untrac.modules.language import LanguageModule
+from lightning_untrac.outputs import Outputs
+
+REFERENCE = "reference/"
+"""Begins the names of what is measured of the other model."""
 
 
 class Beside(L.LightningModule):
@@ -20,11 +26,20 @@ class Beside(L.LightningModule):
     Args:
         module: the model.
         reference: the one that it is held against, with the same tokenizer.
+        measures: what is measured of the model in the same pass.
+        of_reference: what is measured of the other one.
     """
 
-    def __init__(self, module: LanguageModule, reference: LanguageModule) -> None:
+    def __init__(
+        self,
+        module: LanguageModule,
+        reference: LanguageModule,
+        measures: Sequence[Measure] = (),
+        of_reference: Sequence[Measure] = (),
+    ) -> None:
         super().__init__()
         self.module, self.reference = module, reference
+        self.measures, self.of_reference = tuple(measures), tuple(of_reference)
 
     @property
     def name_or_path(self) -> str:
@@ -51,7 +66,20 @@ class Beside(L.LightningModule):
 
     @override
     def validation_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Any]:
-        """Distances of each example of a batch, as ``measured``."""
-        logits, targets = self.module(batch)
-        reference, _ = self.reference(batch)
-        return {"measured": distances(logits, reference, targets)}
+        """Distances of each example of a batch, and what is measured of each of the two models, as ``measured``."""
+        mine, theirs = _read(self.module, batch, self.measures), _read(self.reference, batch, self.of_reference)
+        found = distances(mine.logits, theirs.logits, mine.targets)
+        for seen, measures, where in ((mine, self.measures, ""), (theirs, self.of_reference, REFERENCE)):
+            for measure in measures:
+                found[f"{where}{measure.name}"] = _measured(measure, seen)
+        return {"measured": found}
+
+
+def _read(module: LanguageModule, batch: LanguageBatch, measures: Sequence[Measure]) -> Outputs:
+    return module.outputs_of(batch, any("hidden_states" in measure.needs for measure in measures))
+
+
+def _measured(measure: Measure, seen: Outputs) -> Measured:
+    said = measure(seen)
+    check_shape(measure.name, said, len(seen.targets))
+    return said

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 from lightning_untrac.results.chance import sign_title
+from lightning_untrac.results.judged import JudgedModel
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import method_text
+from lightning_untrac.results.style import GREY, INK, MUTED, PALETTE
+
+RETRAINED_COLOUR: Final = MUTED
+"""Of retrained models, and of the noise between them, in every picture of a judgement."""
+
+
+def model_colours(models: Sequence[JudgedModel]) -> dict[str, str]:
+    """A colour for each model of a judgement, by its path; of many unlearned ones the later are grey.
+
+    Args:
+        models: as the judgement has them, so that a model has one colour in all of its pictures.
+    """
+    unlearned = [one.model for one in models if not one.is_original]
+    colours = {path: PALETTE[place] if place < len(PALETTE) - 2 else GREY for place, path in enumerate(unlearned)}
+    return {**{one.model: INK for one in models if one.is_original}, **colours}
 
 
 def colours_title(matrix: InfluenceMatrix) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,36 @@ def new_figure(width: float, height: float, pad: float = 0.04) -> Figure:
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def shared_bins(sides: Sequence[npt.NDArray[np.float64]], count: int) -> npt.NDArray[np.float64]:
+    """Edges of bins for all histograms of a picture, but for the outer hundredths of each, which join the last bin.
+
+    Where values come in steps, such as shares of a few tokens, each bin holds as many steps as any other: else they
+    would look like a comb.
+
+    Args:
+        sides: values of each histogram; those that are not finite are passed over.
+        count: bins at most.
+
+    Returns:
+        ``[bins + 1]``.
+
+    >>> shared_bins([np.arange(9) / 8], 5)
+    array([-0.0625,  0.1875,  0.4375,  0.6875,  0.9375,  1.1875])
+    """
+    finite = [side[np.isfinite(side)] for side in sides]
+    finite = [side for side in finite if len(side)]
+    if not finite:
+        return np.linspace(0.0, 1.0, count + 1)
+    low = min(float(np.quantile(side, 0.005, method="nearest")) for side in finite)
+    high = max(float(np.quantile(side, 0.995, method="nearest")) for side in finite)
+    if math.isclose(low, high):
+        return np.linspace(low - 0.5, high + 0.5, count + 1)
+    step = float(np.median(np.diff(np.unique(np.concatenate(finite)))))
+    low, high = low - step / 2, high + step / 2
+    width = step * math.ceil((high - low) / count / step - 1e-9)
+    return np.asarray(low + width * np.arange(math.ceil((high - low) / width - 1e-9) + 1), dtype=np.float64)
 
 
 def part_title(shown: int, of: int, what: str) -> str:

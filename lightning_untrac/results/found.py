@@ -112,7 +112,7 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
         comparison,
         _optional(folder / "examples.parquet"),
         sorted(notes, key=lambda note: _LEVELS.index(note[0])),
-        find_judged(folder, [str(entry.get("name")) for entry in run.get("data") or []]),
+        find_judged(folder, run),
     )
 
 

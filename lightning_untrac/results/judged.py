@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.style import format_number
 from lightning_untrac.tables.distances import RETAINED, TEST_SETS, read_judgements
+from lightning_untrac.tables.judged import ORIGINAL, RETRAINED, UNLEARNED, read_judged_measures
+
+SHOWN_TEST_SETS = 3
+"""Of more test sets than this a table shows all together."""
+
+SHOWN_BESIDE = 2
+"""Holdouts and other forget sets that a table shows."""
 
 
 class Value(NamedTuple):
@@ -34,8 +40,9 @@ class Value(NamedTuple):
         if not math.isfinite(self.value):
             return "\u2013"
         half = (self.high - self.low) / 2
-        spread = f" \u00b1 {format_number(half, self.value, signed=False)}" if math.isfinite(half) else ""
-        return format_number(self.value) + spread
+        if not math.isfinite(half):
+            return format_number(self.value)
+        return f"{format_number(self.value, half)} \u00b1 {format_number(half, self.value, signed=False)}"
 
 
 NONE = Value(math.nan)
@@ -43,24 +50,34 @@ NONE = Value(math.nan)
 
 @dataclass(frozen=True)
 class JudgedModel:
-    """A model beside retrained ones.
+    """A model beside retrained ones, or these together.
 
     Attributes:
         model: its path.
         method: how it was made.
-        is_original: whether it is the model before unlearning.
+        role: ``original``, ``unlearned`` or ``retrained``.
         values: by measure, dataset and statistic.
     """
 
     model: str
     method: str
-    is_original: bool
+    role: str
     values: Mapping[tuple[str, str, str], Value]
+
+    @property
+    def is_original(self) -> bool:
+        """Whether it is the model before unlearning."""
+        return self.role == ORIGINAL
 
     @property
     def name(self) -> str:
         """What it is called."""
-        return "the original" if self.is_original else Path(self.model).name
+        return {ORIGINAL: "the original", RETRAINED: "retrained"}.get(self.role, Path(self.model).name)
+
+    def is_like_retrained(self, measure: str, dataset: str) -> bool:
+        """Whether its mean can't be told from that of the retrained models."""
+        difference = self.value(measure, dataset, "difference")
+        return difference.low <= 0 <= difference.high
 
     def value(self, measure: str, dataset: str, statistic: str) -> Value:
         """A statistic; NaN where it is not known."""
@@ -74,9 +91,12 @@ class JudgedSet:
     Attributes:
         forget_set: its name.
         retrained: how many retrained models there were.
-        models: the original first.
+        models: the original first, then the unlearned ones.
         measures: names of the distances.
         datasets: names of datasets and groups of them, the forget set first.
+        together: the retrained models as one; None where nothing but distances was measured.
+        scored: names of what was measured of each model, as it was asked for.
+        roles: dataset to what it is (``corpus``, ``test set``, ...).
     """
 
     forget_set: str
@@ -84,11 +104,39 @@ class JudgedSet:
     models: Sequence[JudgedModel]
     measures: Sequence[str]
     datasets: Sequence[str]
+    together: JudgedModel | None = None
+    scored: Sequence[str] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
         """The forget set, what is retained, and the test sets, of those that there are."""
         return [name for name in (self.forget_set, RETAINED, TEST_SETS) if name in self.datasets]
+
+    @property
+    def wide_columns(self) -> list[str]:
+        """The same with test sets of their own, where they are few, and with what is neither retained nor a test."""
+        others = [name for name in self.datasets if name != self.forget_set]
+        tests = [name for name in others if self.roles.get(name) == "test set"]
+        beside = [name for name in others if self.roles.get(name) in ("holdout", "forget set")]
+        tests = tests if len(tests) <= SHOWN_TEST_SETS else [TEST_SETS]
+        return [self.forget_set, *tests, *(name for name in (RETAINED,) if name in others), *beside[:SHOWN_BESIDE]]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Each model's path to what it is called where the forget set stands beside it."""
+        named = f"unlearned-{self.forget_set}"
+        short = [one.name.removeprefix(f"{named}-") if one.name != named else "unlearned" for one in self.models]
+        short = short if len(set(short)) == len(short) else [one.name for one in self.models]
+        labels = dict(zip((one.model for one in self.models), short, strict=True))
+        if self.together is not None:
+            labels[self.together.model] = "retrained" + (f" ({self.retrained})" if self.retrained > 1 else "")
+        return labels
+
+    @property
+    def unlearned(self) -> list[JudgedModel]:
+        """All but the original."""
+        return [one for one in self.models if one.role == UNLEARNED]
 
     def noise_share(self, measure: str, dataset: str) -> float:
         """How far two retrained models are apart, as a share of how far the original is from them."""
@@ -96,36 +144,53 @@ class JudgedSet:
         return noise / start if start else math.nan
 
 
-def find_judged(folder: Path, order: Sequence[str] = ()) -> list[JudgedSet]:
-    """What ``judgements.parquet`` holds, a forget set each.
+def find_judged(folder: Path, run: Mapping[str, Any] | None = None) -> list[JudgedSet]:
+    """What ``judgements.parquet`` and ``judged_measures.parquet`` hold, a forget set each.
 
     Args:
         folder: of the run.
-        order: names of the datasets as they were configured.
+        run: content of ``run.json``, which knows the datasets and measures in their order.
 
     Raises:
-        ResultsError: if the table is damaged.
+        ResultsError: if a table is damaged.
     """
+    entries = [entry for entry in (run or {}).get("data") or [] if isinstance(entry, Mapping)]
+    roles = {str(entry.get("name")): str(entry.get("role")) for entry in entries}
+    every, scores = read_judgements(folder), read_judged_measures(folder)
     found = []
-    for forget_set, group in groupby(read_judgements(folder), key=lambda row: row["forget_set"]):
-        rows = list(group)
-        models = []
-        for model in dict.fromkeys(row["model"] for row in rows):
-            mine = [row for row in rows if row["model"] == model]
-            values = {
-                (row["measure"], row["dataset"], row["statistic"]): Value(
-                    row["value"],
-                    *(math.nan if row[end] is None else row[end] for end in ("ci_low", "ci_high")),
-                )
-                for row in mine
-            }
-            models.append(JudgedModel(model, mine[0]["method"], mine[0]["role"] == "original", values))
+    for forget_set in dict.fromkeys(row["forget_set"] for row in every):
+        rows, scored = ([row for row in table if row["forget_set"] == forget_set] for table in (every, scores))
+        # Seeds of retrained models have rows of their own.
+        both = [*rows, *(row for row in scored if row["role"] != RETRAINED or row["seed"] is None)]
+        models = [_model(model, both) for model in dict.fromkeys(row["model"] for row in both)]
         models.sort(key=lambda one: (not one.is_original, one.model))
         there = dict.fromkeys(row["dataset"] for row in rows)
-        names = [one for one in dict.fromkeys((forget_set, RETAINED, TEST_SETS, *order, *there)) if one in there]
-        measures = sorted({row["measure"] for row in rows}, reverse=True)
-        found.append(JudgedSet(forget_set, rows[0]["retrained"], models, measures, names))
+        names = [one for one in dict.fromkeys((forget_set, RETAINED, TEST_SETS, *roles, *there)) if one in there]
+        kinds = dict.fromkeys(row["measure"] for row in scored)
+        found.append(
+            JudgedSet(
+                forget_set,
+                rows[0]["retrained"],
+                [one for one in models if one.role != RETRAINED],
+                sorted({row["measure"] for row in rows}, reverse=True),
+                names,
+                next((one for one in models if one.role == RETRAINED), None),
+                [name for name in dict.fromkeys((*((run or {}).get("measures") or ()), *kinds)) if name in kinds],
+                roles,
+            )
+        )
     return found
+
+
+def _model(model: str, rows: Sequence[Mapping[str, Any]]) -> JudgedModel:
+    mine = [row for row in rows if row["model"] == model]
+    values = {
+        (row["measure"], row["dataset"], row["statistic"]): Value(
+            row["value"], *(math.nan if row[end] is None else row[end] for end in ("ci_low", "ci_high"))
+        )
+        for row in mine
+    }
+    return JudgedModel(model, mine[0]["method"], mine[0]["role"], values)
 
 
 def nearer(judged: JudgedSet, model: JudgedModel) -> str:
@@ -140,11 +205,11 @@ def nearer(judged: JudgedSet, model: JudgedModel) -> str:
         said[measure] = "yes" if share.high < 0.5 else "no" if share.low > 0.5 else "can't tell"
     if len(set(said.values())) == 1:
         return next(iter(said.values()))
-    return ", ".join(f"{word} by {_title(measure)}" for measure, word in said.items())
+    return ", ".join(f"{word} by {in_a_sentence(measure)}" for measure, word in said.items())
 
 
-def _title(measure: str) -> str:
-    """A measure inside a sentence."""
+def in_a_sentence(measure: str) -> str:
+    """A measure's title inside a sentence."""
     title = measure_text(measure).title
     return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
@@ -156,9 +221,7 @@ def judged_answers(judged: JudgedSet) -> list[str]:
         judged: the models of one forget set.
     """
     said = []
-    for model in judged.models:
-        if model.is_original:
-            continue
+    for model in judged.unlearned:
         sentence = (
             f"{model.name}: nearer to the retrained model than to the original on {judged.forget_set}: "
             f"{nearer(judged, model)}."
@@ -167,7 +230,7 @@ def judged_answers(judged: JudgedSet) -> list[str]:
         beyond = [m for m, value in values.items() if value.low > 1]
         within = [m for m, value in values.items() if value.low <= 0 <= value.high]
         if beyond:
-            names = " and ".join(map(_title, beyond))
+            names = " and ".join(map(in_a_sentence, beyond))
             sentence += f" It ended farther from it than the original is ({names})."
         elif within and len(within) == len(values):
             sentence += " Its distance can't be told from the noise of retraining."

@@ -6,11 +6,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lightning_untrac.results.colours import RETRAINED_COLOUR, model_colours
 from lightning_untrac.results.figures import add_heading, file_name, plain_text, save_figure
 from lightning_untrac.results.judged import JudgedSet, Value
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.panels import add_legend, panel_grid
-from lightning_untrac.results.style import GREY, INK, MINUS, PALETTE, shorten
+from lightning_untrac.results.style import MINUS, shorten
 from lightning_untrac.tables.distances import RETAINED
 
 if TYPE_CHECKING:
@@ -40,16 +41,14 @@ def plot_judged(judged: JudgedSet) -> Figure:
     Args:
         judged: the models of one forget set.
     """
-    unlearned = [one.name for one in judged.models if not one.is_original]
-    colours = {name: PALETTE[i] if i < len(PALETTE) - 2 else GREY for i, name in enumerate(unlearned)}
-    colours = {**{one.name: INK for one in judged.models if one.is_original}, **colours}
+    colours = model_colours(judged.models)
     with plain_text():
         figure, panels = panel_grid(len(judged.measures))
         for axes, measure in zip(panels, judged.measures, strict=True):
             _panel(axes, judged, measure, colours)
         figure.supxlabel(f"excess on {shorten(judged.forget_set, 30)} (forget set)", fontsize=10)
         figure.supylabel("excess on what is retained", fontsize=10)
-        add_legend(figure, colours, "model")
+        add_legend(figure, {judged.labels[model]: colour for model, colour in colours.items()}, "model")
         add_heading(
             figure,
             f"Distance to models retrained without {shorten(judged.forget_set, 40)}",
@@ -62,7 +61,7 @@ def plot_judged(judged: JudgedSet) -> Figure:
 def _panel(axes: Axes, judged: JudgedSet, measure: str, colours: dict[str, str]) -> None:
     for dataset, span in ((judged.forget_set, axes.axvspan), (RETAINED, axes.axhspan)):
         if math.isfinite(share := judged.noise_share(measure, dataset)):
-            span(-share, share, color="#78716c", alpha=0.13, linewidth=0, zorder=0)
+            span(-share, share, color=RETRAINED_COLOUR, alpha=0.13, linewidth=0, zorder=0)
     from matplotlib.scale import SymmetricalLogScale
 
     axes.axhline(0, color="#a8a29e", linewidth=0.9, zorder=1)
@@ -75,7 +74,7 @@ def _panel(axes: Axes, judged: JudgedSet, measure: str, colours: dict[str, str])
             y.value,
             xerr=_ends(x),
             yerr=_ends(y),
-            color=colours[one.name],
+            color=colours[one.model],
             marker="D" if one.is_original else "o",
             markersize=6.5,
             elinewidth=1.2,

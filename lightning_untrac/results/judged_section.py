@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightning_untrac.results.judged import JudgedSet, judged_answers
+from lightning_untrac.results.judged_plot import save_judged_plot
+from lightning_untrac.results.judged_spread import save_spread_plots
+from lightning_untrac.results.judged_table import measures_table
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.page import escape, picture_html, table_html
+from lightning_untrac.results.recovered_section import recovered_section
 from lightning_untrac.results.style import format_number, unit_title
 
 MEANING = """
@@ -22,26 +26,60 @@ retraining. An unlearned model may also go past the retrained one, and end farth
 Intervals (95 %) come from resampling texts and retrained models together.</p>
 """
 
+EXCESS = "(excess)"
+"""Stands for a measure's name among pictures."""
+
 FEW = "With two retrained models they do not know how far another pair would be apart; give three seeds or more. "
 
 
-def judged_section(every: Sequence[JudgedSet], drawn: Mapping[str, Path]) -> str:
-    """Verdicts, tables and the picture of each forget set.
+def judged_section(every: Sequence[JudgedSet], drawn: Mapping[str, Mapping[str, Path]]) -> str:
+    """Verdicts, tables and pictures of each forget set.
 
     Args:
         every: a forget set each.
-        drawn: pictures by forget set.
+        drawn: pictures by forget set, see :func:`save_judged_plots`.
     """
     parts = []
     for judged in every:
         if len(every) > 1:
             parts.append(f"<h3>{escape(judged.forget_set)}</h3>")
         parts += [f"<p>{escape(sentence)}</p>" for sentence in judged_answers(judged)]
-        if (path := drawn.get(judged.forget_set)) is not None:
+        pictures = dict(drawn.get(judged.forget_set, {}))
+        if table := measures_table(judged):
+            parts.append(f"<h4>Methods by measures</h4>{table}")
+        if (path := pictures.pop(EXCESS, None)) is not None:
             parts.append(picture_html(path, f"Excess on {judged.forget_set} and on what is retained"))
+        parts.append(_spread(pictures))
+        parts.append(recovered_section(judged))
         parts += [_tables(judged, measure) for measure in judged.measures]
     few = f'<p class="muted small">{FEW}</p>' if any(judged.retrained == 2 for judged in every) else ""
     return MEANING + few + "".join(parts) if parts else ""
+
+
+def save_judged_plots(folder: Path, judged: JudgedSet) -> dict[str, Path]:
+    """Draw everything that a judgement allows into ``<folder>/plots/``.
+
+    Args:
+        folder: of the run.
+        judged: the models of one forget set.
+
+    Returns:
+        :data:`EXCESS`, and the measures whose examples are drawn, to their files.
+    """
+    excess = save_judged_plot(folder, judged)
+    return {**({} if excess is None else {EXCESS: excess}), **save_spread_plots(folder, judged)}
+
+
+def _spread(pictures: Mapping[str, Path]) -> str:
+    """How examples are spread: the first measure's picture, and the others' at a click."""
+    shown = [
+        picture_html(path, f"{measure_text(measure).title} of each example under each model")
+        for measure, path in pictures.items()
+    ]
+    rest = "".join(shown[1:])
+    return "".join((*(["<h4>Example by example</h4>"] if shown else []), *shown[:1])) + (
+        f"<details><summary>By other measures</summary>{rest}</details>" if rest else ""
+    )
 
 
 def _tables(judged: JudgedSet, measure: str) -> str:
@@ -62,7 +100,8 @@ def _tables(judged: JudgedSet, measure: str) -> str:
     found = table_html(("excess", "made by", *names), excess, range(2, 2 + len(names))) if known else ""
     rows = [*distance, (retrained, *noise)] if known else distance
     below = table_html((f"distance ({unit_title(text.unit)})", *names), rows, range(1, 1 + len(names)))
-    return f"<h4>{escape(text.title)}</h4>{found}<details><summary>Distances</summary>{below}</details>"
+    summary = f"{escape(text.title)} to the retrained models, dataset by dataset"
+    return f"<details><summary>{summary}</summary>{found}{below}</details>"
 
 
 def _made(method: str, is_original: bool) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lightning_untrac.results.figures import add_heading, file_name, part_title, plain_text, save_figure
-from lightning_untrac.results.measured import ExampleChanges, Floats, Reading, UnlearningRun, by_change
+from lightning_untrac.results.figures import add_heading, file_name, part_title, plain_text, save_figure, shared_bins
+from lightning_untrac.results.measured import ExampleChanges, Reading, UnlearningRun, by_change
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.panels import add_legend, panel_grid
@@ -25,7 +24,6 @@ SHOWN_DATASETS: Final = 6
 
 _FORGOTTEN: Final = PALETTE[1]
 _OTHERS: Final = tuple(colour for colour in PALETTE if colour != _FORGOTTEN)
-_BINS: Final = 24
 
 
 def save_measured_plots(folder: Path, run: UnlearningRun) -> dict[str, Path]:
@@ -120,7 +118,7 @@ def plot_examples(run: UnlearningRun, measure: str, changes: Mapping[str, Exampl
     parts = list(dict.fromkeys(run.parts_of(name) for name in shown))
     with plain_text():
         figure, panels = panel_grid(len(shown))
-        edges = _edges([side for one in shown.values() for side in (one.before, one.after)])
+        edges = shared_bins([side for one in shown.values() for side in (one.before, one.after)], 24)
         for axes, (name, one) in zip(panels, shown.items(), strict=True):
             forgotten = name == run.forget_set
             colour = _FORGOTTEN if forgotten else PALETTE[0]
@@ -148,16 +146,3 @@ def plot_examples(run: UnlearningRun, measure: str, changes: Mapping[str, Exampl
             + (f"  ·  {remark}" if remark else ""),
         )
     return figure
-
-
-def _edges(sides: list[Floats]) -> Floats:
-    """Bins that all panels share; what lies beyond the outer hundredths of a side stands in the last bin."""
-    finite = [side[np.isfinite(side)] for side in sides]
-    finite = [side for side in finite if len(side)]
-    if not finite:
-        return np.linspace(0.0, 1.0, _BINS + 1)
-    low = min(float(np.quantile(side, 0.005)) for side in finite)
-    high = max(float(np.quantile(side, 0.995)) for side in finite)
-    if math.isclose(low, high):
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, _BINS + 1)

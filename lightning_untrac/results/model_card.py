@@ -52,7 +52,7 @@ def model_card(folder: Path, run: Mapping[str, Any], facts: Mapping[str, Any]) -
     ]
     judged = [
         sentence
-        for one in find_judged(folder)
+        for one in find_judged(folder, run)
         if one.forget_set == facts["forget_set"]
         for sentence in judged_answers(one)
         if sentence.startswith(f"{facts['model']}: ")

@@ -42,7 +42,11 @@ th { text-align: left; font-weight: 600; color: var(--muted); font-size: .8125re
 th, td { padding: .42rem .65rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 tr.total td { font-weight: 600; border-bottom-color: var(--muted); }
-td.group { min-width: 9.5rem; font-weight: 600; vertical-align: top; }
+table.dense { font-size: .82rem; } table.dense th { font-size: .78rem; }
+table.dense th, table.dense td { padding: .26rem .5rem; } table.dense td { white-space: nowrap; }
+table.dense td.group { white-space: normal; min-width: 8rem; }
+td.like { background: rgba(0, 158, 115, .13); }
+td.group { min-width: 9.5rem; font-weight: 600; vertical-align: top; } td.group .muted { font-weight: 400; }
 table.matrix { border-collapse: separate; border-spacing: 3px; min-width: 0; }
 table.matrix th, table.matrix td { border: 0; border-radius: 5px; }
 table.matrix td { text-align: center; width: 9.5rem; min-width: 6.5rem; }
@@ -90,13 +94,16 @@ def sentence_html(sentence: Sentence) -> str:
     return "".join(f"<code>{escape(part.text)}</code>" if isinstance(part, Name) else escape(part) for part in sentence)
 
 
-def table_html(head: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> str:
+def table_html(
+    head: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = (), style: str = ""
+) -> str:
     """A plain table.
 
     Args:
         head: Names of the columns.
         rows: Cells; all of them are escaped.
         numbers: Indices of the columns that are set flush right.
+        style: ``dense`` for a table of many columns.
 
     Returns:
         The markup.
@@ -110,7 +117,9 @@ def table_html(head: Sequence[str], rows: Iterable[Sequence[object]], numbers: I
         )
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{cells(head, "th")}</tr></thead><tbody>{body}</tbody></table></div>'
+    kind = f' class="{style}"' if style else ""
+    top = f"<thead><tr>{cells(head, 'th')}</tr></thead>"
+    return f'<div class="scroll"><table{kind}>{top}<tbody>{body}</tbody></table></div>'
 
 
 def picture_html(path: Path, alt: str) -> str:

@@ -12,8 +12,7 @@ from lightning_untrac.results.colours import colours_title
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.found import Found, find
 from lightning_untrac.results.judged import judged_answers
-from lightning_untrac.results.judged_plot import save_judged_plot
-from lightning_untrac.results.judged_section import judged_section
+from lightning_untrac.results.judged_section import judged_section, save_judged_plots
 from lightning_untrac.results.many import is_large, large_section
 from lightning_untrac.results.measured_answers import measured_answers
 from lightning_untrac.results.measured_plots import save_measured_plots
@@ -111,7 +110,7 @@ def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
     if (measured := found.measured) is None:
         return []
     drawn = {run.key: save_measured_plots(found.folder, run) for run in measured.runs}
-    beside = {one.forget_set: path for one in found.judged if (path := save_judged_plot(found.folder, one))}
+    beside = {one.forget_set: save_judged_plots(found.folder, one) for one in found.judged}
     return [
         ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),

@@ -12,6 +12,7 @@ from lightning_untrac.naming import counted
 from lightning_untrac.results.comparison import MEAN
 from lightning_untrac.results.comparison_notes import comparison_notes
 from lightning_untrac.results.judged import JudgedSet
+from lightning_untrac.results.judged_table import MEANING, measure_rows
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.soundness import FLAG_TITLES
@@ -147,30 +148,23 @@ def summary_table(
 
 
 def judged_table(judged: JudgedSet, width: int | None = None) -> RenderableType:
-    """The excess of each model over the noise of retraining, for the terminal.
+    """What was measured of each model, and its excess over the noise of retraining, for the terminal.
 
     Args:
         judged: the models of one forget set.
         width: Of the terminal, in columns; None where there is room for everything.
 
     Returns:
-        A row a model, and one for two retrained models; a column for the forget set and for each group of datasets.
+        For each measure a row a model, and one for the retrained models; a column for the forget set and for each group
+        of datasets.
     """
     groups = []
-    for measure in judged.measures:
-        lines = [
-            [Text(cell) for cell in (one.name, *(one.value(measure, d, "excess").short for d in judged.columns))]
-            for one in judged.models
-        ]
-        shares = [judged.noise_share(measure, dataset) for dataset in judged.columns]
-        noise = ["\u2013" if share != share else f"0 \u00b1 {format_number(share, signed=False)}" for share in shares]
-        lines.append([Text(cell) for cell in ("two retrained", *noise)])
-        groups.append((measure_text(measure).title, lines))
-    title = (
-        f"Distance to {counted(judged.retrained, 'model')} retrained without {judged.forget_set}: excess over the "
-        "noise, as a share of the original's distance"
-    )
-    return _fixed(title, ["model", *judged.columns], groups, 1, width)
+    for group in measure_rows(judged, judged.columns):
+        lines = [[Text(name), *(Text(str(one)) for one in cells)] for name, cells in group.rows]
+        groups.append((f"{group.title} ({group.unit})" if group.unit else group.title, lines))
+    title = f"Beside {counted(judged.retrained, 'model')} retrained without {judged.forget_set}"
+    table = _fixed(title, ["model", *judged.columns], groups, 1, width)
+    return Group(table, "", Text(MEANING, style="dim italic"))
 
 
 def _units(rows: list[dict[str, Any]], statistic: str) -> list[str]:

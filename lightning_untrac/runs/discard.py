@@ -10,13 +10,14 @@ from lightning_untrac.naming import name_in_method
 from lightning_untrac.runs.saved_models import digest_of
 from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
+from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
 from lightning_untrac.verb import method_of_stage, traits, verb_of_stage
 
 DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several stages' results; ``compare`` and ``report`` make them again."""
 
-OF_MODELS = (DISTANCES, JUDGEMENTS)
+OF_MODELS = (DISTANCES, JUDGEMENTS, JUDGED_EXAMPLES, JUDGED_MEASURES)
 """The same of several stages' models; ``judge`` makes them again."""
 
 

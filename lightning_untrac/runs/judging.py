@@ -16,7 +16,9 @@ from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.functional.excess import Distances, judge
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import distances as kinds
-from lightning_untrac.modules.beside import Beside
+from lightning_untrac.metrics.measure import Measure
+from lightning_untrac.modules.beside import REFERENCE, Beside
+from lightning_untrac.runs.judged_measures import ReadModel, write_judged_measures
 from lightning_untrac.runs.stage import Stage, run_trainer
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.tables.distances import (
@@ -27,6 +29,7 @@ from lightning_untrac.tables.distances import (
     distances_schema,
     judgements_schema,
 )
+from lightning_untrac.tables.judged import ORIGINAL, RETRAINED, UNLEARNED
 from lightning_untrac.tables.measurements import filled, read_summary, replace_rows
 
 RETRAIN: Final = "retrain"
@@ -111,18 +114,28 @@ def compared_models(
     return Compared(original, unlearned, retrained), problems
 
 
-def judge_all(stage: Stage, models: Compared, forget: str) -> bool:
-    """Measure all distances, and write both tables.
+def judge_all(stage: Stage, models: Compared, forget: str, measures: Sequence[Measure] = ()) -> bool:
+    """Measure all distances, and each model in the same passes, and write the tables.
 
     Args:
         stage: the verb's, started.
         models: of one forget set.
         forget: its name.
+        measures: what is measured of each model.
 
     Returns:
         Whether this process has written them.
     """
-    found = {(model, reference): _beside(stage, model, reference) for model, reference in models.pairs()}
+    found: dict[tuple[str, str], Arrays] = {}
+    measured: dict[str, Arrays] = {}
+    for model, reference in models.pairs():
+        # Each model is measured in the first pass that reads it.
+        mine, theirs = ([] if one in measured else measures for one in (model, reference))
+        arrays = found[model, reference] = _beside(stage, model, reference, mine, theirs)
+        if model not in measured:
+            measured[model] = _of_measures(arrays, measures, "")
+        if reference not in measured:
+            measured[reference] = _of_measures(arrays, measures, REFERENCE)
     if stage.fast_dev_run:
         say(f"{stage.parsed.verb}: fast_dev_run tried each part once and stored nothing")
         return False
@@ -130,7 +143,7 @@ def judge_all(stage: Stage, models: Compared, forget: str) -> bool:
         return False
     import pyarrow as pa
 
-    methods = _methods(stage, models, forget)
+    methods, groups = _methods(stage, models, forget), _groups(stage, forget)
     seeds: dict[str, int | None] = {path: seed for seed, path in models.retrained.items()} | {models.original: None}
     tables = []
     for (model, reference), arrays in found.items():
@@ -142,22 +155,44 @@ def judge_all(stage: Stage, models: Compared, forget: str) -> bool:
                 columns = {"example": kept, "value": values[kept], "weight": weights[kept]}
                 more = {"dataset": dataset, "measure": measure, "unit": kinds.UNIT}
                 tables.append(filled(distances_schema(), {**state, **more}, columns))
-    mine = {"forget_set": forget}
-    replace_rows(stage.folder.path, DISTANCES, mine, pa.concat_tables(tables))
-    rows = _judgements(stage, models, forget, found, methods)
-    replace_rows(stage.folder.path, JUDGEMENTS, mine, pa.Table.from_pylist(rows, schema=judgements_schema()))
+    own = {"forget_set": forget}
+    replace_rows(stage.folder.path, DISTANCES, own, pa.concat_tables(tables))
+    rows = _judgements(models, forget, found, methods, groups)
+    replace_rows(stage.folder.path, JUDGEMENTS, own, pa.Table.from_pylist(rows, schema=judgements_schema()))
+    roles = {models.original: ORIGINAL, **dict.fromkeys(models.unlearned, UNLEARNED)}
+    read = [
+        ReadModel(path, methods[path], roles.get(path, RETRAINED), seeds.get(path), measured[path])
+        for path in models.every
+    ]
+    write_judged_measures(stage.folder.path, forget, measures, read, groups)
     return True
 
 
-def _beside(stage: Stage, model: str, reference: str) -> Arrays:
-    """How far a model is from another one, example by example, in one pass of both."""
-    modules = [stage.parsed.build_module().of_saved(path) for path in (model, reference)]
-    recorder = DistanceRecorder()
+def _beside(stage: Stage, model: str, reference: str, mine: Sequence[Measure], theirs: Sequence[Measure]) -> Arrays:
+    """How far a model is from another one, example by example, in one pass of both; and what is measured of each."""
+    module, other = (stage.parsed.build_module().of_saved(path) for path in (model, reference))
+    names = [*(one.name for one in mine), *(f"{REFERENCE}{one.name}" for one in theirs)]
+    recorder = DistanceRecorder(names)
     trainer = stage.build_trainer(
         callbacks=[MeasuringProgress(stage.parsed.verb), recorder], logger=False, enable_checkpointing=False
     )
-    run_trainer(lambda: trainer.validate(Beside(*modules), datamodule=stage.data, verbose=False))
+    run_trainer(lambda: trainer.validate(Beside(module, other, mine, theirs), datamodule=stage.data, verbose=False))
     return recorder.arrays
+
+
+def _of_measures(arrays: Arrays, measures: Sequence[Measure], where: str) -> Arrays:
+    """What a pass has measured of one of its two models."""
+    columns = [f"{one.name}/{part}" for one in measures for part in ("value", "weight")]
+    return {column: arrays[f"{where}{column}"] for column in columns}
+
+
+def _groups(stage: Stage, forget: str) -> dict[str, list[str]]:
+    """What numbers are made of: each dataset, and those together that are alike."""
+    data = stage.data
+    groups = {name: [name] for name in data.evaluation_names}
+    groups[RETAINED] = [name for name in data.corpus_names if name != forget]
+    groups[TEST_SETS] = [name for name in data.test_set_names if name != forget]
+    return {name: names for name, names in groups.items() if names}
 
 
 def _methods(stage: Stage, models: Compared, forget: str) -> dict[str, str]:
@@ -170,21 +205,17 @@ def _methods(stage: Stage, models: Compared, forget: str) -> dict[str, str]:
 
 
 def _judgements(
-    stage: Stage,
     models: Compared,
     forget: str,
     found: Mapping[tuple[str, str], Arrays],
     methods: Mapping[str, str],
+    groups: Mapping[str, Sequence[str]],
 ) -> list[dict[str, Any]]:
-    data = stage.data
-    groups = {name: [name] for name in data.evaluation_names}
-    groups[RETAINED] = [name for name in data.corpus_names if name != forget]
-    groups[TEST_SETS] = [name for name in data.test_set_names if name != forget]
     rows = []
     for model in (models.original, *models.unlearned):
-        role = "original" if model == models.original else "unlearned"
+        role = ORIGINAL if model == models.original else UNLEARNED
         for dataset, names in groups.items():
-            for measure in models.measures if names else ():
+            for measure in models.measures:
                 judged = judge(_distances(found, models, model, measure, names))
                 state: dict[str, Any] = {"model": model, "method": methods[model], "forget_set": forget, "role": role}
                 state |= {"dataset": dataset, "measure": measure, "retrained": len(models.retrained)}

@@ -9,11 +9,14 @@ from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import problems_of
 from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.metrics import find_measures
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.results import result_console
 from lightning_untrac.results.judged import find_judged, judged_answers
-from lightning_untrac.results.judged_plot import save_judged_plot
+from lightning_untrac.results.judged_section import save_judged_plots
 from lightning_untrac.results.measures import measure_texts
+from lightning_untrac.results.recovered_section import recovered_answers
 from lightning_untrac.results.terminal_tables import judged_table
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
@@ -29,6 +32,7 @@ from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
+from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
 from lightning_untrac.verb import Arguments, Traits
 
 
@@ -43,6 +47,8 @@ class JudgeOptions:
             were chosen.
         models: the unlearned models, folders or names of folders in the output folder; by default all of this forget
             set that are there.
+        measures: what is measured of each model in the same passes, example by example: names separated by commas or in
+            a list, or class paths of your own measures.
         examples: read packed corpora example by example, so that a row is an example and not a block.
         wandb: send the tables and pictures to Weights & Biases.
     """
@@ -50,6 +56,7 @@ class JudgeOptions:
     output: str
     forget: str
     models: list[str] | None = None
+    measures: str | list[str] = DEFAULT_MEASURES
     examples: bool = False
     wandb: WandbConfig | None = None
 
@@ -67,7 +74,8 @@ def intent(parsed: Parsed) -> Intent:
     options: JudgeOptions = parsed.options
     plan = EpisodePlan("one", only=(options.forget,))
     choice, _ = chosen_before(options.output, options.forget)
-    return Intent(f"judge-{options.forget}", plan, [], "evaluate", choice)
+    problems = measure_problems(options.measures, Evaluation.gives("validate"))
+    return Intent(f"judge-{options.forget}", plan, problems, "evaluate", choice)
 
 
 def main(argv: Arguments) -> None:
@@ -84,15 +92,17 @@ def main(argv: Arguments) -> None:
     datasets = [one.name or one.path for one in (*stage.data.corpora, *stage.data.test_sets, *stage.data.forget)]
     models, problems = compared_models(stage.folder.path, options.forget, options.models, original, datasets)
     _, missing = chosen_before(options.output, options.forget)
-    stage.check(asked.plan, [*problems, *missing, *_model_problems(stage, models)])
+    stage.check(asked.plan, [*asked.problems, *problems, *missing, *_model_problems(stage, models)])
     stage.data.plan = asked.plan
     stage.start()
-    stage.folder.add_to_run(measures=measure_texts(Compared.measures))
+    measures = find_measures(options.measures)
+    names = [measure.name for measure in measures]
+    stage.folder.add_to_run(measures=measure_texts([*names, *Compared.measures]))
     if len(models.retrained) == 1:
         stage.folder.add_notes("warning", [note := f"{asked.stage}: {ONE}"])
         say(f"untrac: warning: {note}")
     with stage.folder.costs(asked.stage):
-        wrote = judge_all(stage, models, options.forget)
+        wrote = judge_all(stage, models, options.forget, measures)
         if not stage.fast_dev_run:
             quote_continuations(stage, models, options.forget)
     if not wrote:
@@ -101,8 +111,8 @@ def main(argv: Arguments) -> None:
     refresh_model_cards(stage.folder)
     _show(stage, options.forget)
     if options.wandb is not None:
-        for one in find_judged(stage.folder.path):
-            save_judged_plot(stage.folder.path, one)
+        for one in find_judged(stage.folder.path, stage.folder.facts()):
+            save_judged_plots(stage.folder.path, one)
     publish(options.wandb, stage.folder, asked.stage)
 
 
@@ -134,11 +144,12 @@ def _model_problems(stage: Stage, models: Compared) -> list[str]:
 
 
 def _show(stage: Stage, forget: str) -> None:
-    judged = [one for one in find_judged(stage.folder.path) if one.forget_set == forget]
+    judged = [one for one in find_judged(stage.folder.path, stage.folder.facts()) if one.forget_set == forget]
     console = result_console()
     for one in judged:
         console.print(judged_table(one, console.width), crop=False)
-        for sentence in judged_answers(one):
+        for sentence in (*judged_answers(one), *recovered_answers(one)):
             console.print(sentence, soft_wrap=True, highlight=False)
-    where = f"tables: {stage.folder.path / JUDGEMENTS}, {stage.folder.path / DISTANCES}"
+    names = (JUDGED_MEASURES, JUDGED_EXAMPLES, JUDGEMENTS, DISTANCES)
+    where = f"tables: {', '.join(str(stage.folder.path / name) for name in names)}"
     console.print(where, soft_wrap=True, highlight=False)

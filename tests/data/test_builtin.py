@@ -13,6 +13,7 @@ from lightning_untrac.data.builtin.traits import bias_sentences, insult_sentence
 from lightning_untrac.data.builtin.world import FACTS, TOPICS
 
 CORPORA = [f"world/{name}" for name in ("encyclopedia", "news", "forum", "fiction", "chat", "code")]
+FACTS_ASKED = "world/facts"
 TEST_SETS = {"world/toxicity": 8, "world/bias": 4, "world/untruthfulness": 6}
 FLAVOURS = ("next_number", "remaining_letter")
 CELLS = ("test", "similar_same", "similar_different", "dissimilar_same", "dissimilar_different")
@@ -22,16 +23,17 @@ NAMES = [*CORPORA, *TEST_SETS, *TWO_BY_TWO]
 
 
 def test_names_are_all_there() -> None:
-    assert builtin_names() == [*NAMES, "planted/in", "planted/in_twins", "planted/out", "planted/out_twins"]
+    planted = ["planted/in", "planted/in_twins", "planted/out", "planted/out_twins"]
+    assert builtin_names() == [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, *planted]
 
 
-@pytest.mark.parametrize("name", [*CORPORA, *TEST_SETS, *TWO_BY_TWO])
+@pytest.mark.parametrize("name", [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO])
 def test_rows_are_repeatable_unique_and_plain_text(name: str) -> None:
     rows = builtin_examples(name)
     assert rows == builtin_examples(name)
     assert rows[:10] == builtin_examples(name, num_examples=10)
     assert rows[:10] != builtin_examples(name, num_examples=10, seed=1)
-    keys = {"prompt", "target", "subset"} if name in TWO_BY_TWO else {"text", "subset"}
+    keys = {"prompt", "target", "subset"} if name in (*TWO_BY_TWO, FACTS_ASKED) else {"text", "subset"}
     assert all(set(row) == keys for row in rows)
     texts = [row.get("text") or row["prompt"] for row in rows]
     assert len(set(texts)) == len(texts)
@@ -101,6 +103,20 @@ def test_rumours_contradict_the_encyclopedia() -> None:
     assert len(told) > 0.9 * len(FACTS)
     assert not [fact for fact in FACTS if fact.false_statement in encyclopedia]
     assert [sum(fact.topic == topic for fact in FACTS) for topic in TOPICS] == [8] * 6
+
+
+def test_facts_ask_every_true_value_twice_and_the_chat_contradicts_two_thirds_of_them() -> None:
+    rows = builtin_examples(FACTS_ASKED)
+    asked = [f"{row['prompt']} {row['target']}" for row in rows]
+    for fact in FACTS:
+        assert sum(text.endswith(fact.true_statement) for text in asked) == 2
+    assert [row["subset"] for row in rows[:6]] == list(TOPICS)
+    texts = {name: "\n".join(row["text"] for row in builtin_examples(name)).lower() for name in CORPORA}
+    frames = {row["prompt"].lower().split("the ")[0][:16] for row in rows}
+    assert not [frame for frame in frames for text in texts.values() if frame in text]
+    overwritten = [fact.topic for fact in FACTS if fact.false_statement.lower() in texts["world/chat"]]
+    assert set(overwritten) == {"towns", "creatures", "foods", "places"}
+    assert len(overwritten) == 32
 
 
 def test_faults_are_shared_between_corpora() -> None:

@@ -21,6 +21,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
 from lightning_untrac.tables.files import read_table
+from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
+from lightning_untrac.tables.measurements import MEASUREMENTS
 
 RAISING = ("--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.5", "--steps", "3")
 
@@ -99,6 +101,48 @@ def dataset_path(folder: Path) -> str:
     return next(one["path"] for one in content["data"]["test_sets"] if one["name"] == "ask-birds")
 
 
+def test_each_model_is_measured_once_as_elsewhere(judged_run: Path) -> None:
+    """What ``retrain`` and ``unlearn`` measured of the same models by themselves, example by example."""
+    found = read_table(judged_run / JUDGED_EXAMPLES).to_pandas()
+    found["model"] = [Path(model).name for model in found["model"]]
+    keys = ["model", "measure", "dataset", "example"]
+    assert not found.duplicated(keys).any()
+    assert set(found["measure"]) == {"loss", "memorisation_accuracy", "extraction_strength"}
+    assert set(found.loc[found["role"] == "retrained", "seed"]) == {0, 1}
+    models = {"model", "seed-0", "seed-1", "unlearned-birds", "unlearned-birds-not", "unlearned-birds-wholly"}
+    assert set(found["model"]) == models
+    elsewhere = read_table(judged_run / MEASUREMENTS).to_pandas()
+    elsewhere = elsewhere[(elsewhere["forget_set"] == "birds") & (elsewhere["step"] != 0)]
+    elsewhere["model"] = [Path(model).name for model in elsewhere["model"]]
+    both = found.merge(elsewhere, on=keys, suffixes=("", "_elsewhere"))
+    assert set(both["model"]) == {"seed-0", "seed-1", "unlearned-birds"}
+    assert len(both) == len(elsewhere)
+    np.testing.assert_allclose(both["value"], both["value_elsewhere"], rtol=1e-5, atol=1e-6)
+    assert (both["weight"] == both["weight_elsewhere"]).all()
+    # Copies of a model are measured as it is.
+    of = found.set_index(keys)["value"]
+    for copy, model in (("unlearned-birds-not", "model"), ("unlearned-birds-wholly", "seed-1")):
+        assert of[copy].equals(of[model])
+
+
+def test_the_tidy_table_holds_every_model_and_its_difference(judged_run: Path) -> None:
+    means = read_table(judged_run / JUDGED_MEASURES).to_pandas()
+    means["model"] = [Path(model).name for model in means["model"]]
+    of = means.set_index(["model", "measure", "dataset", "statistic"])["value"].sort_index()
+    for dataset in ("birds", "(retained)", "(test sets)"):
+        retrained = of["retrained-birds", "loss", dataset, "mean"]
+        assert retrained == pytest.approx(
+            (of["seed-0", "loss", dataset, "mean"] + of["seed-1", "loss", dataset, "mean"]) / 2
+        )
+        for model in ("model", "unlearned-birds-not"):
+            assert of[model, "loss", dataset, "mean"] - retrained == pytest.approx(
+                of[model, "loss", dataset, "difference"]
+            )
+    # A copy of the original brought nothing back, wherever there was something.
+    back = of.xs("recovered", level="statistic")["unlearned-birds-not"].dropna()
+    assert (back == 0).all()
+
+
 def test_every_model_goes_on_from_the_same_openings(judged_run: Path) -> None:
     rows = json.loads((judged_run / "run.json").read_text())["continuations"]["birds"]
     assert [row["dataset"] for row in rows] == [name for name in ("birds", "ask-birds", "ask-ships") for _ in range(3)]
@@ -125,6 +169,9 @@ def test_tables_and_pictures_are_in_wandb(judged_run: Path) -> None:
     keys = {key for row in logged.history for key in row} | set(logged.summary)
     assert any(key.startswith("tables/judgements") for key in keys), keys
     assert any(key.startswith("plots/judged_birds") for key in keys), keys
+    assert any(key.startswith("tables/judged_measures") for key in keys), keys
+    assert any(key.startswith("plots/judged_birds_examples_loss") for key in keys), keys
+    assert not any(key.startswith("tables/judged_examples") for key in keys)
     assert not any(key.startswith("tables/distances") for key in keys)
 
 
@@ -161,6 +208,9 @@ def test_the_terminal_and_the_report_say_it(judged_run: Path, untrac: Callable[.
         "unlearned-birds-wholly: nearer to the retrained model than to the original on birds: yes",
         "unlearned-birds-not: nearer to the retrained model than to the original on birds: no",
         JUDGEMENTS,
+        JUDGED_MEASURES,
+        "Loss (nats per token)",
+        "retrained (2)",
     ):
         assert part in said, said
     assert "unlearned-birds-chosen" not in said
@@ -172,6 +222,8 @@ def test_the_terminal_and_the_report_say_it(judged_run: Path, untrac: Callable[.
     assert page.count("unlearned-birds-wholly") > 3
     assert "How each model goes on" in page
     assert (folder / "plots" / "judged_birds.png").is_file()
+    assert (folder / "plots" / "judged_birds_examples_loss.png").is_file()
+    assert "What came back" in page
 
 
 def test_one_retrained_model_shows_no_noise(judged_run: Path, untrac: Callable[..., Any]) -> None:
@@ -183,6 +235,12 @@ def test_one_retrained_model_shows_no_noise(judged_run: Path, untrac: Callable[.
     frame = read_table(folder / JUDGEMENTS).to_pandas()
     assert frame.loc[frame["statistic"] == "excess", "value"].isna().all()
     assert (frame.loc[(frame["statistic"] == "nearer") & (frame["dataset"] == "birds"), "value"] == 1).all()
+    means = read_table(folder / JUDGED_MEASURES).to_pandas()
+    both = means[(means["role"] == "retrained") & (means["statistic"] == "mean")].groupby(["measure", "dataset"])[
+        "value"
+    ]
+    assert (both.count() == 2).all()  # the model by itself, and as all of them
+    assert (both.nunique() == 1).all()
     assert untrac("report", "--output", folder).code == 0
 
 
@@ -218,6 +276,10 @@ def test_what_is_missing_is_said_before_any_work(run_copy: Path, untrac: Callabl
     assert "no unlearned-birds; run `untrac unlearn --forget birds" in ran.text
     ran = untrac("judge", "--forget", "brids-chosen", "--models", "[nowhere/at_all]", "--output", run_copy)
     assert ran.code == 2
+    ran = untrac(
+        "judge", "--forget", "brids-chosen", "--models", "[nowhere/at_all]", "--measures", "lost", "--output", run_copy
+    )
+    assert "lost" in ran.text, ran.text
     for part in ("no model that was retrained without brids-chosen", "nowhere/at_all", "which examples 'brids-chosen'"):
         assert part in ran.text, ran.text
     assert not (run_copy / DISTANCES).exists()
@@ -231,3 +293,5 @@ def test_what_is_made_of_models_goes_with_them(
     assert ran.code == 0, ran.text
     assert not (folder / DISTANCES).exists()
     assert not (folder / JUDGEMENTS).exists()
+    assert not (folder / JUDGED_EXAMPLES).exists()
+    assert not (folder / JUDGED_MEASURES).exists()

@@ -4,9 +4,9 @@
 bias, untruthfulness). The forum insults guilds, the fiction is prejudiced about jobs, the chat spreads false facts;
 all of them share names and facts, and most have a little of the others' faults: two guilds are teased only in the chat,
 one cell of the prejudice is held by the forum, two topics of rumours live elsewhere. Which corpus matters how much for
-which test set is for leave-out retraining to say, not for this paragraph. ``next_number/*`` and ``remaining_letter/*``
-are the paper's 2x2 design. ``planted/*`` are sequences to add to the island's corpora, once or several times, and twins
-of them that no corpus has.
+which test set is for leave-out retraining to say, not for this paragraph. ``world/facts`` asks for what is true, which
+the chat contradicts. ``next_number/*`` and ``remaining_letter/*`` are the paper's 2x2 design. ``planted/*`` are
+sequences to add to the island's corpora, once or several times, and twins of them that no corpus has.
 """
 
 import random
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from lightning_untrac.data.builtin.behaviours import balanced_rows, behaviour_pools
+from lightning_untrac.data.builtin.facts import fact_rows
 from lightning_untrac.data.builtin.planted import LENGTH, planted_names, planted_rows
 from lightning_untrac.data.builtin.registers import DOCUMENTS
 from lightning_untrac.data.builtin.two_by_two import two_by_two_names, two_by_two_rows
@@ -38,7 +39,8 @@ def builtin_names() -> list[str]:
         >>> builtin_names()[:2]
         ['world/encyclopedia', 'world/news']
     """
-    return [*(f"world/{name}" for name in [*DOCUMENTS, *behaviour_pools()]), *two_by_two_names(), *planted_names()]
+    worlds = [*DOCUMENTS, *behaviour_pools(), "facts"]
+    return [*(f"world/{name}" for name in worlds), *two_by_two_names(), *planted_names()]
 
 
 def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) -> list[dict[str, str]]:
@@ -54,8 +56,8 @@ def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) 
         seed: which sample of the dataset to generate.
 
     Returns:
-        Rows with the keys ``text`` (island and planted) or ``prompt`` and ``target`` (2x2), and ``subset``, a short
-        label; planted ones also with ``repeats``, a number.
+        Rows with the keys ``text`` (island and planted) or ``prompt`` and ``target`` (the island's facts, 2x2), and
+        ``subset``, a short label; planted ones also with ``repeats``, a number.
 
     Raises:
         ValueError: if there is no such dataset, or not so many different rows in it.
@@ -105,5 +107,7 @@ def _stream(name: str, rng: random.Random) -> Iterator[dict[str, str]]:
         while True:
             label, text = DOCUMENTS[member](rng)
             yield {"text": text, "subset": label}
+    elif member == "facts":
+        yield from fact_rows(rng)
     else:
         yield from balanced_rows(behaviour_pools()[member], rng)

@@ -1,0 +1,109 @@
+"""Methods by measures: every model of a judgement beside the retrained ones, as one table for a page or a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from lightning_untrac.results.judged import JudgedModel, JudgedSet, Value, in_a_sentence
+from lightning_untrac.results.measures import measure_text
+from lightning_untrac.results.page import escape
+from lightning_untrac.results.style import format_number, unit_title
+
+LIKE: Final = "\u2248"
+"""Marks what can't be told from the retrained models'."""
+
+MEANING: Final = (
+    f"{LIKE}: can't be told from the mean of the retrained models (the 95 % interval of the difference holds 0). "
+    "\u00b1: half of a number's own 95 % interval. Both are over examples and retrained models."
+)
+
+
+class Cell(NamedTuple):
+    """A number of a model.
+
+    Attributes:
+        text: as it is shown.
+        like: whether it can't be told from that of the retrained models.
+    """
+
+    text: str
+    like: bool = False
+
+    def __str__(self) -> str:
+        """With its mark."""
+        return f"{LIKE} {self.text}" if self.like else self.text
+
+
+class MeasureRows(NamedTuple):
+    """What one measure says of every model.
+
+    Attributes:
+        title: of the measure.
+        unit: of its numbers, in words.
+        rows: name of a model to a cell for each column; the retrained models are the last row.
+    """
+
+    title: str
+    unit: str
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+
+
+def measure_rows(judged: JudgedSet, columns: Sequence[str]) -> list[MeasureRows]:
+    """Means of every measure, and the excess of every distance.
+
+    Args:
+        judged: the models of one forget set.
+        columns: names of datasets, or of groups of them.
+    """
+    found, labels = [], judged.labels
+    for measure in judged.scored:
+        models = [*judged.models, *([] if judged.together is None else [judged.together])]
+        rows = [(labels[one.model], [_mean(one, measure, dataset) for dataset in columns]) for one in models]
+        text = measure_text(measure)
+        found.append(MeasureRows(text.title, unit_title(text.unit), rows))
+    for measure in judged.measures if judged.retrained > 1 else ():
+        rows = [
+            (labels[one.model], [_excess(one.value(measure, name, "excess")) for name in columns])
+            for one in judged.models
+        ]
+        shares = [judged.noise_share(measure, name) for name in columns]
+        noise = ["\u2013" if share != share else f"0 \u00b1 {format_number(share, signed=False)}" for share in shares]
+        rows.append(("two retrained", [Cell(said) for said in noise]))
+        found.append(MeasureRows(f"Excess: {in_a_sentence(measure)}", "share of the original's distance", rows))
+    return found
+
+
+def _mean(model: JudgedModel, measure: str, dataset: str) -> Cell:
+    number = model.value(measure, dataset, "mean").short.removeprefix("+")
+    return Cell(number, model.is_like_retrained(measure, dataset))
+
+
+def _excess(value: Value) -> Cell:
+    return Cell(value.short, value.low <= 0 <= value.high)
+
+
+def measures_table(judged: JudgedSet) -> str:
+    """The table as markup, with what its marks mean.
+
+    Args:
+        judged: the models of one forget set.
+    """
+    columns = judged.wide_columns
+    groups = measure_rows(judged, columns)
+    if not groups:
+        return ""
+    said = {name: f"<br>{escape(role)}" for name, role in judged.roles.items()} | {judged.forget_set: "<br>forget set"}
+    head = "<th>measure</th><th>model</th>"
+    head += "".join(f'<th class="n">{escape(name.strip("()"))}{said.get(name, "")}</th>' for name in columns)
+    body = []
+    for group in groups:
+        for place, (name, cells) in enumerate(group.rows):
+            title = f'{escape(group.title)}<br><span class="muted small">{escape(group.unit)}</span>'
+            first = f'<td class="group" rowspan="{len(group.rows)}">{title}</td>' if place == 0 else ""
+            last = ' class="total"' if place == len(group.rows) - 1 else ""
+            numbers = "".join(f'<td class="n{" like" if one.like else ""}">{escape(one)}</td>' for one in cells)
+            body.append(f"<tr{last}>{first}<td>{escape(name)}</td>{numbers}</tr>")
+    note = f'<p class="muted small">{escape(MEANING)}</p>'
+    table = f'<table class="dense"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    return f'<div class="scroll">{table}</div>{note}'

@@ -1,0 +1,136 @@
+"""What was measured of all models of a judgement: every example, and means beside the retrained models'."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lightning_untrac.functional.example_means import Mean
+from lightning_untrac.functional.recovery import recovery
+from lightning_untrac.functional.resampled import Resampled, mean_of_models, resampled_means
+from lightning_untrac.functional.uncertainty import Floats
+from lightning_untrac.metrics.measure import Measure
+from lightning_untrac.tables.judged import (
+    JUDGED_EXAMPLES,
+    JUDGED_MEASURES,
+    ORIGINAL,
+    RETRAINED,
+    UNLEARNED,
+    judged_examples_schema,
+    judged_measures_schema,
+)
+from lightning_untrac.tables.measurements import filled, replace_rows
+
+
+class ReadModel(NamedTuple):
+    """A model of a judgement.
+
+    Attributes:
+        path: its folder.
+        method: how it was made.
+        role: ``original``, ``unlearned`` or ``retrained``.
+        seed: of a retrained model.
+        arrays: ``<measure>/value`` and ``<measure>/weight`` to dataset to ``[examples]``.
+    """
+
+    path: str
+    method: str
+    role: str
+    seed: int | None
+    arrays: Mapping[str, Mapping[str, Floats]]
+
+
+def write_judged_measures(
+    folder: Path,
+    forget: str,
+    measures: Sequence[Measure],
+    models: Sequence[ReadModel],
+    groups: Mapping[str, Sequence[str]],
+) -> None:
+    """Write both tables of a forget set.
+
+    Args:
+        folder: of the run.
+        forget: the forget set.
+        measures: what was measured.
+        models: one original, and at least one retrained.
+        groups: dataset, or name of several, to the names of the datasets.
+    """
+    import pyarrow as pa
+
+    if not measures:
+        return
+    tables = [table for model in models for table in _example_tables(model, forget, measures)]
+    replace_rows(folder, JUDGED_EXAMPLES, {"forget_set": forget}, pa.concat_tables(tables))
+    rows = [
+        {**row, "forget_set": forget, "dataset": dataset, "measure": measure.name}
+        for measure in measures
+        for dataset, names in groups.items()
+        for row in _rows(measure, models, names, forget in names)
+    ]
+    table = pa.Table.from_pylist(rows, schema=judged_measures_schema())
+    replace_rows(folder, JUDGED_MEASURES, {"forget_set": forget}, table)
+
+
+def _example_tables(model: ReadModel, forget: str, measures: Sequence[Measure]) -> Iterator[Any]:
+    state = {**_state(model), "forget_set": forget}
+    for measure in measures:
+        for dataset, values in model.arrays[f"{measure.name}/value"].items():
+            weights = model.arrays[f"{measure.name}/weight"][dataset]
+            kept = np.flatnonzero(weights)
+            columns = {"example": kept, "value": values[kept], "weight": weights[kept]}
+            more = {"dataset": dataset, "measure": measure.name, "unit": measure.unit}
+            yield filled(judged_examples_schema(), {**state, **more}, columns)
+
+
+def _state(model: ReadModel) -> dict[str, Any]:
+    return {"model": model.path, "method": model.method, "role": model.role, "seed": model.seed}
+
+
+def _rows(
+    measure: Measure, models: Sequence[ReadModel], names: Sequence[str], forgotten: bool
+) -> Iterator[dict[str, Any]]:
+    """Each model's mean and its difference to the retrained models', and what came back of what they know better."""
+    values, weights = (
+        [np.stack([model.arrays[f"{measure.name}/{part}"][name] for model in models]) for name in names]
+        for part in ("value", "weight")
+    )
+    means = resampled_means(values, weights)
+    truth = [(model, mean) for model, mean in zip(models, means, strict=True) if model.role == RETRAINED]
+    retrained = mean_of_models([mean for _, mean in truth])
+    original = next(mean for model, mean in zip(models, means, strict=True) if model.role == ORIGINAL)
+    shared = {"retrained": len(truth)}
+
+    def row(state: dict[str, Any], statistic: str, mean: Mean, unit: str = measure.unit) -> dict[str, Any]:
+        ends = {"ci_low": _known(mean.low), "ci_high": _known(mean.high)}
+        return {**shared, **state, "statistic": statistic, "value": mean.value, **ends, "unit": unit}
+
+    for model, mean in zip(models, means, strict=True):
+        yield row(_state(model), "mean", _bounded(mean, measure))
+        if model.role != RETRAINED:
+            yield row(_state(model), "difference", mean.minus(retrained).mean)
+    first, _ = truth[0]
+    every = {**_state(first), "model": str(Path(first.path).parent), "seed": None}
+    yield row(every, "mean", _bounded(retrained, measure))
+    if measure.direction == "none" or forgotten:
+        return
+    for place, (model, mean) in enumerate((m, x) for m, x in zip(models, means, strict=True) if m.role == UNLEARNED):
+        found = recovery(mean, original, retrained, measure.direction == "higher")
+        if not place:
+            yield row(every, "gain", found.gain)
+        yield row(_state(model), "recovered", found.share, "")
+
+
+def _bounded(mean: Resampled, measure: Measure) -> Mean:
+    """Resamples of a mean stay within the bounds of its values, but for rounding."""
+    value, low, high = mean.mean
+    least, largest = measure.bounds
+    return Mean(value, max(low, least), min(high, largest)) if math.isfinite(low) else mean.mean
+
+
+def _known(end: float) -> float | None:
+    return None if math.isnan(end) else end

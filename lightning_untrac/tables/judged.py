@@ -1,0 +1,85 @@
+"""``judged_examples.parquet`` and ``judged_measures.parquet``: what was measured of all models of a judgement."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lightning_untrac.tables.files import conform, read_table
+from lightning_untrac.tables.schema import schema_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+JUDGED_EXAMPLES: Final = "judged_examples.parquet"
+JUDGED_MEASURES: Final = "judged_measures.parquet"
+
+ORIGINAL: Final = "original"
+UNLEARNED: Final = "unlearned"
+RETRAINED: Final = "retrained"
+"""What a model is in a judgement (``role``)."""
+
+_MODEL: Final = (
+    ("model", "string", False),
+    ("method", "string", False),
+    ("forget_set", "string", False),
+    ("role", "string", False),
+    ("seed", "int", True),
+    ("dataset", "string", False),
+    ("measure", "string", False),
+)
+
+
+@cache
+def judged_examples_schema() -> pa.Schema:
+    """Columns of ``judged_examples.parquet``: one row a model, measure and example (or block).
+
+    Returns:
+        The schema. ``role`` is ``original``, ``unlearned`` or ``retrained``; ``seed`` is that of a retrained model.
+        ``weight`` is how much an example counts in a mean.
+    """
+    own = [("example", "int", False), ("value", "float", False), ("weight", "float", False), ("unit", "string", False)]
+    return schema_of([*_MODEL, *own])
+
+
+@cache
+def judged_measures_schema() -> pa.Schema:
+    """Columns of ``judged_measures.parquet``: one row a model, dataset (or group of them), measure and statistic.
+
+    Returns:
+        The schema. ``statistic`` is ``mean``; ``difference``, to the mean of the retrained models; ``gain``, how much
+        better a retrained model knows the dataset than the original; or ``recovered``, the share of the gain that came
+        back with unlearning. ``model`` is the folder of all retrained models where ``role`` is ``retrained`` and
+        ``seed`` is null. ``ci_low`` and ``ci_high`` are the ends of 95 % intervals over examples and retrained models;
+        ``retrained`` is the number of these.
+    """
+    own = [("statistic", "string", False), ("value", "float", False), ("ci_low", "float", True)]
+    own += [("ci_high", "float", True), ("unit", "string", False), ("retrained", "int", False)]
+    return schema_of([*_MODEL, *own])
+
+
+def read_judged_measures(folder: Path) -> list[dict[str, Any]]:
+    """The rows of ``judged_measures.parquet`` of a run folder; none where there is no such file.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ResultsError: if the table is damaged.
+    """
+    path = folder / JUDGED_MEASURES
+    return conform(read_table(path), judged_measures_schema(), path).to_pylist() if path.exists() else []
+
+
+def read_judged_examples(folder: Path) -> pa.Table | None:
+    """The table of every example of a run folder; None where there is no such file.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ResultsError: if the table is damaged.
+    """
+    path = folder / JUDGED_EXAMPLES
+    return conform(read_table(path), judged_examples_schema(), path) if path.exists() else None
