@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.style import format_number
 from lightning_untrac.tables.distances import RETAINED, TEST_SETS, read_judgements
 from lightning_untrac.tables.judged import ORIGINAL, RETRAINED, UNLEARNED, read_judged_measures
 
-SHOWN_TEST_SETS = 3
-"""Of more test sets than this a table shows all together."""
+SHOWN_COLUMNS: Final = 5
+"""Of more columns than this a table shows all test sets together."""
 
-SHOWN_BESIDE = 2
+SHOWN_BESIDE: Final = 2
 """Holdouts and other forget sets that a table shows."""
 
 
@@ -119,8 +119,9 @@ class JudgedSet:
         others = [name for name in self.datasets if name != self.forget_set]
         tests = [name for name in others if self.roles.get(name) == "test set"]
         beside = [name for name in others if self.roles.get(name) in ("holdout", "forget set")]
-        tests = tests if len(tests) <= SHOWN_TEST_SETS else [TEST_SETS]
-        return [self.forget_set, *tests, *(name for name in (RETAINED,) if name in others), *beside[:SHOWN_BESIDE]]
+        rest = [*(name for name in (RETAINED,) if name in others), *beside[:SHOWN_BESIDE]]
+        tests = tests if 1 + len(tests) + len(rest) <= SHOWN_COLUMNS else [TEST_SETS]
+        return [self.forget_set, *tests, *rest]
 
     @property
     def labels(self) -> dict[str, str]:

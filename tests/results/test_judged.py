@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,12 @@ def test_the_table_has_every_model_and_marks_what_is_like_the_retrained_ones(jud
         "forum<br>forget set", "toxicity<br>test set", "retained", "unseen<br>holdout",
     ]  # fmt: skip
     assert "+" not in "".join(cell.text for _, cells in loss.rows for cell in cells)
+
+
+def test_many_test_sets_stand_together(judged: JudgedSet) -> None:
+    more = {f"test-{place}": "test set" for place in range(3)}
+    several = replace(judged, datasets=[*judged.datasets, *more], roles={**judged.roles, **more})
+    assert several.wide_columns == ["forum", "(test sets)", "(retained)", "unseen"]
 
 
 def test_the_terminal_shows_the_same_in_a_hundred_columns(judged: JudgedSet) -> None:
