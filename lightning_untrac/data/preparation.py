@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from lightning_untrac.data.tokenization import tokenize
 from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.naming import counted
+from lightning_untrac.naming import self_name
 
 
 class ModelFacts(Protocol):
@@ -126,6 +126,20 @@ def prepare_datasets(
     return datasets, problems
 
 
+def self_test_sets(corpora: Sequence[DatasetConfig], num_examples: int) -> list[DatasetConfig]:
+    """At most so many examples of each corpus, as test sets whose right answer is known."""
+    return [
+        replace(
+            config,
+            name=self_name(str(config.name)),
+            num_examples=min(num_examples, config.num_examples or num_examples),
+            copies=None,
+            share=None,
+        )
+        for config in corpora
+    ]
+
+
 def length_problems(facts: Facts, max_length: int | None, block_size: int | None) -> list[str]:
     """Which of the lengths asked for exceed the model's context."""
     limits = (facts.context_length, facts.target_context_length if facts.is_seq2seq else facts.context_length)
@@ -185,10 +199,6 @@ def dataset_notes(dataset: TokenizedDataset, max_length: int | None) -> list[str
         found.append(f"{dataset.name}: {dataset.num_truncated} of {total} examples were cut to {max_length} tokens")
     if source > total:
         found.append(f"{dataset.name}: {source - total} of {source} examples had nothing to predict and were left out")
-    if (repeated := dataset.in_training()) is not None:
-        found.append(
-            f"{dataset.name}: its {counted(total, 'example')} stand {counted(len(repeated), 'time')} in training"
-        )
     if wanted is not None and source < wanted:
         found.append(f"{dataset.name}: has {source} examples, fewer than the {wanted} asked for; all were used once")
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,16 @@ from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.episodes import NAMED, EpisodePlan
 from lightning_untrac.data.forget_set import ForgetChoice, take_apart
 from lightning_untrac.data.loading import Concatenation, Examples
-from lightning_untrac.data.preparation import Facts, ModelFacts, copies_problems, length_problems, prepare_datasets
+from lightning_untrac.data.preparation import (
+    Facts,
+    ModelFacts,
+    copies_problems,
+    length_problems,
+    prepare_datasets,
+    self_test_sets,
+)
 from lightning_untrac.data.tokenized import PackedBlocks, TokenizedDataset
 from lightning_untrac.errors import ConfigurationError, raise_if_any
-from lightning_untrac.naming import self_name
 
 
 class PreparedDataModule(L.LightningDataModule):
@@ -141,21 +146,7 @@ class PreparedDataModule(L.LightningDataModule):
 
     def all_test_sets(self) -> list[DatasetConfig]:
         """Those that were given, and a part of each corpus where ``self_examples`` asks for it."""
-        if self.self_examples is None:
-            return self.test_sets
-        return [
-            *self.test_sets,
-            *(
-                replace(
-                    config,
-                    name=self_name(str(config.name)),
-                    num_examples=min(self.self_examples, config.num_examples or self.self_examples),
-                    copies=None,
-                    share=None,
-                )
-                for config in self.corpora
-            ),
-        ]
+        return [*self.test_sets, *(self_test_sets(self.corpora, self.self_examples) if self.self_examples else ())]
 
     def prepare(self, facts: ModelFacts) -> None:
         """Load and tokenise everything and check that it fits the model; a second call for a like model does nothing.

@@ -188,7 +188,7 @@ def test_a_reading_has_one_row_a_sequence_with_its_group(planted):
     assert of["news"] is None
     assert of["planted_out"][:4] == ("random 1", "secret 1", "random 4", "secret 4")
     assert set(of["in_twins"]) == {"0"}
-    assert "planted_in: its 36 examples stand 252 times in training" in planted.notes()
+    assert not [note for note in planted.notes() if "planted" in note]  # what was asked for is no warning
 
 
 def test_twins_can_not_be_trained_on_by_their_repeats(tmp_path, facts):
