@@ -183,11 +183,11 @@ def bytes_an_example(sizes: list[int], record: bool) -> None:
             print(f"{phase}: {slope:.0f} bytes an example")
 
 
-def in_a_process(*arguments: str, **environment: str) -> dict[str, float]:
-    """Run this file with other arguments and read the last line that it prints."""
+def in_a_process(*arguments: str, file: str = __file__, **environment: str) -> dict[str, float]:
+    """Run a file, this one by default, with other arguments and read the last line that it prints."""
     # glibc keeps freed memory below a moving threshold to itself; with a fixed one the peak is of what is live.
     environment = {"MALLOC_MMAP_THRESHOLD_": "1000000", **os.environ, **environment}
-    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, file, *arguments], capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
     return json.loads(done.stdout.strip().splitlines()[-1])
