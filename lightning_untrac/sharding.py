@@ -104,9 +104,30 @@ def reshard(model: nn.Module) -> None:
             module.reshard()
 
 
+def is_sharded(model: nn.Module) -> bool:
+    """Whether each rank holds a part of every parameter, so that what is summed over parts has to be over ranks too."""
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+
+    return any(isinstance(module, FSDPModule | FullyShardedDataParallel) for module in model.modules())
+
+
 def local_shard(tensor: Tensor) -> Tensor:
     """This rank's shard of a ``DTensor``, sharing its memory; any other tensor itself."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def as_sharded(part: Tensor, like: Any) -> Tensor:
+    """This rank's part of a tensor in the form of a parameter, of which it holds the same part.
+
+    Args:
+        part: on the device of the parameter.
+        like: a ``DTensor``; of any other tensor the part is the whole.
+    """
+    if not hasattr(like, "to_local"):
+        return part
+    from torch.distributed.tensor import DTensor
+
+    return DTensor.from_local(part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride())
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -12,17 +12,15 @@ ADVICE = f"use auto (one device), ddp, {FSDP2} (sharded weights) or fsdp (sharde
 
 
 def fsdp2_strategy(num_devices: int) -> Any:
-    """Lightning's ``ModelParallelStrategy`` for sharding alone, with checkpoints of one file.
+    """FSDP2 for sharding alone, with checkpoints of one file: Lightning's ``ModelParallelStrategy``.
 
     Args:
         num_devices: devices of all machines together.
     """
-    from lightning.pytorch.strategies import ModelParallelStrategy
+    from lightning_untrac.fsdp2 import FSDP2Strategy
 
     # Lightning's own default is tensor parallelism within a machine, which needs a plan for each architecture.
-    return ModelParallelStrategy(
-        data_parallel_size=num_devices, tensor_parallel_size=1, save_distributed_checkpoint=False
-    )
+    return FSDP2Strategy(data_parallel_size=num_devices, tensor_parallel_size=1, save_distributed_checkpoint=False)
 
 
 def strategy_problems(strategy: Any) -> list[str]:

@@ -17,7 +17,7 @@ from lightning_untrac.data.passes import DatasetPass
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.functional import example_losses
 from lightning_untrac.modules.language import LanguageModule
-from lightning_untrac.sharding import local_shard, reshard
+from lightning_untrac.sharding import is_sharded, local_shard, reshard
 
 TOKENS_PER_UNIT = 1024.0
 """Sums of token losses are divided by this constant, a power of two so that it rounds nothing, until the whole number
@@ -78,9 +78,7 @@ class DatasetGradients(L.LightningModule):
     @property
     def is_sharded(self) -> bool:
         """Whether each rank holds a part of every parameter, so that products have to be summed over ranks."""
-        from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
-
-        return any(isinstance(module, FSDPModule | FullyShardedDataParallel) for module in self.phase.modules())
+        return is_sharded(self.phase)
 
     def trainable_parameters(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that have a gradient, tied ones once, by their name in the model."""

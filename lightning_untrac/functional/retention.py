@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -59,8 +59,19 @@ def _pointwise(reference: Tensor, logits: Tensor) -> Tensor:
     return kept.exp() * (kept.masked_fill(impossible, 0.0) - moved.masked_fill(impossible, 0.0))
 
 
+Total = Callable[[Tensor], Tensor]
+"""Makes sums over all elements of sums over those that are here."""
+
+
+def _all_here(sums: Tensor) -> Tensor:
+    return sums
+
+
 def remove_conflict(
-    gradient: Mapping[str, Tensor], average: Mapping[str, Tensor], least_cosine: float = -1.0
+    gradient: Mapping[str, Tensor],
+    average: Mapping[str, Tensor],
+    least_cosine: float = -1.0,
+    total: Total = _all_here,
 ) -> tuple[dict[str, Tensor], float]:
     """A gradient without its component against another one: the nearest one whose product with it is not negative.
 
@@ -72,6 +83,7 @@ def remove_conflict(
         average: alike, of the same names: m.
         least_cosine: where the cosine of g and m is below this, it is taken for this, and less is removed (GRU's
             clipped form); -1 removes all.
+        total: of sums over the elements in ``gradient`` makes sums over all; for tensors of which others are elsewhere.
 
     Returns:
         The new gradient, and ``<g, m>``.
@@ -82,18 +94,21 @@ def remove_conflict(
         >>> found["w"].tolist(), product
         ([1.5, -1.5, 0.5], -1.0)
     """
-    product = sum(float((g.double() * average[name].double()).sum()) for name, g in gradient.items())
-    length = sum(float(average[name].double().square().sum()) for name in gradient)
+    sums = torch.stack([_products(g.double(), average[name].double()) for name, g in gradient.items()]).sum(0)
+    product, length, squares = total(sums).tolist()
     if product >= 0 or not length:
         return dict(gradient), product
     share = product / length
     if least_cosine > -1:
-        squares = sum(float(g.double().square().sum()) for g in gradient.values())
         share = max(share, least_cosine * math.sqrt(squares / length))
     return {n: g - share * average[n].to(g.dtype) for n, g in gradient.items()}, product
 
 
-def uphill(gradient: Mapping[str, Tensor], radius: float) -> dict[str, Tensor]:
+def _products(g: Tensor, m: Tensor) -> Tensor:
+    return torch.stack([(g * m).sum(), m.square().sum(), g.square().sum()])
+
+
+def uphill(gradient: Mapping[str, Tensor], radius: float, total: Total = _all_here) -> dict[str, Tensor]:
     """``radius g / ||g||``, the norm over all tensors together: the step to where a loss is worst nearby (SAM).
 
     Foret et al. 2021 (arXiv 2010.01412).
@@ -101,6 +116,7 @@ def uphill(gradient: Mapping[str, Tensor], radius: float) -> dict[str, Tensor]:
     Args:
         gradient: parameter name to g, any shapes and float dtypes.
         radius: length of the step.
+        total: of a sum over the elements in ``gradient`` makes the sum over all.
 
     Returns:
         The step, 0 where the gradient is.
@@ -109,7 +125,8 @@ def uphill(gradient: Mapping[str, Tensor], radius: float) -> dict[str, Tensor]:
         >>> uphill({"w": torch.tensor([3.0, 4.0])}, radius=1.0)["w"].tolist()
         [0.6000000238418579, 0.800000011920929]
     """
-    length = math.sqrt(sum(float(g.double().square().sum()) for g in gradient.values()))
+    squares = torch.stack([g.double().square().sum() for g in gradient.values()]).sum()
+    length = math.sqrt(float(total(squares)))
     return {name: g * (radius / length if length else 0.0) for name, g in gradient.items()}
 
 

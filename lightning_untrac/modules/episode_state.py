@@ -8,6 +8,9 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
+from lightning_untrac.sharded_state import own_state, whole_state
+from lightning_untrac.sharding import reshard
+
 
 class EpisodeState(Callback):
     """Prepares each episode of an ``Unlearning`` module, and keeps what its objective has found in checkpoints.
@@ -55,8 +58,10 @@ class EpisodeState(Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
+        writes = bool(self.module.trainer.is_global_zero)
+        terms = self.module.unlearning_objective.state_dict()
         state = {
-            "terms": self.module.unlearning_objective.state_dict(),
+            "terms": whole_state(terms, self._parameters(), keep=writes),
             "reference": self.module.reference.state_dict(),
             "own_answers": self.module.own_answers.state_dict(),
             "healing": self.module.healing,
@@ -68,4 +73,12 @@ class EpisodeState(Callback):
         self.module.own_answers.load_state_dict(state_dict.get("own_answers", {}))
         self.module.healing = state_dict.get("healing", False)
         self.module.reference.load_state_dict(state_dict.get("reference", {}))
-        self.module.unlearning_objective.load_state_dict(state_dict.get("terms", {}))
+        terms = own_state(state_dict.get("terms", {}), self._parameters())
+        self.module.unlearning_objective.load_state_dict(terms)
+
+    def _parameters(self) -> dict[str, Any]:
+        if (model := self.module.model) is None:
+            return {}
+        reshard(model)
+        found: dict[str, Any] = self.module.trainable_parameters()
+        return found

@@ -60,22 +60,31 @@ def gradient_problems(objective: Objective, strategy: Any) -> list[str]:
             f"trainer.strategy: the gradient of {objective} does not reach every parameter, and plain ddp waits for "
             "all of them; use ddp_find_unused_parameters_true"
         )
-    if not isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
-        return found
-    name, other = type(strategy).__name__, "use --trainer.strategy auto (one device) or ddp"
-    if objective.anchor is not None and objective.anchor.needs_whole_weights:
+    if isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
+        found += _sharding_problems(objective, strategy)
+    return found
+
+
+def _sharding_problems(objective: Objective, strategy: Any) -> list[str]:
+    """What needs whole weights; of FSDP1, also what needs gradients by parts of them."""
+    old = isinstance(strategy, FSDPStrategy)
+    name = type(strategy).__name__
+    ways = "auto (one device), ddp or fsdp2" if old else "auto (one device) or ddp"
+    other = f"use --trainer.strategy {ways}"
+    found, anchor, rectify = [], objective.anchor, objective.rectify
+    if anchor is not None and (old or anchor.needs_whole_weights):
         found.append(
-            f"trainer.strategy: {type(objective.anchor).__name__} keeps a matrix of whole weights, and {name} "
-            f"shards them; {other}, or an objective without an anchor (retain: [RetainLoss])"
+            f"trainer.strategy: {type(anchor).__name__} is a function of the weights, and {name} shards them; {other}, "
+            "or an objective without an anchor (retain: [RetainLoss])"
         )
-    if objective.forget.alternatives_from == SAMPLES:
+    if objective.forget.alternatives_from == SAMPLES and old:
         found.append(
             f"trainer.strategy: {type(objective.forget).__name__} lets the model continue prompts before the first "
             f"step, and {name} shards it; {other}, or give the data an `alternative` column, and DPO"
         )
-    if objective.rectify is not None:
+    if rectify is not None and (old or rectify.needs_whole_weights):
         found.append(
-            f"trainer.strategy: {type(objective.rectify).__name__} needs the gradients of two terms apart, and "
-            f"{name} sums what it spreads over the ranks; {other}, or leave `rectify` out"
+            f"trainer.strategy: {type(rectify).__name__} needs the gradients of two terms apart, and {name} sums what "
+            f"it spreads over the ranks; {other}, or leave `rectify` out"
         )
     return found

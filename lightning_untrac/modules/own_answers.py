@@ -26,6 +26,8 @@ class OwnAnswers:
     """Gives the datasets that are to be forgotten other answers, sampled from the model before unlearning.
 
     Each is drawn by the example's text and the episode's seed alone, so that ranks share the work and get the same.
+    Where weights are sharded every rank draws all of them instead: ranks gather the weights for each token together,
+    and prompts of unequal lengths would have them wait for one another for ever.
 
     Args:
         module: an ``Unlearning``.
@@ -59,12 +61,14 @@ class OwnAnswers:
     def _of(self, dataset: TokenizedDataset, seed: int) -> list[np.ndarray]:
         strategy = self.module.trainer.strategy
         rank, ranks = self.module.trainer.global_rank, self.module.trainer.world_size
+        if self.module.parts.sharded:
+            rank, ranks = 0, 1
         context = self.module.trainer.precision_plugin.val_step_context
         with self.module.without_dropout(), torch.no_grad(), context():
             mine = {index: self._one(dataset, index, seed) for index in range(rank, len(dataset), ranks)}
         found: dict[int, np.ndarray] = {}
         for source in range(ranks):
-            found |= strategy.broadcast(mine, src=source)
+            found |= strategy.broadcast(mine, src=source)  # of sharded weights the first rank's, should one differ
         return [found[index] for index in range(len(dataset))]
 
     def _one(self, dataset: TokenizedDataset, index: int, seed: int) -> np.ndarray:
@@ -97,6 +101,7 @@ class OwnAnswers:
                 use_cache=not module.is_seq2seq,  # transformers makes a decoder's as deep as the encoder
                 eos_token_id=ends or None,
                 pad_token_id=padding_token(module.tokenizer, module.vocabulary_size),
+                synced_gpus=module.parts.sharded,  # no rank ends a token before the others
             )
         begin = 1 if module.is_seq2seq else len(prompt)  # a decoder's first token is no answer
         for one in made.cpu().numpy()[:, begin:]:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class TwoGradients:
     """The first part's gradient is summed here; the others' goes the strategy's own way, into ``Parameter.grad``.
 
-    ``torch.autograd.grad`` sets off no exchange of gradients, so the first one is averaged over ranks before the step.
-    Without others the first one goes the strategy's own way.
+    The first one is averaged over ranks before the step, or, where weights are sharded, by its own backward pass; there
+    the others' is summed here too, because a backward pass adds to what stands in ``Parameter.grad``. Without others
+    the first one goes the strategy's own way.
 
     Args:
         module: an ``Unlearning``.
@@ -28,11 +29,12 @@ class TwoGradients:
         self.held: list[Tensor] = []
         self._batches: list[tuple[LanguageBatch, int]] = []
         self._sums: dict[str, Tensor] = {}
+        self._rest: dict[str, Tensor] = {}
         self._ends_step = False
 
     def clear(self) -> None:
         """Forget what an episode that ended between two micro-batches has left."""
-        self.held, self._sums, self._batches = [], {}, []
+        self.held, self._sums, self._rest, self._batches = [], {}, {}, []
 
     def hold(self, values: list[Tensor], batch: LanguageBatch, batch_idx: int) -> None:
         """Keep a micro-batch's values until its backward pass, the forget term's first.
@@ -50,58 +52,56 @@ class TwoGradients:
     def backward(self) -> None:
         """The backward pass of what is held; after a step's last one the gradients are those of the step."""
         (forget, *others), self.held = self.held, []
-        parameters = self.module.trainable_parameters()
+        parts = self.module.parts
         share = 1 / self.module.trainer.accumulate_grad_batches  # as Lightning divides the loss
         if others:
-            self._add(self._sums, forget * share, parameters)
+            self._add(self._sums, parts.gradient(forget * share))
             forget = sum(others[1:], others[0])
-        (forget * share).backward()
+        parts.backward(forget * share)
+        if others and parts.sharded:
+            self._add(self._rest, parts.take())
         if self._ends_step:
             batches, self._batches = self._batches, []
-            self._rectify(parameters, batches)
+            self._rectify(batches)
 
     @staticmethod
-    def _add(sums: dict[str, Tensor], value: Tensor, parameters: dict[str, torch.nn.Parameter]) -> None:
-        gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
-        for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-            # Of every parameter, also those that the term does not reach here: ranks have to reduce alike.
-            found = torch.zeros_like(parameter) if gradient is None else gradient
-            sums[name] = sums[name] + found if name in sums else found
+    def _add(sums: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
+        for name, gradient in gradients.items():
+            sums[name] = sums[name] + gradient if name in sums else gradient
 
     def _reduced(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.module.parts.sharded:  # whose backward pass has averaged them
+            return sums
         reduce = self.module.trainer.strategy.reduce
         return {name: torch.as_tensor(reduce(gradient, reduce_op="mean")) for name, gradient in sums.items()}
 
     @torch.no_grad()
-    def _rectify(self, parameters: dict[str, torch.nn.Parameter], batches: list[tuple[LanguageBatch, int]]) -> None:
+    def _rectify(self, batches: list[tuple[LanguageBatch, int]]) -> None:
         assert self.rectifier is not None
-        sums, self._sums = self._sums, {}
-        found = {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in parameters.items()}
+        parts = self.module.parts
+        sums, self._sums, rest, self._rest = self._sums, {}, self._rest, {}
+        found = rest or parts.take()
         forget, retain = self._reduced(sums), found
         if not sums:  # there are no others
             forget, retain = found, {name: torch.zeros_like(gradient) for name, gradient in found.items()}
+        self.rectifier.sum_over_shards = parts.total
         if (way := self.rectifier.displacement(forget)) is not None:
-            forget = self._displaced(way, parameters, batches)
-        for name, gradient in self.rectifier(forget, retain).items():
-            parameters[name].grad = gradient
+            forget = self._displaced(way, batches)
+        parts.put(self.rectifier(forget, retain))
 
-    def _displaced(
-        self,
-        way: dict[str, Tensor],
-        parameters: dict[str, torch.nn.Parameter],
-        batches: list[tuple[LanguageBatch, int]],
-    ) -> dict[str, Tensor]:
+    def _displaced(self, way: dict[str, Tensor], batches: list[tuple[LanguageBatch, int]]) -> dict[str, Tensor]:
         """The forget term's gradient of the same step at weights some way off."""
-        kept = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        parts = self.module.parts
+        kept = {name: part.clone() for name, part in parts.now().items()}
         sums: dict[str, Tensor] = {}
         try:
-            for name, parameter in parameters.items():
-                parameter.add_(way[name])
+            for name, part in parts.now().items():
+                part.add_(way[name])
             for batch, batch_idx in batches:
                 with torch.enable_grad():
                     value = self.module.forget_share(batch, batch_idx)
-                    self._add(sums, value / self.module.trainer.accumulate_grad_batches, parameters)
+                    self._add(sums, parts.gradient(value / self.module.trainer.accumulate_grad_batches))
         finally:
-            for name, parameter in parameters.items():
-                parameter.copy_(kept[name])  # and not minus the way, which would leave the rounding of the sum
+            for name, part in parts.now().items():
+                part.copy_(kept[name])  # and not minus the way, which would leave the rounding of the sum
         return self._reduced(sums)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar, Final, get_args
 
 import torch
@@ -14,25 +13,19 @@ from typing_extensions import override
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.errors import ConfigurationError, UnlearningError
+from lightning_untrac.modules.answering_terms import NO_STREAM, AnsweringTerms
 from lightning_untrac.modules.episode_state import EpisodeState
-from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.modules.objective_problems import gradient_problems, objective_problems
 from lightning_untrac.modules.own_answers import OwnAnswers
 from lightning_untrac.modules.reference import EVALUATION, Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
+from lightning_untrac.modules.weight_parts import WeightParts
 from lightning_untrac.objectives.objective import Objective
 from lightning_untrac.objectives.terms import ForgetTerm, Seen, Stream
 from lightning_untrac.outputs import MeasureNeed, Need, Outputs
-from lightning_untrac.sharding import local_shard
 
 OTHER_STREAMS: Final[tuple[Stream, ...]] = ("retain", "alternative", "retain_alternative")
 """What stands in a batch of the forget set beside it."""
-
-NO_STREAM = (
-    "model.unlearning_objective: {objective} needs {stream} examples, which no batch brings; fit with a "
-    "CorpusDataModule, or put into each batch a batch of them as `{stream}` and, into both, `step_tokens` and "
-    "`step_sequences`: the targets of the whole step"
-)
 
 
 def paper_adam(parameters: Any) -> torch.optim.Optimizer:
@@ -44,7 +37,7 @@ def paper_adam(parameters: Any) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=5e-5, fused=True)
 
 
-class Unlearning(LanguageModule):
+class Unlearning(AnsweringTerms):
     """Take datasets out of a trained model, one an episode.
 
     By default gradient ascent as UnTrac does it: Adam at a constant 5e-5 with fresh state, no clipping, no weight
@@ -75,6 +68,7 @@ class Unlearning(LanguageModule):
         keeps_start: whether something beside the objective needs the weights from before unlearning in the steps.
         keeps_retained: whether something beside the objective needs data that are to stay.
         reference: gives the outputs of the model before unlearning.
+        parts: this rank's part of the weights, and gradients by it.
     """
 
     extra_streams: ClassVar[frozenset[Stream]] = frozenset()
@@ -95,14 +89,14 @@ class Unlearning(LanguageModule):
         self.episode_status = "ok"
         self.episode_ended = False
         self.heals = self.healing = self.keeps_start = self.keeps_retained = False
-        self.reference, self.own_answers = Reference(self), OwnAnswers(self)
+        self.reference, self.own_answers, self.parts = Reference(self), OwnAnswers(self), WeightParts(self)
         self.two_gradients = TwoGradients(self, self.unlearning_objective.rectify)
 
     # -- what a step minimises -------------------------------------------------------------------------------------
 
     @override
     def objective(self, seen: Seen) -> Any:
-        return self.unlearning_objective(seen, forgets=not self.healing)
+        return [self.parts.summed(part) for part in self.unlearning_objective(seen, forgets=not self.healing)]
 
     @property
     def streams(self) -> frozenset[Stream]:
@@ -129,13 +123,14 @@ class Unlearning(LanguageModule):
                 batches[stream] = batch[stream]  # type: ignore[typeddict-item]
         if self.healing:  # what is forgotten already is not run again
             batches = {stream: batches[stream] for stream in self.unlearning_objective.retained_streams}
+        anchored = self.unlearning_objective.anchor is not None
+        weights = self.parts.for_anchors() if anchored else None
         seen = self.reference.beside(batches)
         others = {stream: seen.get(stream) for stream in OTHER_STREAMS}
         forget = seen["retain"] if self.healing else seen["forget"]
         found = Seen(forget, others["retain"], others["alternative"], others["retain_alternative"])
-        if self.unlearning_objective.anchor is not None:
-            found.weights = {name: local_shard(p) for name, p in self.trainable_parameters().items()}
-            found.start = self.reference.start()
+        if anchored:
+            found.weights, found.start = weights, self.reference.start()
         return found
 
     def needs_of(self, stream: str) -> frozenset[Need]:
@@ -181,6 +176,7 @@ class Unlearning(LanguageModule):
             self.two_gradients.backward()
         else:
             super().backward(loss, *args, **kwargs)
+            self.parts.add_anchors()
 
     # -- what can't be ---------------------------------------------------------------------------------------------
 
@@ -222,43 +218,6 @@ class Unlearning(LanguageModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # The weights of the interrupted episode are not in place yet: the model is still the one that it began from.
         self.reference.keep()
-
-    # -- what a term may ask for before an episode -------------------------------------------------------------------
-
-    def loss_gradient(self, batch: LanguageBatch) -> dict[str, Tensor]:
-        """Gradient of the mean loss per token by the parameters that it reaches, without dropout; none is kept."""
-        parameters = self.trainable_parameters()
-        with self.without_dropout(), self.trainer.precision_plugin.train_step_context():
-            loss = self.mean_loss(batch)
-        # Not `backward`, which would set off a strategy's exchange of gradients.
-        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-        return {name: g for name, g in zip(parameters, gradients, strict=True) if g is not None}
-
-    def retained_examples(self, count: int) -> Iterator[LanguageBatch]:
-        """At most ``count`` examples that the current episode is to keep, one a batch, the same on every rank."""
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not hasattr(data, "retained_dataloader"):
-            raise ConfigurationError([NO_STREAM.format(objective=self.unlearning_objective, stream="retain")])
-        for batch in data.retained_dataloader(count):
-            yield self.trainer.strategy.batch_to_device(batch)
-
-    @property
-    def num_layers(self) -> int:
-        """Layers of the model, or of an encoder-decoder's decoder."""
-        config = self.model_config.get_text_config()
-        names = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")[0 if self.is_seq2seq else 2 :]
-        return next(int(found) for name in names if (found := getattr(config, name, None)) is not None)
-
-    @property
-    def episode_seed(self) -> int:
-        """Seed of the current episode; 0 for data without episodes."""
-        episode = getattr(getattr(self.trainer, "datamodule", None), "current_episode", None)
-        return 0 if episode is None else int(episode.seed)
-
-    def sum_over_ranks(self, values: Tensor) -> Tensor:
-        """The sum of each rank's values."""
-        strategy = self.trainer.strategy
-        return torch.as_tensor(strategy.reduce(values.to(strategy.root_device), reduce_op="sum"))
 
     # -- episodes --------------------------------------------------------------------------------------------------
 

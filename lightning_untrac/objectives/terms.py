@@ -34,7 +34,7 @@ class Seen:
         retain: of the examples that must stay, where a term asks for them.
         alternative: of other answers to the forget set's prompts, where a term asks for them.
         retain_alternative: of other answers to the prompts of ``retain``, where a term asks for them.
-        weights: the trainable parameters by name, for anchors.
+        weights: the trainable parameters by name (this rank's part), for anchors.
         start: their values before unlearning (this rank's part), for anchors.
     """
 
@@ -166,8 +166,11 @@ class RetainTerm(ObjectiveTerm):
 class Anchor(ObjectiveTerm):
     """A term on the weights alone, once a step; :meth:`__call__` gives its value with a count of 1.
 
+    Where weights are sharded, ``seen.weights`` and ``seen.start`` are this rank's part, and the value is summed over
+    ranks afterwards.
+
     Attributes:
-        needs_whole_weights: whether it can't work on sharded weights (FSDP), which is then said before the first step.
+        needs_whole_weights: whether it can't work on sharded weights (FSDP2), which is then said before the first step.
     """
 
     streams: ClassVar[tuple[Stream, ...]] = ()

@@ -43,12 +43,20 @@ class Unlearns(Protocol):
         """The sum of each rank's values."""
         ...
 
+    def sum_over_shards(self, values: Tensor) -> Tensor:
+        """What was summed over this rank's part of the weights as the sum over all of them."""
+        ...
+
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
         """The parameters that may move, tied ones once, by their name in the model."""
         ...
 
+    def own_parts(self) -> dict[str, Tensor]:
+        """This rank's part of each of them, without a graph; all of it where weights are not sharded."""
+        ...
+
     def loss_gradient(self, batch: LanguageBatch) -> dict[str, Tensor]:
-        """Gradient of the mean loss per token by the trainable parameters, without dropout."""
+        """Gradient of the mean loss per token by those parts, without dropout."""
         ...
 
     def retained_examples(self, count: int) -> Iterator[LanguageBatch]:

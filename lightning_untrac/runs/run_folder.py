@@ -169,8 +169,10 @@ class RunFolder(RunFiles):
         Raises:
             DamagedFileError: if nobody can say what they were made with.
         """
+        # Looked for before it is read: another rank may be writing it just now.
+        claimed = (self.path / _claim_name(stage)).is_file()
         before = self._claim(stage) or self.done(stage)
-        if before is None and (self.path / _claim_name(stage)).is_file() and self._has_rows(stage):
+        if before is None and claimed and self._has_rows(stage):
             raise DamagedFileError(
                 self.path / _claim_name(stage),
                 "it says with which settings results were made, and can't be read",

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as L
+import every_objective
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-
-from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Unlearning
 
 
 class Save(Callback):
@@ -27,32 +25,22 @@ class Save(Callback):
 
 
 @pytest.fixture
-def make_pairs(pair_rows: Callable[[str], Path], cache_folder: str) -> Callable[..., Any]:
-    """A DataModule over two corpora of questions, answers and other answers, of unlike lengths."""
-
-    def make(**options: Any) -> CorpusDataModule:
-        def config(name: str) -> DatasetConfig:
-            return DatasetConfig(str(pair_rows(name)), name, prompt="q", target="a", alternative="no")
-
-        return CorpusDataModule(
-            [config("birds"), config("ships")], [config("ask-birds")], cache_folder=cache_folder, **options
-        )
-
-    return make
+def pairs_folder(text_files: dict[str, Path], tmp_path: Path) -> Path:
+    """The texts of each name cut in two, the second half as it is and turned round."""
+    every_objective.write_pairs(text_files, tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
-def pair_rows(text_files: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
-    """The texts of a name cut in two, the second half as it is and turned round."""
+def make_pairs(pairs_folder: Path, cache_folder: str) -> Callable[..., Any]:
+    """A DataModule over two corpora of questions, answers and other answers, of unlike lengths."""
+    return partial(every_objective.pairs, pairs_folder, cache_folder)
 
-    def rows(name: str) -> Path:
-        path = tmp_path / f"{name}-pairs.jsonl"
-        texts = [json.loads(line)["text"].split() for line in text_files[name].read_text().splitlines()]
-        made = [{"q": " ".join(t[:2]), "a": " ".join(t[2:]), "no": " ".join(t[:0:-1])} for t in texts]
-        path.write_text("".join(json.dumps(row) + "\n" for row in made))
-        return path
 
-    return rows
+@pytest.fixture
+def pair_rows(pairs_folder: Path) -> Callable[[str], Path]:
+    """The file of a name."""
+    return lambda name: pairs_folder / f"{name}-pairs.jsonl"
 
 
 @pytest.fixture
@@ -66,17 +54,14 @@ def whole_and_resumed(make_pairs: Any, model_folders: Any, tmp_path: Path) -> Ca
             return torch.cat([p.detach().flatten() for p in module.model.parameters() if p.requires_grad]).clone()
 
         def fit(callbacks: Sequence[Callback] = (), **options: Any) -> torch.Tensor:
-            data = make_pairs(batch_size=2)
-            data.plan = EpisodePlan("one", only=("birds",), steps=6)
-            module = Unlearning(model_folders(), unlearning_objective=make(), optimizer=optimizer)
-            module.configure_model()
-            before.append(flat(module))
-            trainer = L.Trainer(
-                max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-                num_sanity_val_steps=0, limit_val_batches=0, enable_checkpointing=False,
-                accumulate_grad_batches=accumulation, callbacks=list(callbacks),
+            class Begin(Callback):
+                def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+                    before.append(flat(pl_module))
+
+            module, trainer = every_objective.fit(
+                make_pairs(batch_size=2), model_folders(), make(), optimizer=optimizer, plan={"steps": 6},
+                accumulation=accumulation, callbacks=[*callbacks, Begin()], **options,
             )  # fmt: skip
-            trainer.fit(module, datamodule=data, **options)
             assert trainer.global_step == 6
             return flat(module)
 

@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import Any
 
-import lightning.pytorch as L
+import every_objective
 import pytest
 import torch
+from every_objective import KINDS, objective, shipped
+from lightning.pytorch.callbacks import Callback
 
-from lightning_untrac import EpisodePlan, Unlearning, objectives
-from lightning_untrac.objectives import Anchor, ForgetTerm, Objective, Rectifier, RetainLoss, RetainTerm
-
-KINDS = {"forget": ForgetTerm, "retain": RetainTerm, "anchor": Anchor, "rectify": Rectifier}
-NEEDED: dict[str, dict[str, Any]] = {
-    "FisherAnchor": {"weight": 30.0, "fisher_examples": 4},
-    "L2Anchor": {"weight": 0.3},
-    "RetainBound": {"multiplier": 1.0},
-    "SatImp": {"known": 1.0},  # of an untrained model, which knows no token, the defaults forget nothing
-    "SimNPO": {"beta": 0.5},
-}
-"""Arguments of those that can't do without, or that pull too weakly to be seen."""
-
-
-def shipped() -> list[tuple[str, str]]:
-    """Room and name of each class."""
-    found = []
-    for room, kind in KINDS.items():
-        package = importlib.import_module(f"{objectives.__name__}.{room}")
-        for one in pkgutil.iter_modules(package.__path__):
-            module = importlib.import_module(f"{package.__name__}.{one.name}")
-            found += [
-                (room, name)
-                for name, cls in vars(module).items()
-                if isinstance(cls, type)
-                and issubclass(cls, kind)
-                and cls is not kind
-                and cls.__module__ == module.__name__
-            ]
-    return found
-
-
-def objective(room: str, name: str) -> Objective:
-    one = getattr(objectives, name)(**NEEDED.get(name, {}))
-    if room == "forget":
-        return Objective(forget=one)
-    if room == "retain":
-        return Objective(retain=[one])
-    return Objective(anchor=one) if room == "anchor" else Objective(retain=[RetainLoss()], rectify=one)
+from lightning_untrac.objectives import Objective
 
 
 @pytest.fixture
@@ -56,25 +18,22 @@ def unlearn(make_pairs: Any, model_folders: Any) -> Any:
     """The weights before and after one pass over twelve questions in steps of eight and four."""
 
     def run(made: Objective, size: int, accumulation: int) -> tuple[torch.Tensor, torch.Tensor]:
-        def flat() -> torch.Tensor:
+        before: list[torch.Tensor] = []
+
+        class Begin(Callback):
+            def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+                before.append(flat(pl_module))
+
+        def flat(module: Any) -> torch.Tensor:
             return torch.cat([p.detach().flatten() for p in module.model.parameters() if p.requires_grad]).clone()
 
-        data = make_pairs(batch_size=size, retained_per_example=2)
-        data.plan = EpisodePlan("one", only=("birds",), passes=1)
-        module = Unlearning(
-            model_folders("gpt2", "float64"), dtype="float64", unlearning_objective=made,
-            optimizer=lambda p: torch.optim.SGD(p, lr=0.5),
+        module, trainer = every_objective.fit(
+            make_pairs(batch_size=size, retained_per_example=2), model_folders("gpt2", "float64"), made,
+            optimizer=lambda p: torch.optim.SGD(p, lr=0.5), plan={"passes": 1}, accumulation=accumulation,
+            callbacks=[Begin()],
         )  # fmt: skip
-        module.configure_model()
-        before = flat()
-        trainer = L.Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-            num_sanity_val_steps=0, limit_val_batches=0, enable_checkpointing=False,
-            accumulate_grad_batches=accumulation,
-        )  # fmt: skip
-        trainer.fit(module, datamodule=data)
         assert trainer.global_step == 2
-        return before, flat()
+        return before[0], flat(module)
 
     return run
 

@@ -99,12 +99,3 @@ def test_a_run_that_goes_on_has_the_answers_of_the_model_before_unlearning(unlea
 def test_texts_without_prompts_are_told_before_the_first_step(unlearn: Any) -> None:
     with pytest.raises(ConfigurationError, match="an alternative to each answer, and birds has none"):
         unlearn(Keep(), plain=True)
-
-
-def test_sharded_weights_are_told(model_folders: Any) -> None:
-    from lightning.pytorch.strategies import ModelParallelStrategy
-
-    module = Unlearning(model_folders(), unlearning_objective=AltPO())
-    assert any(
-        "AltPO lets the model continue prompts" in one for one in module.strategy_problems(ModelParallelStrategy())
-    )

@@ -13,7 +13,9 @@ from lightning_untrac import EpisodePlan, Unlearning
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.objectives import (
     CEU,
+    GRU,
     NPO,
+    AltPO,
     FisherAnchor,
     ForgetTerm,
     GradientAscent,
@@ -376,18 +378,42 @@ def test_nothing_to_retain_is_said_before_the_first_step(make: Any, trace: Any, 
         trace(data=make_data(("birds",)), module_options={"unlearning_objective": make(1.0)})
 
 
-def test_an_anchor_refuses_sharded_weights(make_data: Any, model_folders: Any) -> None:
-    from lightning.pytorch.strategies import DDPStrategy
+class WholeAnchor(L2Anchor):
+    """Of a user, who does not say that it works on a part of the weights."""
+
+    needs_whole_weights = True
+
+
+class WholeGRU(GRU):
+    needs_whole_weights = True
+
+
+@pytest.mark.parametrize(
+    ("made", "fsdp2", "fsdp"),
+    [
+        (Objective(anchor=FisherAnchor(1.0)), "", "FisherAnchor is a function of the weights, and FSDPStrategy"),
+        (Objective(anchor=WholeAnchor(1.0)), "WholeAnchor is a function of the weights, and FSDP2S", "WholeAnchor is"),
+        (Objective(retain=[RetainLoss()], rectify=GRU()), "", "GRU needs the gradients of two terms apart, and FSDPS"),
+        (Objective(retain=[RetainLoss()], rectify=WholeGRU()), "or ddp, or leave `rectify` out", "WholeGRU needs the"),
+        (Objective(AltPO()), "", "AltPO lets the model continue prompts before the first step, and FSDPStrategy"),
+        (Objective(retain=[RetainLoss(), RetainKL()]), "", ""),
+    ],
+    ids=str,
+)
+def test_what_sharded_weights_can_not_do_is_said_before_the_first_step(
+    made: Objective, fsdp2: str, fsdp: str, model_folders: Any
+) -> None:
+    from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
     from lightning_untrac.strategies import fsdp2_strategy
 
-    module = Unlearning(model_folders(), unlearning_objective=MAKERS["fisher"](1.0))
-    (problem,) = module.strategy_problems(fsdp2_strategy(2))
-    assert "FisherAnchor keeps a matrix of whole weights, and ModelParallelStrategy shards them; use" in problem
+    module = Unlearning(model_folders(), unlearning_objective=made)
     assert module.strategy_problems(DDPStrategy()) == []
-    for name in ("retain loss", "kl"):
-        held = Unlearning(model_folders(), unlearning_objective=MAKERS[name](1.0))
-        assert held.strategy_problems(fsdp2_strategy(2)) == []
+    for expected, strategy in ((fsdp2, fsdp2_strategy(2)), (fsdp, FSDPStrategy())):
+        found = module.strategy_problems(strategy)
+        assert len(found) == bool(expected)
+        assert expected in "".join(found)
+        assert not found or ("ddp or fsdp2" in found[0]) == (strategy.__class__ is FSDPStrategy)
 
 
 def test_batches_of_other_loaders_must_bring_what_is_retained(
@@ -465,7 +491,7 @@ def test_fisher_needs_examples_and_a_model_that_has_gradients(trace: Any, make_d
     objective = Objective(anchor=FisherAnchor(1.0))
     module = Silent(config={"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 1, "n_positions": 64},
                     tokenizer="byte", unlearning_objective=objective)  # fmt: skip
-    with pytest.raises(UnlearningError, match=r"has the largest element 0\.0, expected above 0"):
+    with pytest.raises(UnlearningError, match=r"has the trace 0\.0, expected above 0"):
         trace(data=make_data(batch_size=4), module=module)
 
 

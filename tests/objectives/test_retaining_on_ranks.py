@@ -10,7 +10,6 @@ import processes
 import pytest
 import yaml
 
-from lightning_untrac.cli import main
 from lightning_untrac.tables import InfluenceStore
 
 pytestmark = [
@@ -103,16 +102,3 @@ def test_two_ranks_take_the_steps_of_one_process(objective: str, strategy: str, 
     assert max(map(abs, expected.values())) > 1e-2
     for key, influence in expected.items():
         assert found[key] == pytest.approx(influence, abs=5e-6), key
-
-
-@pytest.mark.parametrize("objective", ["anchor", "gru"])
-def test_what_sharded_weights_can_not_do_is_said_before_the_first_step(
-    objective: str, config: Any, tmp_path: Any, capfd: Any
-) -> None:
-    command = ["trace", "--config", config(objective), *STEPS, "--trainer.devices", 2, "--trainer.strategy", "fsdp2"]
-    assert main([str(word) for word in (*command, "--output", tmp_path / "two")]) == 2
-    said = capfd.readouterr().err
-    assert {"anchor": "keeps a matrix of whole weights", "gru": "needs the gradients of two terms apart"}[
-        objective
-    ] in said
-    assert "Traceback" not in said

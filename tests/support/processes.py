@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,19 +30,31 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(PRELOADED)
 
 
-def _run(arguments: Sequence[str], log: str, environment: dict[str, str]) -> None:
+def _begin(log: str, environment: dict[str, str]) -> None:
     os.setpgid(0, 0)  # so that a test can end it with whatever it has started
     os.environ.update(environment)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1), os.dup2(file, 2)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-    sys.argv = ["untrac", *arguments]
+
+
+def _run(commands: Sequence[Sequence[str]], log: str, environment: dict[str, str]) -> None:
+    _begin(log, environment)
     from lightning_untrac.cli import main
 
-    code = main(list(arguments))
+    for arguments in commands:
+        sys.argv = ["untrac", *arguments]
+        if code := main(list(arguments)):
+            break
     sys.stdout.flush()
     sys.exit(code)
+
+
+def _call(function: Callable[..., None], arguments: Sequence[Any], log: str, environment: dict[str, str]) -> None:
+    _begin(log, environment)
+    function(*arguments)
+    sys.stdout.flush()
 
 
 @dataclass
@@ -92,24 +105,87 @@ def start(*arguments: Any, log: Path, **environment: str) -> Command:
         log: where what it prints goes.
         environment: variables that are set for it.
     """
-    words = [str(argument) for argument in arguments]
-    process = _context.Process(target=_run, args=(words, str(log), environment), daemon=False)
+    return start_in_turn([arguments], log=log, **environment)
+
+
+def start_in_turn(commands: Sequence[Sequence[Any]], *, log: Path, **environment: str) -> Command:
+    """Start a process that runs one command after another, until one fails: its exit code is the last one's."""
+    words = [[str(argument) for argument in arguments] for arguments in commands]
+    return _started(_run, (words,), log, environment)
+
+
+def _started(
+    target: Callable[..., None], arguments: tuple[Any, ...], log: Path, environment: dict[str, str]
+) -> Command:
+    process = _context.Process(target=target, args=(*arguments, str(log), environment), daemon=False)
     process.start()
     return Command(process, log)
 
 
-def start_ranks(count: int, *arguments: Any, log: Path, port: int, **environment: str) -> list[Command]:
+def start_ranks(count: int, *arguments: Any, log: Path, port: int | None = None, **environment: str) -> list[Command]:
     """Start a command on several ranks of one machine, as torchrun does."""
-    shared = {
+    return start_ranks_in_turn(count, [arguments], log=log, port=port, **environment)
+
+
+def start_ranks_in_turn(
+    count: int, commands: Sequence[Sequence[Any]], *, log: Path, port: int | None = None, **environment: str
+) -> list[Command]:
+    """Start several ranks that run one command after another together."""
+    shared = _shared(count, port) | environment
+    return [start_in_turn(commands, log=_log_of(log, rank), **shared, **_of(rank)) for rank in range(count)]
+
+
+def call_on_ranks(
+    count: int, function: Callable[..., None], *arguments: Any, log: Path, port: int | None = None, **environment: str
+) -> list[Command]:
+    """Start several ranks that call a function of a module together."""
+    shared = _shared(count, port) | environment
+    return [_started(_call, (function, arguments), _log_of(log, rank), shared | _of(rank)) for rank in range(count)]
+
+
+def wait_for_all(ranks: Sequence[Command], seconds: float = 120) -> None:
+    """Wait for ranks that should all end well.
+
+    Raises:
+        AssertionError: with what each has printed, once one has ended in another way.
+    """
+    deadline = time.monotonic() + seconds
+    while any(rank.process.is_alive() for rank in ranks) and time.monotonic() < deadline:
+        if any(rank.process.exitcode for rank in ranks):
+            deadline = min(deadline, time.monotonic() + 10)  # the others may have more to say
+        time.sleep(0.02)
+    codes = [rank.process.exitcode for rank in ranks]
+    for rank in ranks:
+        if rank.process.is_alive():
+            rank.process.kill()
+        rank.process.join()
+    ended = enumerate(zip(codes, ranks, strict=True))
+    said = "\n\n".join(f"rank {number} ended with {code}\n{rank.text}" for number, (code, rank) in ended)
+    assert not any(code or code is None for code in codes), said
+
+
+def _log_of(log: Path, rank: int) -> Path:
+    return log.with_name(f"{log.name}.{rank}")
+
+
+def _of(rank: int) -> dict[str, str]:
+    return {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+def _shared(count: int, port: int | None) -> dict[str, str]:
+    return {
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
         "GROUP_RANK": "0",
         "TORCHELASTIC_RUN_ID": "test",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        **environment,
+        "MASTER_PORT": str(free_port() if port is None else port),
+        "OMP_NUM_THREADS": "1",
     }
-    return [
-        start(*arguments, log=log.with_name(f"{log.name}.{rank}"), RANK=str(rank), LOCAL_RANK=str(rank), **shared)
-        for rank in range(count)
-    ]
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

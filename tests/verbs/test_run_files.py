@@ -10,6 +10,7 @@ import pytest
 
 from lightning_untrac.runs.discard import discard
 from lightning_untrac.runs.run_files import DamagedFileError, DamageWarning, RunFiles
+from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
 from lightning_untrac.tables.locking import locked
 
@@ -128,3 +129,18 @@ def test_the_report_shows_each_steps_own_command(untrac, config, tmp_path, monke
         assert f"<pre>{commands[step]}</pre>" in page
         assert f"untrac {step.partition('-')[0]} --config" in commands[step]
     assert "--forget birds" in commands["unlearn-birds"]
+
+
+def test_a_claim_that_another_rank_writes_meanwhile_is_no_damaged_one(tmp_path, monkeypatch):
+    """Ranks check the folder before they meet; a rank that ended here had the other wait for it."""
+    first, second = RunFolder(tmp_path), RunFolder(tmp_path)
+
+    def done(stage):
+        first.claim(stage, {}, {"steps": 3})
+        return
+
+    monkeypatch.setattr(second, "done", done)
+    assert second.problems("unlearn-birds", {"steps": 3}) == []
+    (tmp_path / ".untrac" / "unlearn-birds.claim.json").write_text("{")
+    (problem,) = RunFolder(tmp_path).problems("unlearn-birds", {"steps": 3})
+    assert "can't be read" in problem

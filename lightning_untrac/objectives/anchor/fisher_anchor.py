@@ -19,13 +19,14 @@ class FisherAnchor(Anchor):
 
     The anchor of Kirkpatrick et al. 2017 (arXiv 1612.00796, eq. 3). F is the diagonal empirical Fisher matrix of the
     retained data at the pre-unlearning weights theta_0: the mean, over ``fisher_examples`` of its examples (or blocks),
-    of the squared gradient of an example's mean loss per token. Every rank computes all of it, so that it is the same
-    on all to the last bit. A parameter that no retained example reaches is free.
+    of the squared gradient of an example's mean loss per token. Every rank reads all of those examples, so that whole
+    weights have the same matrix on all ranks to the last bit. A parameter that no retained example reaches is free.
 
     Before each episode it costs ``fisher_examples`` forward and backward passes of single examples, and a step some
     sums over the weights. Memory: two more copies of the trainable parameters on the device (theta_0, and F in float32
-    at least; F is also in checkpoints), and the distance from theta_0 until a step's backward pass is through. Weights
-    must not be sharded. With ``precision: 16-mixed`` small squared gradients would underflow, so float16 is refused.
+    at least; F is also in checkpoints), and the distance from theta_0 until a step's backward pass is through; where
+    weights are sharded (FSDP2), each rank holds its part of those. With ``precision: 16-mixed`` small squared gradients
+    would underflow, so float16 is refused.
 
     Args:
         weight: of the anchor; 0 is none. It has no default, because squared gradients of trained models are small and
@@ -40,6 +41,7 @@ class FisherAnchor(Anchor):
     """
 
     needs_retained_examples: ClassVar[bool] = True
+    needs_whole_weights: ClassVar[bool] = False
     underflows_in_float16: ClassVar[bool] = True
 
     def __init__(self, weight: float, fisher_examples: int = 64) -> None:
@@ -53,7 +55,7 @@ class FisherAnchor(Anchor):
     def prepare(self, module: Unlearns) -> None:
         sums = {
             name: torch.zeros_like(tensor, dtype=torch.promote_types(tensor.dtype, torch.float32))
-            for name, tensor in module.trainable_parameters().items()
+            for name, tensor in module.own_parts().items()
         }
         read = 0
         for example in module.retained_examples(self.fisher_examples):
@@ -62,11 +64,11 @@ class FisherAnchor(Anchor):
             read += 1
             for name, gradient in module.loss_gradient(example).items():
                 sums[name] += gradient.to(sums[name].dtype).square()
-        largest = max(float(total.max()) for total in sums.values())
-        if not 0 < largest < float("inf"):
+        trace = float(module.sum_over_shards(torch.stack([total.double().sum() for total in sums.values()]).sum()))
+        if not 0 < trace < float("inf"):
             raise UnlearningError(
-                f"FisherAnchor: the Fisher matrix of {read} retained examples has the largest element {largest}, "
-                "expected above 0 and finite; check that the model is trained and the corpora have targets"
+                f"FisherAnchor: the Fisher matrix of {read} retained examples has the trace {trace}, expected above 0 "
+                "and finite; check that the model is trained and the corpora have targets"
             )
         self._fisher = {name: total / read for name, total in sums.items()}
 

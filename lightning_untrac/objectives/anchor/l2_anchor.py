@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from typing_extensions import override
@@ -17,6 +17,8 @@ class L2Anchor(Anchor):
     Args:
         weight: of the anchor; 0 is none. It has no default: what is strong depends on the model's size and weights.
     """
+
+    needs_whole_weights: ClassVar[bool] = False
 
     def __init__(self, weight: float) -> None:
         super().__init__(weight)

@@ -17,7 +17,7 @@ class AltPO(DPO):
     again as the answer and at most 200 tokens. They are drawn by the example's text and the seed, and kept in
     checkpoints. The authors ask for changed facts by an instruction, and train on five answers a question. An
     instruction is a matter of the model: write such answers into a column (``alternative``), which then is taken.
-    Weights must not be sharded.
+    Where weights are sharded (FSDP2) every rank draws all answers, so that more ranks make that no faster.
 
     Args:
         beta: above 0; the authors try .05, .1 and .5.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -14,11 +14,18 @@ class Rectifier(ABC):
 
     Both gradients are those of the whole effective batch, over micro-batches and ranks, each with its terms' weights.
 
+    Where weights are sharded each rank hands over its part of both and gets that part of the result;
+    :attr:`sum_over_shards` makes sums over all elements of sums over that part.
+
     Attributes:
         needs_retain: whether it makes no sense without a retain term.
+        needs_whole_weights: whether it can't work on sharded weights, which is then said before the first step.
+        sum_over_shards: of sums over this rank's part of the gradients makes the sums over all of them, float64.
     """
 
     needs_retain: ClassVar[bool] = True
+    needs_whole_weights: ClassVar[bool] = True
+    sum_over_shards: Callable[[Tensor], Tensor] = staticmethod(lambda sums: sums)
 
     def prepare(self) -> None:  # noqa: B027
         """Called before the first step of every episode."""
@@ -45,4 +52,4 @@ class Rectifier(ABC):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
-        """Take :meth:`state_dict` back; tensors are on the CPU."""
+        """Take :meth:`state_dict` back; tensors may be on the CPU."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from typing_extensions import override
@@ -20,8 +20,8 @@ class GRU(Rectifier):
     component along m. That m begins as the first step's r, and that r is the gradient of whatever retain terms and
     anchor there are, is our reading. It goes with any forget term and at least one retain term.
 
-    Memory: three more gradients on the device, m also in checkpoints. Weights must not be sharded, and ``precision:
-    16-mixed`` is refused: both gradients are needed apart, and unscaled.
+    Memory: three more gradients on the device, m also in checkpoints; where weights are sharded (FSDP2), each rank
+    holds its part of those. ``precision: 16-mixed`` is refused: both gradients are needed apart, and unscaled.
 
     Args:
         momentum: weight of the newest retain gradient in m, above 0 and at most 1; the authors' code has .8.
@@ -32,6 +32,8 @@ class GRU(Rectifier):
     Raises:
         ValueError: for numbers out of range.
     """
+
+    needs_whole_weights: ClassVar[bool] = False
 
     def __init__(self, momentum: float = 0.8, descends: bool = True, least_cosine: float = -1.0) -> None:
         if not 0 < momentum <= 1:
@@ -49,7 +51,7 @@ class GRU(Rectifier):
     def __call__(self, forget: Mapping[str, Tensor], retain: Mapping[str, Tensor]) -> dict[str, Tensor]:
         before = {name: self._average.get(name, r).to(r.device) for name, r in retain.items()}
         self._average = {n: self.momentum * r + (1 - self.momentum) * before[n] for n, r in retain.items()}
-        rectified, _ = remove_conflict(forget, self._average, self.least_cosine)
+        rectified, _ = remove_conflict(forget, self._average, self.least_cosine, self.sum_over_shards)
         if not self.descends:
             return rectified
         return {name: gradient + retain[name] for name, gradient in rectified.items()}

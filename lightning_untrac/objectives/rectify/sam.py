@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 from typing_extensions import override
@@ -20,8 +21,8 @@ class SAM(Rectifier):
     takes the sum of both gradients. It goes with any forget term, also without a retain term.
 
     It costs a second forward and backward pass over the forget set (and over the other answers, where the term reads
-    some), and two more gradients on the device. Weights must not be sharded, and ``precision: 16-mixed`` is refused:
-    gradients are needed apart, and unscaled.
+    some), and two more gradients and a copy of the weights on the device; where weights are sharded (FSDP2), each rank
+    holds its part of those. ``precision: 16-mixed`` is refused: gradients are needed apart, and unscaled.
 
     Args:
         rho: length of the way, above 0; .01 is the authors'.
@@ -30,14 +31,15 @@ class SAM(Rectifier):
         ValueError: for a rho that is not above 0.
     """
 
-    needs_retain = False
+    needs_retain: ClassVar[bool] = False
+    needs_whole_weights: ClassVar[bool] = False
 
     def __init__(self, rho: float = 0.01) -> None:
         self.rho = positive("SAM", "rho", rho, 0.01)
 
     @override
     def displacement(self, forget: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return uphill(forget, self.rho)
+        return uphill(forget, self.rho, self.sum_over_shards)
 
     @override
     def __call__(self, forget: Mapping[str, Tensor], retain: Mapping[str, Tensor]) -> dict[str, Tensor]:
