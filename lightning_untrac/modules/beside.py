@@ -14,9 +14,6 @@ from lightning_untrac.metrics.measure import Measure, Measured, check_shape
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.outputs import Outputs
 
-REFERENCE = "reference/"
-"""Begins the names of what is measured of the other model."""
-
 
 class Beside(L.LightningModule):
     """Reads every evaluated dataset with two models; ``trainer.validate(module, datamodule)``.
@@ -39,7 +36,7 @@ class Beside(L.LightningModule):
     ) -> None:
         super().__init__()
         self.module, self.reference = module, reference
-        self.measures, self.of_reference = tuple(measures), tuple(of_reference)
+        module.measures, reference.measures = tuple(measures), tuple(of_reference)
 
     @property
     def name_or_path(self) -> str:
@@ -66,20 +63,18 @@ class Beside(L.LightningModule):
 
     @override
     def validation_step(self, batch: LanguageBatch, batch_idx: int) -> dict[str, Any]:
-        """Distances of each example of a batch, and what is measured of each of the two models, as ``measured``."""
-        mine, theirs = _read(self.module, batch, self.measures), _read(self.reference, batch, self.of_reference)
+        """Distances of each example of a batch and what is measured of the model, as ``measured``.
+
+        Returns:
+            ``measured``, and ``of_reference``: what is measured of the other model.
+        """
+        mine, theirs = self.module.outputs_to_measure(batch), self.reference.outputs_to_measure(batch)
         found = distances(mine.logits, theirs.logits, mine.targets)
-        for seen, measures, where in ((mine, self.measures, ""), (theirs, self.of_reference, REFERENCE)):
-            for measure in measures:
-                found[f"{where}{measure.name}"] = _measured(measure, seen)
-        return {"measured": found}
+        return {"measured": found | _measured(self.module, mine), "of_reference": _measured(self.reference, theirs)}
 
 
-def _read(module: LanguageModule, batch: LanguageBatch, measures: Sequence[Measure]) -> Outputs:
-    return module.outputs_of(batch, any("hidden_states" in measure.needs for measure in measures))
-
-
-def _measured(measure: Measure, seen: Outputs) -> Measured:
-    said = measure(seen)
-    check_shape(measure.name, said, len(seen.targets))
-    return said
+def _measured(module: LanguageModule, seen: Outputs) -> dict[str, Measured]:
+    found = {measure.name: measure(seen) for measure in module.measures}
+    for name, said in found.items():
+        check_shape(name, said, len(seen.targets))
+    return found

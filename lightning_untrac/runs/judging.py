@@ -17,7 +17,7 @@ from lightning_untrac.functional.excess import Distances, judge
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import distances as kinds
 from lightning_untrac.metrics.measure import Measure
-from lightning_untrac.modules.beside import REFERENCE, Beside
+from lightning_untrac.modules.beside import Beside
 from lightning_untrac.runs.judged_measures import ReadModel, write_judged_measures
 from lightning_untrac.runs.stage import Stage, run_trainer
 from lightning_untrac.runs.surroundings import say
@@ -131,11 +131,9 @@ def judge_all(stage: Stage, models: Compared, forget: str, measures: Sequence[Me
     for model, reference in models.pairs():
         # Each model is measured in the first pass that reads it.
         mine, theirs = ([] if one in measured else measures for one in (model, reference))
-        arrays = found[model, reference] = _beside(stage, model, reference, mine, theirs)
-        if model not in measured:
-            measured[model] = _of_measures(arrays, measures, "")
-        if reference not in measured:
-            measured[reference] = _of_measures(arrays, measures, REFERENCE)
+        found[model, reference], of_reference = _beside(stage, model, reference, mine, theirs)
+        measured.setdefault(model, found[model, reference])
+        measured.setdefault(reference, of_reference)
     if stage.fast_dev_run:
         say(f"{stage.parsed.verb}: fast_dev_run tried each part once and stored nothing")
         return False
@@ -168,22 +166,17 @@ def judge_all(stage: Stage, models: Compared, forget: str, measures: Sequence[Me
     return True
 
 
-def _beside(stage: Stage, model: str, reference: str, mine: Sequence[Measure], theirs: Sequence[Measure]) -> Arrays:
+def _beside(
+    stage: Stage, model: str, reference: str, mine: Sequence[Measure], theirs: Sequence[Measure]
+) -> tuple[Arrays, Arrays]:
     """How far a model is from another one, example by example, in one pass of both; and what is measured of each."""
     module, other = (stage.parsed.build_module().of_saved(path) for path in (model, reference))
-    names = [*(one.name for one in mine), *(f"{REFERENCE}{one.name}" for one in theirs)]
-    recorder = DistanceRecorder(names)
+    recorder = DistanceRecorder(mine, theirs)
     trainer = stage.build_trainer(
         callbacks=[MeasuringProgress(stage.parsed.verb), recorder], logger=False, enable_checkpointing=False
     )
     run_trainer(lambda: trainer.validate(Beside(module, other, mine, theirs), datamodule=stage.data, verbose=False))
-    return recorder.arrays
-
-
-def _of_measures(arrays: Arrays, measures: Sequence[Measure], where: str) -> Arrays:
-    """What a pass has measured of one of its two models."""
-    columns = [f"{one.name}/{part}" for one in measures for part in ("value", "weight")]
-    return {column: arrays[f"{where}{column}"] for column in columns}
+    return recorder.arrays, recorder.reference_arrays
 
 
 def _groups(stage: Stage, forget: str) -> dict[str, list[str]]:

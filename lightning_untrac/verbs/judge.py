@@ -10,7 +10,7 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import problems_of
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.results import result_console
 from lightning_untrac.results.judged import find_judged, judged_answers
@@ -74,7 +74,7 @@ def intent(parsed: Parsed) -> Intent:
     options: JudgeOptions = parsed.options
     plan = EpisodePlan("one", only=(options.forget,))
     choice, _ = chosen_before(options.output, options.forget)
-    problems = measure_problems(options.measures, Evaluation.gives("validate"))
+    problems = measure_problems(options.measures, Evaluation.gives("validate") | given_by(parsed.config.data))
     return Intent(f"judge-{options.forget}", plan, problems, "evaluate", choice)
 
 

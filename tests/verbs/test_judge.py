@@ -229,7 +229,10 @@ def test_the_terminal_and_the_report_say_it(judged_run: Path, untrac: Callable[.
 def test_one_retrained_model_shows_no_noise(judged_run: Path, untrac: Callable[..., Any]) -> None:
     folder = Path(shutil.copytree(judged_run, judged_run.with_name("one")))
     shutil.rmtree(folder / "retrained-birds" / "seed-1")
-    ran = untrac("judge", "--forget", "birds", "--models", "[unlearned-birds-not]", "--output", folder)
+    # Measures that ask for more than a pass of a model: copies of each text, and unseen ones.
+    unseen = f"[{{name: unseen, path: {dataset_path(folder)}}}]"
+    more = ("--measures", "loss,neighbourhood,exposure", "--data.holdout", unseen)
+    ran = untrac("judge", "--forget", "birds", "--models", "[unlearned-birds-not]", *more, "--output", folder)
     assert ran.code == 0, ran.text
     assert "the noise of retraining is not known" in ran.text
     frame = read_table(folder / JUDGEMENTS).to_pandas()
@@ -241,6 +244,12 @@ def test_one_retrained_model_shows_no_noise(judged_run: Path, untrac: Callable[.
     ]
     assert (both.count() == 2).all()  # the model by itself, and as all of them
     assert (both.nunique() == 1).all()
+    assert {"loss", "neighbourhood", "exposure"} == set(means["measure"])
+    examples = read_table(folder / JUDGED_EXAMPLES).to_pandas()
+    assert examples.groupby("measure")["role"].nunique().eq(3).all()
+    exposure = examples[(examples["measure"] == "exposure") & (examples["dataset"] == "birds")]
+    assert exposure["value"].between(0, np.log2(6)).all()  # a rank among five unseen texts
+    assert len(exposure) == 3 * 12
     assert untrac("report", "--output", folder).code == 0
 
 
@@ -250,6 +259,7 @@ def test_one_retrained_model_shows_no_noise(judged_run: Path, untrac: Callable[.
 def test_two_ranks_measure_the_same(judged_run: Path, distances: pd.DataFrame, strategy: str) -> None:
     folder = Path(shutil.copytree(judged_run, judged_run.with_name(strategy)))
     (folder / DISTANCES).unlink()
+    (folder / JUDGED_EXAMPLES).unlink()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -267,6 +277,9 @@ def test_two_ranks_measure_the_same(judged_run: Path, distances: pd.DataFrame, s
     found = read_table(folder / DISTANCES).to_pandas()
     assert found["weight"].tolist() == distances["weight"].tolist()
     np.testing.assert_allclose(found["value"], distances["value"], rtol=1e-4, atol=1e-6)
+    one, two = (read_table(path / JUDGED_EXAMPLES).to_pandas() for path in (judged_run, folder))
+    assert two["weight"].tolist() == one["weight"].tolist()
+    np.testing.assert_allclose(two["value"], one["value"], rtol=1e-4, atol=1e-6)
 
 
 def test_what_is_missing_is_said_before_any_work(run_copy: Path, untrac: Callable[..., Any]) -> None:
