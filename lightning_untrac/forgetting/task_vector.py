@@ -34,7 +34,7 @@ class TaskVector(ForgettingMethod):
     Ilharco et al. 2023 (arXiv 2212.04089). The steps descend the loss of the forget set at a learning rate by the
     model's width. Every reading measures the edited weights, and they are what is saved; checkpoints hold the tuned
     ones, so that a run that was killed goes on. Of LoRA's two factors the first stays as it was tuned, and the second
-    is negated. Buffers stay as they are. Each rank edits its own shards; that was not tried on several ranks.
+    is negated. Buffers stay as they are. Each rank edits its own part of sharded weights.
 
     Memory: two more copies of what may move.
 

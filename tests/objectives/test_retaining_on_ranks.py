@@ -1,9 +1,9 @@
-"""Two ranks take the same steps as one process, also where a rank's share of either stream is empty, and none waits."""
+"""Two ranks trace as one process does, also where a rank's share of either stream is empty, and none waits."""
 
 from __future__ import annotations
 
-import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import processes
@@ -24,32 +24,42 @@ def retain(term: str, weight: float) -> dict[str, Any]:
 
 OBJECTIVES: dict[str, Any] = {
     "retain loss": {"retain": [retain("RetainLoss", 1.5)]},
-    "kl": {"retain": [retain("RetainKL", 20.0)]},
     "anchor": {"anchor": {"class_path": "FisherAnchor", "init_args": {"weight": 100.0, "fisher_examples": 6}}},
     "gru": {"retain": [retain("RetainLoss", 1.5)], "rectify": "GRU"},
-    "sam": {"forget": "NPO", "retain": [retain("RetainLoss", 1.5)], "rectify": "SAM"},
-    "sam alone": {"rectify": "SAM"},
     "hidden states": {"forget": "RMU", "retain": [retain("RetainHiddenStates", 1.0), retain("RetainBound", 0.05)]},
+    "adapters": {
+        "lora": {"r": 4, "lora_alpha": 40, "target_modules": ["q_proj", "v_proj", "o_proj"]},
+        "forget": "NPO",
+        "retain": [retain("RetainLoss", 1.5)],
+        "anchor": {"class_path": "L2Anchor", "init_args": {"weight": 0.1}},
+        "rectify": "SAM",
+    },
     # A mean over sequences with cached log-probabilities, one over tokens with logits, and hidden states, all at once.
     "all needs": {
         "forget": "terms.SequenceTerm",
         "retain": [retain("RetainKL", 20.0), retain("terms.HiddenStates", 5.0)],
     },
 }
-FSDP1 = '{"class_path": "on_ranks.FSDPOnCPU"}'
+STRATEGIES = {"ddp": "ddp", "fsdp2": "fsdp2", "fsdp1": '{"class_path": "on_ranks.FSDPOnCPU"}'}
+BY_FSDP1 = ("retain loss", "all needs")
 STEPS = ("--method", "untrac", "--passes", 1, "--readings", 2)
 
 
-@pytest.fixture
-def config(tmp_path: Any, text_files: Any, cache_folder: str, model_folders: Any) -> Any:
-    """A configuration: corpora of 12, 9 and 10 examples, so that in steps of two ranks with two each some are empty."""
+@pytest.fixture(scope="module")
+def influences(
+    tmp_path_factory: Any, text_files: Any, cache_folder: str, model_folders: Any
+) -> dict[str, dict[str, dict[Any, float]]]:
+    """By strategy and objective, of corpora of 12, 9 and 10 examples: in some steps of two ranks some have none."""
+    folder = tmp_path_factory.mktemp("retaining")
 
-    def write(objective: str) -> Any:
+    def write(objective: str) -> Path:
+        settings = dict(OBJECTIVES[objective])
         content = {
             "model": {
                 "name_or_path": model_folders("llama"),
                 "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}},
-                "unlearning_objective": OBJECTIVES[objective],
+                "lora": settings.pop("lora", None),
+                "unlearning_objective": settings,
             },
             "data": {
                 "corpora": [{"name": n, "path": str(text_files[n])} for n in ("birds", "ships", "bread")],
@@ -59,45 +69,41 @@ def config(tmp_path: Any, text_files: Any, cache_folder: str, model_folders: Any
             },
             "trainer": {"accelerator": "cpu"},
         }
-        path = tmp_path / "config.yaml"
+        path = folder / f"{objective}.yaml"
         path.write_text(yaml.safe_dump(content))
         return path
 
-    return write
+    def command(objective: str, strategy: str) -> list[Any]:
+        return ["trace", "--config", files[objective], *STEPS, "--output", folder / f"{objective}, {strategy}"]
+
+    files = {name: write(name) for name in OBJECTIVES}
+    whole = [[*command(name, "one"), "--data.batch_size", 4] for name in OBJECTIVES]
+    started = {"one": (tuple(OBJECTIVES), [processes.start_in_turn(whole, log=folder / "one.log")])}
+    for strategy, flag in STRATEGIES.items():
+        two = ("--data.batch_size", 2, "--trainer.devices", 2, "--trainer.strategy", flag)
+        names = BY_FSDP1 if strategy == "fsdp1" else tuple(OBJECTIVES)
+        commands = [[*command(name, strategy), *two] for name in names]
+        started[strategy] = (names, processes.start_ranks_in_turn(2, commands, log=folder / strategy))
+    found: dict[str, Any] = {}
+    for strategy, (names, ranks) in started.items():
+        processes.wait_for_all(ranks, 500)
+        found[strategy] = {name: read(folder / f"{name}, {strategy}") for name in names}
+    return found
 
 
-def two_ranks(*arguments: Any, log: Any) -> list[Any]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ranks = processes.start_ranks(2, *arguments, "--trainer.devices", 2, log=log, port=port, OMP_NUM_THREADS="1")
-    for rank in ranks:
-        rank.wait()
-    return ranks
-
-
-def influences(folder: Any) -> dict[Any, float]:
+def read(folder: Any) -> dict[Any, float]:
     return {(row.corpus, row.test_set, row.step): row.influence for row in InfluenceStore(folder).rows()}
 
 
 @pytest.mark.parametrize(
     ("objective", "strategy"),
     [
-        *((name, "ddp") for name in OBJECTIVES),
-        *((name, "fsdp2") for name in ("retain loss", "all needs", "hidden states")),
-        *((name, FSDP1) for name in ("retain loss", "all needs")),
+        *((name, strategy) for strategy in ("ddp", "fsdp2") for name in OBJECTIVES),
+        *((name, "fsdp1") for name in BY_FSDP1),
     ],
 )
-def test_two_ranks_take_the_steps_of_one_process(objective: str, strategy: str, config: Any, tmp_path: Any) -> None:
-    command = ["trace", "--config", config(objective), *STEPS]
-    one = processes.start(*command, "--data.batch_size", 4, "--output", tmp_path / "one", log=tmp_path / "one.log")
-    assert one.wait() == 0, one.text
-    ranks = two_ranks(
-        *command, "--data.batch_size", 2, "--trainer.strategy", strategy, "--output", tmp_path / "two",
-        log=tmp_path / "log",
-    )  # fmt: skip
-    assert [rank.process.exitcode for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)
-    expected, found = influences(tmp_path / "one"), influences(tmp_path / "two")
+def test_two_ranks_take_the_steps_of_one_process(objective: str, strategy: str, influences: Any) -> None:
+    expected, found = influences["one"][objective], influences[strategy][objective]
     assert found.keys() == expected.keys()
     assert max(map(abs, expected.values())) > 1e-2
     for key, influence in expected.items():

@@ -68,3 +68,27 @@ class Lost(Callback):
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.global_rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillOnce(Callback):
+    """Kills every rank before a step, the first time that a run comes there; steps of one micro-batch.
+
+    Args:
+        steps: that were begun before.
+        mark: name of a file a rank, which says that it was killed.
+        heals: whether only steps that heal count.
+    """
+
+    def __init__(self, steps: int, mark: str, heals: bool = False) -> None:
+        self.steps, self.mark, self.heals = steps, mark, heals
+        self.begun = 0
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if self.heals and not pl_module.healing:
+            return
+        mark = Path(f"{self.mark}.{trainer.global_rank}")
+        if self.begun == self.steps and not mark.exists():
+            mark.touch()
+            trainer.strategy.barrier()  # so that neither is gone before the other has its mark
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.begun += 1
