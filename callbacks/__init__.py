@@ -7,6 +7,7 @@ if __name__ != "lightning_untrac.callbacks":
 from lightning_untrac.callbacks.collapse_guard import CollapseGuard
 from lightning_untrac.callbacks.controlled_influence_logger import ControlledInfluenceLogger
 from lightning_untrac.callbacks.duration_estimate import DurationEstimate
+from lightning_untrac.callbacks.ends_forgetting import EndsForgetting
 from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from lightning_untrac.callbacks.example_recorder import ExampleRecorder
 from lightning_untrac.callbacks.healing import Healing
@@ -29,6 +30,7 @@ __all__ = [
     "CollapseGuard",
     "ControlledInfluenceLogger",
     "DurationEstimate",
+    "EndsForgetting",
     "EpisodeProgress",
     "ExampleRecorder",
     "Healing",

@@ -23,7 +23,7 @@ from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import Measure
 from lightning_untrac.metrics.measure import check_shape, each_once, given_by, need_problems
-from lightning_untrac.metrics.summary import summarise
+from lightning_untrac.metrics.summary import Statistic, summarise
 from lightning_untrac.tables.measurements import (
     MEASUREMENTS,
     SUMMARY,
@@ -145,7 +145,7 @@ class MeasureRecorder(Callback):
         found = pl_module.dataset_losses.losses()  # type: ignore[union-attr, operator]
         measured = zip(data.evaluation_names, found.token_loss.tolist(), found.num_tokens.tolist(), strict=True)
         losses = {name: loss for name, loss, num_tokens in measured if num_tokens}
-        model = self.model or str(getattr(pl_module, "name_or_path", None) or type(pl_module).__name__)
+        model = self._model(pl_module)
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             step = 0 if trainer.sanity_checking else None
             self._before, self._losses_before = self._reading(pl_module, model, step, losses), losses
@@ -173,6 +173,9 @@ class MeasureRecorder(Callback):
         if self._before is not None:
             self._take(trainer, self._before, self._method(module), examples=[self._before])
 
+    def _model(self, module: L.LightningModule) -> str:
+        return self.model or str(getattr(module, "name_or_path", None) or type(module).__name__)
+
     def _method(self, module: L.LightningModule) -> str:
         return self.method or type(module).__name__
 
@@ -190,6 +193,37 @@ class MeasureRecorder(Callback):
 
         names = [*next(iter(self._measured.arrays.values()), {})]
         return Reading(model, step, self._measured.arrays, {name: status(name) for name in names})
+
+    def add(
+        self, trainer: L.Trainer, step: int, measure: str, dataset: str, statistics: Mapping[str, tuple[float, str]]
+    ) -> None:
+        """Put further statistics of the weights of now, between two readings, into the summary.
+
+        They are written with the next reading.
+
+        Args:
+            trainer: that fits; its first rank writes.
+            step: optimizer steps of the episode before them.
+            measure: what they are of.
+            dataset: whose.
+            statistics: name to value and unit.
+        """
+        if not trainer.is_global_zero:
+            return
+        forget_set, seed = self._episode
+        module: Any = trainer.lightning_module
+        state = {
+            "model": (self.result if step else None) or self._model(module),
+            "method": self._method(module),
+            "forget_set": forget_set,
+            "seed": seed,
+            "step": step,
+            "measure": measure,
+            "dataset": dataset,
+        }
+        for name, (value, unit) in statistics.items():
+            statistic = Statistic(name, value, None, None, unit)
+            self.summary.append({**state, **statistic._asdict(), "status": "ok"})
 
     # -- rows ------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning_untrac.callbacks.ends_forgetting import EndsForgetting
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
 from typing_extensions import override
@@ -20,21 +21,13 @@ from lightning_untrac.errors import raise_if_any
 from lightning_untrac.registry import did_you_mean
 
 
-class StoppingRule(Callback, ABC):
+class StoppingRule(EndsForgetting, ABC):
     """End forgetting once a reading meets a condition; a subclass says which. The episode ends, or begins to heal.
 
     A rule acts at readings (see :class:`~lightning_untrac.callbacks.ReadingSchedule`), so it is as fine as they are.
     Every rank is told the same. It may stand anywhere among the Trainer's callbacks: it moves itself before those that
     record readings, because the reading that ends an episode is its last one. A checkpoint keeps what it has counted.
-
-    Attributes:
-        reason: why it ended the newest episode; None where it has not.
-        standing: how far that episode was from being ended, at its last reading.
     """
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-        self.standing: str | None = None
 
     @abstractmethod
     def met(self, trainer: L.Trainer, module: Any) -> str | None:

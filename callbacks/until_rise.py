@@ -6,13 +6,13 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning_untrac.callbacks.ends_forgetting import EndsForgetting
 from typing_extensions import override
 
 from lightning_untrac.functional import uniform_guess_loss
 
 
-class UntilRise(Callback):
+class UntilRise(EndsForgetting):
     """End forgetting when a step's loss on the forget set is ``L_0 + share (ln V - L_0)`` or more.
 
     ``L_0`` is what the first step measures: the loss of the pre-unlearning model on its batch. ``ln V`` is the loss of
@@ -26,8 +26,6 @@ class UntilRise(Callback):
 
     Attributes:
         level: loss at which forgetting ends, nats per token, once the first step has been measured.
-        reason: why it ended the newest episode's forgetting; None where it has not.
-        standing: how far it was from that at the last step.
 
     Raises:
         ValueError: for another share.
@@ -36,10 +34,9 @@ class UntilRise(Callback):
     def __init__(self, share: float) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"UntilRise({share}): give a share of the way above 0 and at most 1, e.g. 0.5")
+        super().__init__()
         self.share = share
         self.level: float | None = None
-        self.reason: str | None = None
-        self.standing: str | None = None
         self._sums: list[torch.Tensor] = []
 
     @override

@@ -93,6 +93,22 @@ def kept_texts_note(forget: TokenizedDataset, kept: Sequence[TokenizedDataset]) 
     )
 
 
+def repeated_texts_note(forget: TokenizedDataset) -> str | None:
+    """That texts stand in a forget set more than once, with how many copies; None where none does.
+
+    Args:
+        forget: the forget set.
+    """
+    copies = len(forget) - len(forget.distinct_hashes())
+    if not copies:
+        return None
+    are = "is a copy" if copies == 1 else "are copies"
+    return (
+        f"{copies} of the {len(forget)} texts of {forget.name} {are} of others there, and each copy counts by itself "
+        "in steps and means; take them out, or mean it so"
+    )
+
+
 _CONSEQUENCE = {
     "holdout": "a holdout shows the level of text that was never trained on, and these are no such texts",
     "forget set": "a retain term that reads that corpus teaches again what is to be forgotten",

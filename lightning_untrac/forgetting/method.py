@@ -27,7 +27,11 @@ class ForgettingMethod(ABC):
         extra: the extra of this project that brings it.
         batch_size: examples of a step where the user gives none; None for the usual number.
         steps: optimizer steps where the user gives neither steps nor passes; None for one pass.
+        rate: part of the usual learning rate that it takes where the user gives none.
         one_device: why it can't work on several ranks; None where it can.
+        takes_retain: whether the retain terms, the anchor and the rectifier of an objective go with it.
+        keeps_weights: whether its checkpoints hold one more copy of the weights.
+        stops: whether a rule of its own ends it, so that the loss of a holdout does not unless the user asks for it.
     """
 
     name: ClassVar[str]
@@ -35,7 +39,11 @@ class ForgettingMethod(ABC):
     extra: ClassVar[str | None] = None
     batch_size: ClassVar[int | None] = None
     steps: ClassVar[int | None] = None
+    rate: ClassVar[float] = 1.0
     one_device: ClassVar[str | None] = None
+    takes_retain: ClassVar[bool] = False
+    keeps_weights: ClassVar[bool] = False
+    stops: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new method known."""
@@ -59,6 +67,10 @@ class ForgettingMethod(ABC):
 
     def notes(self) -> list[str]:
         """What it came to, a sentence each, after the fit."""
+        return []
+
+    def holdout_problems(self) -> list[str]:
+        """What is wrong where there is no holdout."""
         return []
 
     def __str__(self) -> str:

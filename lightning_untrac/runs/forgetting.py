@@ -62,16 +62,17 @@ class Course:
     wrong: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, options: ForgettingOptions, model: Namespace) -> Course:
+    def of(cls, options: ForgettingOptions, model: Namespace, holdout: bool = False) -> Course:
         """The course that the options ask for.
 
         Args:
             options: of the verb.
             model: the configuration of the phase (``class_path`` and ``init_args``).
+            holdout: whether there is text that was never trained on.
         """
         own_phase = model.class_path.rpartition(".")[2] != Unlearning.__name__
-        named = own_phase or model.init_args.get("unlearning_objective") is not None
-        by_default = not named and options.method is None
+        objective = model.init_args.get("unlearning_objective")
+        by_default = not own_phase and objective is None and options.method is None
         bounded = options.steps is not None or options.passes is not None
         texts = options.forget_text is not None
         rise = RISE if (by_default or texts) and not bounded and options.method is None else None
@@ -83,7 +84,12 @@ class Course:
             bounded,
             texts,
             options.method,
-            () if options.method is None else tuple(_method_problems(options, options.method, named)),
+            ()
+            if options.method is None
+            else (
+                *_method_problems(options, options.method, own_phase, objective),
+                *([] if holdout else options.method.holdout_problems()),
+            ),
         )
 
     @property
@@ -169,16 +175,25 @@ class Course:
 
     def _rate(self, module: Any) -> float:
         """The learning rate of forgetting; fresh adapters, which begin at zero, keep theirs."""
-        return rate_of_module(module) * (TEXT_RATE if self.texts and not module.lora else 1)
+        of_method = 1.0 if self.method is None else self.method.rate
+        share = min(of_method, TEXT_RATE if self.texts else 1.0)
+        return rate_of_module(module) * (1 if module.lora else share)
 
 
-def _method_problems(options: ForgettingOptions, method: ForgettingMethod, named: bool) -> list[str]:
+def _method_problems(
+    options: ForgettingOptions, method: ForgettingMethod, own_phase: bool, objective: Namespace | None
+) -> list[str]:
     """What is wrong with a method, and with options that go with an objective alone."""
     found = method.problems()
-    if named:
+    if own_phase or (objective is not None and _forgets(objective)):
         found.append(
             f"method: {method.name} decides what a step minimises, and an objective (or a module of your own) is given "
             "too; leave one of the two out"
+        )
+    elif objective is not None and not method.takes_retain:
+        found.append(
+            f"method: {method.name} goes with no retain term, anchor or rectifier, and one is given; leave it out, or "
+            "take an objective or a method that goes with one (--objective npo, --method sga)"
         )
     given = {"until_rise": options.until_rise, "heal_steps": options.heal_steps}
     return found + [
@@ -186,3 +201,12 @@ def _method_problems(options: ForgettingOptions, method: ForgettingMethod, named
         for name, value in given.items()
         if value is not None
     ]
+
+
+def _forgets(objective: Namespace) -> bool:
+    """Whether a configured objective names a forget term, and not only what goes beside it."""
+    if "class_path" in objective:
+        if objective.class_path.rpartition(".")[2] != Objective.__name__:
+            return True  # a forget term that stands for all of it
+        objective = objective.get("init_args") or Namespace()
+    return objective.get("forget") is not None

@@ -11,12 +11,12 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 
 from lightning_untrac.callbacks import (
+    EndsForgetting,
     Healing,
     StopAtHoldout,
     StopAtMeasure,
     StopAtRetainedLoss,
     StoppingRule,
-    UntilRise,
 )
 from lightning_untrac.config.trainer_callbacks import effective
 from lightning_untrac.data import EpisodePlan
@@ -108,7 +108,7 @@ def ending(trainer: L.Trainer) -> Ending:
         trainer: that has made it.
     """
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    rules = [one for one in callbacks if isinstance(one, StoppingRule | UntilRise)]
+    rules = [one for one in callbacks if isinstance(one, EndsForgetting)]
     healed = next((one for one in callbacks if isinstance(one, Healing) and one.began is not None), None)
     healing = 0 if healed is None else healed.steps
     steps = math.ceil(int(trainer.num_training_batches) / trainer.accumulate_grad_batches)

@@ -20,6 +20,7 @@ from lightning_untrac.callbacks.episode_callbacks import episode_callbacks
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import NAME_PATTERN
+from lightning_untrac.data.shared_texts import repeated_texts_note
 from lightning_untrac.forgetting import ForgettingMethod
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
@@ -162,7 +163,7 @@ def intent(parsed: Parsed) -> Intent:
     if texts is not None:
         texts.put_into(parsed.config.data)
     forget = _forget_set(options) if chosen.choice is None else chosen.choice.chosen
-    course = Course.of(options, parsed.config.model)
+    course, holdout = _course(parsed), bool(parsed.config.data.get("holdout"))
     length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
     plan = EpisodePlan("one", (options.seed,), only=(forget,), **length)
     problems = [*episode_problems(options), *chosen.problems, *course.problems, *(texts.problems if texts else ())]
@@ -178,8 +179,13 @@ def intent(parsed: Parsed) -> Intent:
             f"name: {options.name!r} can't be a file name; use letters, digits, '.', '-' and '_' (100 at most, "
             "beginning with a letter or digit)"
         )
-    rules, more = asked_rules(options, bool(parsed.config.data.get("holdout")))
+    own_rule = options.method is not None and options.method.stops
+    rules, more = asked_rules(options, holdout and not own_rule)
     return Intent(f"unlearn-{_of_run(forget, options)}", plan, problems + more, "unlearn", chosen.choice, rules)
+
+
+def _course(parsed: Parsed) -> Course:
+    return Course.of(parsed.options, parsed.config.model, bool(parsed.config.data.get("holdout")))
 
 
 def _forget_set(options: UnlearnOptions) -> str:
@@ -209,7 +215,7 @@ def main(argv: Arguments) -> None:
         stage.folder.forget_done(stage.name)
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
-    course = Course.of(options, parsed.config.model)
+    course = _course(parsed)
     chose = course.settle(stage.module)
     objective: Any = stage.module.unlearning_objective
     way = course.way(stage.module)
@@ -221,7 +227,9 @@ def main(argv: Arguments) -> None:
     if done:
         say(f"unlearn: finished already; the model is in {result}")
         return
-    kept = OBJECTIVE_COPIES if objective.anchor is not None or objective.rectify is not None else 0
+    keeps = objective.anchor is not None or objective.rectify is not None
+    keeps |= options.method is not None and options.method.keeps_weights
+    kept = OBJECTIVE_COPIES if keeps else 0
     chosen = chosen_examples(options, _forget_set(options))
     problems = [*asked.problems, *chosen.missing, *course.module_problems(stage.module, stage.replicas)]
     stage.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
@@ -229,6 +237,9 @@ def main(argv: Arguments) -> None:
     stage.start()
     stage.tell_what_stays(forget)
     stage.folder.add_notes("warning", list(chosen.notes))
+    if (copies := repeated_texts_note(stage.data.tokenized[forget])) is not None:
+        stage.folder.add_notes("warning", [f"{stage.name}: {copies}"])
+        say(f"unlearn: {copies}")
     stage.folder.add_notes("info", list(texts.notes) if texts else [])
     write_choice(stage, forget)
     tell_measures(stage, options.measures, {method: named_method(f"Unlearning by {way}", options.name)})

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_untrac.forgetting.task_vector import NegatedTaskVector
+from lightning_untrac.forgetting.negated_vector import NegatedTaskVector
 
 
 class Toy(nn.Module):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-from lightning_untrac.cli import main
+from commands import Ran, run_untrac
 
 TINY_MODEL = {
     "model_type": "llama",
@@ -33,25 +29,6 @@ STAGES: list[dict[str, Any]] = [
     {"compare": {"num_resamples": 50}},
     {"report": None},
 ]
-
-
-@dataclass
-class Ran:
-    """How a command ended."""
-
-    code: int
-    text: str
-
-
-def run_untrac(*arguments: Any) -> Ran:
-    """Run a command in this process."""
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else 1
-    return Ran(code, text.getvalue())
 
 
 @pytest.fixture(scope="session")

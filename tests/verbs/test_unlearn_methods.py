@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lightning_untrac.forgetting.task_vector import NegatedTaskVector
+from lightning_untrac.forgetting.negated_vector import NegatedTaskVector
 from lightning_untrac.tables import read_summary
 
 STEPS = ("--steps", 3, "--readings", 3)
@@ -107,8 +107,8 @@ def test_a_run_that_is_cut_inside_a_reading_goes_on(
                 *("--heal_steps", 3, "--until_rise", 0.5),
             ),
             (
-                "method.kl: unknown key; there are coefficient, retained_rise",
-                "method.coefficient: -1.0; give a number above 0",
+                "method.kl: unknown key; there are coefficient, level, retained_rise, stop",
+                "method.coefficient: -1.0; give 1, for it is taken away",
                 "method: task_vector decides what a step minimises, and an objective",
                 "heal_steps: belongs to an objective",
                 "until_rise: belongs to an objective",
