@@ -16,11 +16,12 @@ from lightning_untrac.results.style import format_number
 class StopAtHoldout(StoppingRule):
     """End an episode once the forget set's loss is at least that of the holdout.
 
-    Both are measured at the same reading of the same model, so that the level moves with the model. Of several holdouts
-    the loss is that over all their tokens. It is the right level where chosen examples of a corpus are forgotten and
-    its other texts stay: a model that never saw them knows them as it knows other unseen texts of that kind. Where a
-    whole corpus is forgotten, the holdout should be text of another source that the model never saw. Unseen text of
-    the forgotten corpus itself gets worse along with it.
+    Both are measured at the same reading of the same model, so that the level moves with the model. The holdouts are
+    the forget set's unseen twins (``twins_of``), else those that are nobody's; of several the loss is that over all
+    their tokens. It is the right level where chosen examples of a corpus are forgotten and its other texts stay: a
+    model that never saw them knows them as it knows other unseen texts of that kind. Where a whole corpus is forgotten,
+    the holdout should be text of another source that the model never saw. Unseen text of the forgotten corpus itself
+    gets worse along with it.
     """
 
     def __init__(self) -> None:
@@ -29,14 +30,17 @@ class StopAtHoldout(StoppingRule):
 
     @override
     def reads(self, data: Any, plan: EpisodePlan) -> Sequence[str]:
-        return [*forget_sets(data, plan), *data.tokenized_holdout]
+        forgotten = forget_sets(data, plan)
+        return [*forgotten, *dict.fromkeys(unseen for name in forgotten for unseen in data.unseen_names(name))]
 
     @override
     def problems(self, module: Any, data: Any, plan: EpisodePlan, measures: Sequence[str]) -> list[str]:
         found = super().problems(module, data, plan, measures)
-        if not data.tokenized_holdout:
+        if without := [name for name in forget_sets(data, plan) if not data.unseen_names(name)]:
+            twins = ", or with `twins_of` where all that there is are another's twins" if data.tokenized_holdout else ""
             found.append(
-                f"{self}: there is no holdout; give text that was never trained on (data.holdout), or leave it out"
+                f"{self}: there is no holdout for {', '.join(without)}; give text that was never trained on "
+                f"(data.holdout{twins}), or leave it out"
             )
         return found
 
@@ -49,7 +53,7 @@ class StopAtHoldout(StoppingRule):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         forget = data.current_episode.dataset
         own = read_loss(trainer, module, [forget])
-        level = read_loss(trainer, module, list(data.tokenized_holdout))
+        level = read_loss(trainer, module, data.unseen_names(forget))
         own_loss, holdout_loss = (format_number(loss, signed=False) for loss in (own, level))
         self.standing = f"{forget}'s loss {own_loss} has not reached the holdout's {holdout_loss}"
         if not own >= level:  # nor where one is not a number

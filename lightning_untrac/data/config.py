@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -95,7 +95,7 @@ class DatasetConfig:
     @property
     def twinned(self) -> list[str]:
         """Names of the datasets whose unseen twins its texts are."""
-        return [self.twins_of] if isinstance(self.twins_of, str) else list(self.twins_of or ())
+        return as_names(self.twins_of)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -220,6 +220,31 @@ def config_problems(
     if any(s is not None for s in shares) and any(s is None for s in shares):
         found.append("corpora: some have a `share` and some have none; give it to all or to none")
     return found
+
+
+def as_names(names: str | Sequence[str] | None) -> list[str]:
+    """One name, several or none as a list."""
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def unseen_names(name: str, twinned: Mapping[str, Sequence[str]]) -> list[str]:
+    """The holdouts that show the level of unseen text for a dataset: its twins, else those that are nobody's.
+
+    Args:
+        name: of the dataset. Chosen examples of a corpus have the corpus' twins where they have none of their own.
+        twinned: holdout to the names of the datasets whose twins its texts are.
+
+    Example:
+        >>> unseen_names("forum-chosen", {"a": ["forum"], "b": []}), unseen_names("news", {"a": ["forum"], "b": []})
+        (['a'], ['b'])
+    """
+    whole = next((name.removesuffix(ending) for ending in CHOSEN if name.endswith(ending)), name)
+    for wanted in (name, whole):
+        if found := [holdout for holdout, names in twinned.items() if wanted in names and holdout != name]:
+            return found
+    if name in twinned:  # among texts of its own kind
+        return [name]
+    return [holdout for holdout, names in twinned.items() if not names]
 
 
 def _twin_problems(

@@ -220,7 +220,7 @@ class CorpusDataModule(PreparedDataModule):
         else:
             makers = {"forget": self._stepped_on, "retain": self._retained, "alternative": self._alternatives}
             data = Concatenation(makers.get(stream, self._retained_alternatives)(episode).parts)
-        return self._all_of(data), [len(part) for part in data.parts]
+        return self.loader_of(data), [len(part) for part in data.parts]
 
     def retained_order(self, episode: Episode) -> RetainedOrder:
         """In which order the examples come that ``episode`` is to keep."""
@@ -270,14 +270,19 @@ class CorpusDataModule(PreparedDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """The loader of a reading; empty where there is nothing to measure (pretraining without test sets)."""
-        return self._all_of(self.evaluation_data()) if self.evaluation_names else []
+        return self.loader_of(self.evaluation_data()) if self.evaluation_names else []
 
     def sample_dataloader(self, name: str, num_examples: int) -> DataLoader[Any]:
         """A loader of at most so many examples (or blocks) of one dataset, the same ones every time."""
         part = self.training_examples(name)
-        return self._all_of(Concatenation([part], [some_of(part, num_examples)]))
+        return self.loader_of(Concatenation([part], [some_of(part, num_examples)]))
 
-    def _all_of(self, data: Concatenation) -> DataLoader[Any]:
+    def loader_of(self, data: Concatenation) -> DataLoader[Any]:
+        """A loader of all rows in batches of alike lengths, each rank its share, with filler so that all have as many.
+
+        Args:
+            data: the rows.
+        """
         rank, num_replicas = data_parallel_rank(self.trainer)
         batches = evaluation_batches(data.lengths(), self.eval_batch_size, rank, num_replicas)
         return DataLoader(data, batch_sampler=batches, **self.loader_options())

@@ -11,7 +11,7 @@ import lightning.pytorch as L
 
 from lightning_untrac.data.alternatives import alternative_problems
 from lightning_untrac.data.arrow_cache import clear_cache, default_cache_folder
-from lightning_untrac.data.config import CHOSEN, ROLES, DatasetConfig, config_problems
+from lightning_untrac.data.config import ROLES, DatasetConfig, config_problems, unseen_names
 from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.episodes import NAMED, EpisodePlan
 from lightning_untrac.data.forget_set import ForgetChoice, take_apart
@@ -111,19 +111,12 @@ class PreparedDataModule(L.LightningDataModule):
         return [*self.tokenized_forget, *self.tokenized_holdout]
 
     def unseen_names(self, name: str) -> list[str]:
-        """The holdouts that show the level of unseen text for a dataset: its twins, else those that are nobody's.
+        """The holdouts that show the level of unseen text for a dataset.
 
         Args:
-            name: of the dataset. Chosen examples of a corpus have the corpus' twins where they have none of their own.
+            name: of the dataset.
         """
-        twinned = {holdout: dataset.config.twinned for holdout, dataset in self.tokenized_holdout.items()}
-        whole = next((name.removesuffix(ending) for ending in CHOSEN if name.endswith(ending)), name)
-        for wanted in (name, whole):
-            if found := [holdout for holdout, names in twinned.items() if wanted in names and holdout != name]:
-                return found
-        if name in twinned:  # among texts of its own kind
-            return [name]
-        return [holdout for holdout, names in twinned.items() if not names]
+        return unseen_names(name, {one: dataset.config.twinned for one, dataset in self.tokenized_holdout.items()})
 
     @property
     def tokenized(self) -> dict[str, TokenizedDataset]:

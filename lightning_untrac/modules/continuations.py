@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import lightning.pytorch as L
 import numpy as np
 import torch
 from typing_extensions import override
 
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.modules.language import LanguageModule
+from lightning_untrac.modules.wrapping import Wrapping
 
 GREEDY: Final = {"do_sample": False, "num_beams": 1, "temperature": 1.0, "top_p": 1.0, "top_k": 50}
 """The likeliest token each time, also where the model's own settings ask for draws."""
@@ -20,7 +20,7 @@ AT_ONCE: Final = 16
 """Prompts that are continued in one batch."""
 
 
-class Continuing(L.LightningModule):
+class Continuing(Wrapping):
     """Continues prompts with a model: ``trainer.predict(module, [prompts])``, under any strategy.
 
     Args:
@@ -32,18 +32,9 @@ class Continuing(L.LightningModule):
     """
 
     def __init__(self, module: LanguageModule, longest: int) -> None:
-        super().__init__()
-        self.module, self.longest = module, longest
+        super().__init__(module)
+        self.longest = longest
         self.found: list[list[int]] = []
-
-    @override
-    def configure_model(self) -> None:
-        self.module._device_mesh = self._device_mesh
-        self.module.configure_model()
-
-    @override
-    def setup(self, stage: str) -> None:
-        self.module.setup(stage)
 
     @override
     def predict_step(self, batch: Sequence[Sequence[int]], batch_idx: int) -> list[list[int]]:

@@ -94,6 +94,11 @@ def own_neighbours(module: Any, batch: LanguageBatch, seen: Outputs, count: int 
     Returns:
         ``[count, batch]`` float64.
     """
-    never = list(module.tokenizer.all_special_ids)
+    never = never_replaced(module)
     drawn = [neighbour_targets(seen, module.evaluation_names, neighbour, never) for neighbour in range(count)]
     return likelihoods(module.outputs_of, batch, drawn, module.is_seq2seq)
+
+
+def never_replaced(module: Any) -> list[int]:
+    """Tokens that are neither replaced nor drawn: those that mark the begin and the end of texts and turns."""
+    return [int(token) for token in module.tokenizer.all_special_ids]

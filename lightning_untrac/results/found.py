@@ -13,6 +13,7 @@ from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.judged import JudgedSet, find_judged
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.measured import Measured, find_measured
+from lightning_untrac.results.memorised import MemorisedSet, find_memorised
 from lightning_untrac.results.methods import REFERENCE, read_texts
 from lightning_untrac.results.narrative import headline_method
 from lightning_untrac.results.ordering import in_configured_order
@@ -48,6 +49,7 @@ class Found:
         examples: influences of single examples, if there are any.
         notes: remarks of the run and doubts about its numbers, by level, the worst first.
         judged: what unlearned models are like beside retrained ones, a forget set each.
+        memorised: what models know of each sequence of a forget set, a forget set each.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class Found:
     examples: pa.Table | None
     notes: list[tuple[str, Sentence]]
     judged: Sequence[JudgedSet] = ()
+    memorised: Sequence[MemorisedSet] = ()
 
 
 def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
@@ -113,6 +116,7 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
         _optional(folder / "examples.parquet"),
         sorted(notes, key=lambda note: _LEVELS.index(note[0])),
         find_judged(folder, run),
+        find_memorised(folder),
     )
 
 

@@ -11,6 +11,7 @@ from lightning_untrac.results.judged import find_judged, judged_answers
 from lightning_untrac.results.measured import Reading, UnlearningRun, find_measured
 from lightning_untrac.results.measured_answers import change_of
 from lightning_untrac.results.measures import measure_text
+from lightning_untrac.results.memorised import find_memorised, memorised_answers
 from lightning_untrac.results.soundness import FLAG_TITLES
 from lightning_untrac.results.style import format_number, with_unit
 
@@ -50,11 +51,13 @@ def model_card(folder: Path, run: Mapping[str, Any], facts: Mapping[str, Any]) -
         for one in (measured.runs if measured is not None else ())
         if (one.method, one.forget_set, one.seed) == (facts["method"], facts["forget_set"], facts["seed"])
     ]
+    said = [(one.forget_set, judged_answers(one)) for one in find_judged(folder, run)]
+    said += [(one.forget_set, memorised_answers(one)) for one in find_memorised(folder)]
     judged = [
         sentence
-        for one in find_judged(folder, run)
-        if one.forget_set == facts["forget_set"]
-        for sentence in judged_answers(one)
+        for forget_set, sentences in said
+        if forget_set == facts["forget_set"]
+        for sentence in sentences
         if sentence.startswith(f"{facts['model']}: ")
     ]
     versions = ", ".join(f"{name} {number}" for name, number in (run.get("versions") or {}).items())

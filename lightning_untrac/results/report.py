@@ -25,6 +25,9 @@ from lightning_untrac.results.measured_sections import (
     steps_section,
     survivors_section,
 )
+from lightning_untrac.results.memorised import memorised_answers
+from lightning_untrac.results.memorised_plot import save_memorised_plot
+from lightning_untrac.results.memorised_section import memorised_section
 from lightning_untrac.results.methods import REFERENCE, method_text, method_title
 from lightning_untrac.results.narrative import answers
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
@@ -111,8 +114,10 @@ def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
         return []
     drawn = {run.key: save_measured_plots(found.folder, run) for run in measured.runs}
     beside = {one.forget_set: save_judged_plots(found.folder, one) for one in found.judged}
+    slopes = {one.forget_set: path for one in found.memorised if (path := save_memorised_plot(found.folder, one))}
     return [
         ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
+        ("memorised", "Which sequences survive", memorised_section(found.memorised, slopes)),
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
         ("answers", "Answers before and after", answers_section(found.run)),
         ("continuations", "How each model goes on", continuations_section(found.run)),
@@ -144,6 +149,7 @@ def _lead(found: Found) -> str:
     if found.matrices:
         parts.append(_traced_lead(found))
     said: list[Sentence] = [(sentence,) for judged in found.judged for sentence in judged_answers(judged)]
+    said += [(sentence,) for memorised in found.memorised for sentence in memorised_answers(memorised)]
     if found.measured is not None and (said := [*said, *measured_answers(found.measured)]):
         parts.append(_sentences(said, "answers"))
     if not found.matrices and (care := _care(found)):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Rows = list[list[Text]]
 
 
-def _fixed(
+def fixed_table(
     title: str, heads: list[str], groups: list[tuple[str, Rows]], left: int, width: int | None
 ) -> RenderableType:
     """A table whose first ``left`` columns are names, which give way where the width is small.
@@ -82,7 +82,7 @@ def comparison_table(comparison: pa.Table, width: int | None = None) -> Renderab
     for record in records:
         groups.setdefault(method_title(record["method"]), []).append(_comparison_row(record))
     heads = ["test set", "Pearson [95% CI]", "Spearman", "top 1", "corpora", "seeds"]
-    table = _fixed(f"Agreement with {reference}", heads, list(groups.items()), 1, width)
+    table = fixed_table(f"Agreement with {reference}", heads, list(groups.items()), 1, width)
     return Group(table, "", Text("\n".join(comparison_notes(comparison)), style="dim italic"))
 
 
@@ -144,7 +144,7 @@ def summary_table(
                 cells.append(f"{counts[-1]['value']:,.0f}{unit}" if counts else "\u2013")
             lines.append([Text(cell) for cell in (dataset, *cells)])
         groups.append((with_unit(text.title, text.unit), lines))
-    return _fixed(f"Means over the {' or '.join(weighed) or 'examples'} of each dataset", heads, groups, 1, width)
+    return fixed_table(f"Means over the {' or '.join(weighed) or 'examples'} of each dataset", heads, groups, 1, width)
 
 
 def judged_table(judged: JudgedSet, width: int | None = None) -> RenderableType:
@@ -163,7 +163,7 @@ def judged_table(judged: JudgedSet, width: int | None = None) -> RenderableType:
         lines = [[Text(name), *(Text(str(one)) for one in cells)] for name, cells in group.rows]
         groups.append((f"{group.title} ({group.unit})" if group.unit else group.title, lines))
     title = f"Beside {counted(judged.retrained, 'model')} retrained without {judged.forget_set}"
-    table = _fixed(title, ["model", *judged.columns], groups, 1, width)
+    table = fixed_table(title, ["model", *judged.columns], groups, 1, width)
     return Group(table, "", Text(MEANING, style="dim italic"))
 
 

@@ -114,7 +114,9 @@ def compared_models(
     return Compared(original, unlearned, retrained), problems
 
 
-def judge_all(stage: Stage, models: Compared, forget: str, measures: Sequence[Measure] = ()) -> bool:
+def judge_all(
+    stage: Stage, models: Compared, forget: str, measures: Sequence[Measure] = (), also: Sequence[Measure] = ()
+) -> dict[str, Arrays] | None:
     """Measure all distances, and each model in the same passes, and write the tables.
 
     Args:
@@ -122,26 +124,27 @@ def judge_all(stage: Stage, models: Compared, forget: str, measures: Sequence[Me
         models: of one forget set.
         forget: its name.
         measures: what is measured of each model.
+        also: what is measured beside, and stands in none of these tables.
 
     Returns:
-        Whether this process has written them.
+        What was measured of each model, on every rank; None of a trial, which stores nothing.
     """
     found: dict[tuple[str, str], Arrays] = {}
     measured: dict[str, Arrays] = {}
     for model, reference in models.pairs():
         # Each model is measured in the first pass that reads it.
-        mine, theirs = ([] if one in measured else measures for one in (model, reference))
+        mine, theirs = ([] if one in measured else [*measures, *also] for one in (model, reference))
         found[model, reference], of_reference = _beside(stage, model, reference, mine, theirs)
         measured.setdefault(model, found[model, reference])
         measured.setdefault(reference, of_reference)
     if stage.fast_dev_run:
         say(f"{stage.parsed.verb}: fast_dev_run tried each part once and stored nothing")
-        return False
+        return None
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return False
+        return measured
     import pyarrow as pa
 
-    methods, groups = _methods(stage, models, forget), _groups(stage, forget)
+    methods, groups = methods_of(stage, models, forget), _groups(stage, forget)
     seeds: dict[str, int | None] = {path: seed for seed, path in models.retrained.items()} | {models.original: None}
     tables = []
     for (model, reference), arrays in found.items():
@@ -163,7 +166,7 @@ def judge_all(stage: Stage, models: Compared, forget: str, measures: Sequence[Me
         for path in models.every
     ]
     write_judged_measures(stage.folder.path, forget, measures, read, groups)
-    return True
+    return measured
 
 
 def _beside(
@@ -188,8 +191,14 @@ def _groups(stage: Stage, forget: str) -> dict[str, list[str]]:
     return {name: names for name, names in groups.items() if names}
 
 
-def _methods(stage: Stage, models: Compared, forget: str) -> dict[str, str]:
-    """How each model was made, as the tables of measurements say."""
+def methods_of(stage: Stage, models: Compared, forget: str) -> dict[str, str]:
+    """How each model was made, as the tables of measurements say.
+
+    Args:
+        stage: the verb's.
+        models: of one forget set.
+        forget: its name.
+    """
     summary = read_summary(stage.folder.path)
     rows = [] if summary is None else summary.select(["model", "method", "forget_set", "step"]).to_pylist()
     said = {Path(row["model"]).name: row["method"] for row in rows if row["forget_set"] == forget and row["step"]}

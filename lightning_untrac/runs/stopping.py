@@ -20,6 +20,7 @@ from lightning_untrac.callbacks import (
 )
 from lightning_untrac.config.trainer_callbacks import effective
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.data.config import as_names, unseen_names
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.naming import counted
@@ -27,16 +28,18 @@ from lightning_untrac.runs.asked import Checked
 from lightning_untrac.runs.surroundings import say
 
 
-def asked_rules(options: Any, holdout: bool) -> tuple[list[StoppingRule], list[str]]:
+def asked_rules(options: Any, forget: str, holdouts: Sequence[Any]) -> tuple[list[StoppingRule], list[str]]:
     """The rules that a verb's own options ask for, and what is wrong with these.
 
     Args:
         options: of ``unlearn``.
-        holdout: whether there is one.
+        forget: what is unlearned.
+        holdouts: configurations of all that was never trained on.
     """
+    twinned = {str(place): as_names(one.get("twins_of")) for place, one in enumerate(holdouts)}
     rules: list[StoppingRule] = []
     problems = []
-    if options.stop_at_holdout or (options.stop_at_holdout is None and holdout):
+    if options.stop_at_holdout or (options.stop_at_holdout is None and unseen_names(forget, twinned)):
         rules.append(StopAtHoldout())
     conditions = options.stop_at.split(",") if isinstance(options.stop_at, str) else options.stop_at or []
     for condition in dict.fromkeys(map(str.strip, conditions)):

@@ -40,8 +40,9 @@ def judgements_schema() -> pa.Schema:
     """Columns of ``judgements.parquet``: one row a model, dataset (or group of them), measure and statistic.
 
     Returns:
-        The schema. ``role`` is ``original`` or ``unlearned``; ``statistic`` is a field of
-        :class:`~lightning_untrac.functional.excess.Judged`; ``retrained`` is the number of retrained models.
+        The schema. ``role`` is ``original``, ``unlearned``, ``retrained`` or ``seeds`` (of one unlearning, together).
+        For a distance ``statistic`` is a field of :class:`~lightning_untrac.functional.excess.Judged`; other measures
+        have statistics of their own. ``retrained`` is the number of retrained models.
     """
     own = [("role", "string", False), ("dataset", "string", False), ("measure", "string", False)]
     own += [("statistic", "string", False), ("value", "float", False), ("ci_low", "float", True)]

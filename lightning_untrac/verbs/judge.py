@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
-from lightning_untrac.errors import problems_of
+from lightning_untrac.errors import problems_of, raise_if_any
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
+from lightning_untrac.metrics.against import AGAINST
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.results import result_console
 from lightning_untrac.results.judged import find_judged, judged_answers
 from lightning_untrac.results.judged_section import save_judged_plots
 from lightning_untrac.results.measures import measure_texts
+from lightning_untrac.results.memorised import find_memorised, memorised_answers
+from lightning_untrac.results.memorised_plot import save_memorised_plot
+from lightning_untrac.results.memorised_terminal import memorised_table, outlier_lines
 from lightning_untrac.results.recovered_section import recovered_answers
 from lightning_untrac.results.terminal_tables import judged_table
 from lightning_untrac.runs.asked import Intent
@@ -23,7 +29,11 @@ from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.continuations import quote_continuations
 from lightning_untrac.runs.forget_set import chosen_before
 from lightning_untrac.runs.judging import Compared, compared_models, judge_all
+from lightning_untrac.runs.memorised_data import KNOWN
+from lightning_untrac.runs.memorising import Memorisation, judge_memorisation, level_problems, memorisation_problems
 from lightning_untrac.runs.model_cards import refresh_model_cards
+from lightning_untrac.runs.neighbouring import Proposer
+from lightning_untrac.runs.outliers import LevelOf
 from lightning_untrac.runs.output import publish
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
@@ -33,6 +43,7 @@ from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
+from lightning_untrac.tables.memorisation import MEMORISATION, MEMORISATION_SUMMARY, OUTLIERS
 from lightning_untrac.verb import Arguments, Traits
 
 
@@ -50,6 +61,17 @@ class JudgeOptions:
         measures: what is measured of each model in the same passes, example by example: names separated by commas or in
             a list, or class paths of your own measures.
         examples: read packed corpora example by example, so that a row is an example and not a block.
+        level: what the level of unseen text is, outside of which a sequence is a survivor or over-forgotten: what the
+            retrained models know of the very same sequence (``sequence``, the default from two retrained models on), of
+            the whole forget set (``retrained``), of its unseen twins in a holdout (``twins``), or what the model at
+            hand itself knows of its unseen twins (``own``).
+        by_group: every group of the forget set (``group`` of a dataset) has a level of its own, and the twins of its
+            group.
+        memorisation: the measure by which survivors are counted.
+        neighbours: how many copies with some tokens replaced each sequence of the forget set and its twins is held
+            against, so many more passes over both; 0 leaves the attack out.
+        neighbours_from: what proposes the other tokens: the first retrained model, the original, or how often a token
+            stands in the retained corpora.
         wandb: send the tables and pictures to Weights & Biases.
     """
 
@@ -58,6 +80,11 @@ class JudgeOptions:
     models: list[str] | None = None
     measures: str | list[str] = DEFAULT_MEASURES
     examples: bool = False
+    level: LevelOf | None = None
+    by_group: bool = False
+    memorisation: str = KNOWN
+    neighbours: int = 0
+    neighbours_from: Proposer = "retrained"
     wandb: WandbConfig | None = None
 
 
@@ -75,6 +102,7 @@ def intent(parsed: Parsed) -> Intent:
     plan = EpisodePlan("one", only=(options.forget,))
     choice, _ = chosen_before(options.output, options.forget)
     problems = measure_problems(options.measures, Evaluation.gives("validate") | given_by(parsed.config.data))
+    problems += memorisation_problems(options.memorisation, options.neighbours)
     return Intent(f"judge-{options.forget}", plan, problems, "evaluate", choice)
 
 
@@ -94,18 +122,23 @@ def main(argv: Arguments) -> None:
     _, missing = chosen_before(options.output, options.forget)
     stage.check(asked.plan, [*asked.problems, *problems, *missing, *_model_problems(stage, models)])
     stage.data.plan = asked.plan
+    how = Memorisation.of(options, len(models.retrained))
+    raise_if_any(level_problems(stage, options.forget, how, len(models.retrained)))
     stage.start()
     measures = find_measures(options.measures)
     names = [measure.name for measure in measures]
-    stage.folder.add_to_run(measures=measure_texts([*names, *Compared.measures]))
+    also = [measure for measure in find_measures(how.measures) if measure.name not in names]
+    names += [measure.name for measure in also]
+    stage.folder.add_to_run(measures=measure_texts([*names, *Compared.measures, *AGAINST]))
     if len(models.retrained) == 1:
         stage.folder.add_notes("warning", [note := f"{asked.stage}: {ONE}"])
         say(f"untrac: warning: {note}")
     with stage.folder.costs(asked.stage):
-        wrote = judge_all(stage, models, options.forget, measures)
-        if not stage.fast_dev_run:
+        measured = judge_all(stage, models, options.forget, measures, also)
+        if measured is not None:
+            judge_memorisation(stage, models, options.forget, measured, how)
             quote_continuations(stage, models, options.forget)
-    if not wrote:
+    if measured is None or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     stage.mark_done()
     refresh_model_cards(stage.folder)
@@ -113,6 +146,8 @@ def main(argv: Arguments) -> None:
     if options.wandb is not None:
         for one in find_judged(stage.folder.path, stage.folder.facts()):
             save_judged_plots(stage.folder.path, one)
+        for known in find_memorised(stage.folder.path):
+            save_memorised_plot(stage.folder.path, known)
     publish(options.wandb, stage.folder, asked.stage)
 
 
@@ -150,6 +185,12 @@ def _show(stage: Stage, forget: str) -> None:
         console.print(judged_table(one, console.width), crop=False)
         for sentence in (*judged_answers(one), *recovered_answers(one)):
             console.print(sentence, soft_wrap=True, highlight=False)
-    names = (JUDGED_MEASURES, JUDGED_EXAMPLES, JUDGEMENTS, DISTANCES)
+    for known in [one for one in find_memorised(stage.folder.path) if one.forget_set == forget]:
+        console.print()
+        console.print(memorised_table(known, console.width), crop=False)
+        lines = [line for one in known.models if one.role == "unlearned" for line in outlier_lines(one)]
+        for sentence in (*memorised_answers(known), *lines):
+            console.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    names = (JUDGED_MEASURES, JUDGED_EXAMPLES, JUDGEMENTS, DISTANCES, MEMORISATION_SUMMARY, MEMORISATION, OUTLIERS)
     where = f"tables: {', '.join(str(stage.folder.path / name) for name in names)}"
     console.print(where, soft_wrap=True, highlight=False)

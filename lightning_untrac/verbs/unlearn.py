@@ -163,7 +163,7 @@ def intent(parsed: Parsed) -> Intent:
     if texts is not None:
         texts.put_into(parsed.config.data)
     forget = _forget_set(options) if chosen.choice is None else chosen.choice.chosen
-    course, holdout = _course(parsed), bool(parsed.config.data.get("holdout"))
+    course = _course(parsed)
     length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
     plan = EpisodePlan("one", (options.seed,), only=(forget,), **length)
     problems = [*episode_problems(options), *chosen.problems, *course.problems, *(texts.problems if texts else ())]
@@ -180,7 +180,7 @@ def intent(parsed: Parsed) -> Intent:
             "beginning with a letter or digit)"
         )
     own_rule = options.method is not None and options.method.stops
-    rules, more = asked_rules(options, holdout and not own_rule)
+    rules, more = asked_rules(options, forget, [] if own_rule else parsed.config.data.get("holdout") or ())
     return Intent(f"unlearn-{_of_run(forget, options)}", plan, problems + more, "unlearn", chosen.choice, rules)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
-from lightning_untrac.functional.outliers import Level, sides, unseen_level
+from lightning_untrac.functional.outliers import Level, same_level, sequence_levels, sides, unseen_level
 
 
 def test_golden_counts_with_the_papers_constants() -> None:
@@ -46,3 +47,35 @@ def test_what_is_not_a_number_and_a_level_of_nothing_are_on_no_side() -> None:
     assert nothing.sequences == 0
     assert math.isnan(nothing.mean)
     assert sides(np.array([0.0, 1.0]), nothing).tolist() == [0, 0]
+
+
+def test_a_sequence_beside_itself_is_found_where_a_level_over_all_hides_it() -> None:
+    chance = np.random.default_rng(0)
+    easy = chance.uniform(0, 1, 500)
+    never = easy + 0.02 * chance.standard_normal((3, 500))
+    known = easy + 0.02 * chance.standard_normal(500)
+    known[:10] += 0.2
+    levels = sequence_levels(never)
+    found = sides(known, levels)
+    assert (found[:10] == 1).all()
+    assert 0.02 < (found[10:] != 0).mean() < 0.08  # one more model that never saw them is outside about as often
+    width = (levels.high - levels.low) / 2
+    assert np.ptp(width) < 1e-9
+    assert width[0] == pytest.approx(2 * 0.02 * np.sqrt(4 / 3), rel=0.05)
+    assert (sides(known, unseen_level(never))[:10] == 1).sum() < 3
+
+
+def test_levels_of_sequences_need_two_models_and_know_no_order() -> None:
+    never = np.random.default_rng(1).random((4, 30))
+    levels, turned = sequence_levels(never), sequence_levels(never[::-1, ::-1])
+    for one, other in zip(levels, turned, strict=True):
+        np.testing.assert_allclose(one, other[::-1], atol=1e-11)
+    same = sequence_levels(np.repeat(never[:1], 2, axis=0))
+    assert sides(never[0].round(12), same).tolist() == [0] * 30
+    with pytest.raises(ValueError, match="of 1 model; expected at least 2"):
+        sequence_levels(never[:1])
+
+
+def test_one_level_for_all_is_the_same_as_a_level_each() -> None:
+    level, values = Level(0.4, 0.1, 0.2, 0.6, 9), np.random.default_rng(2).random(50)
+    assert sides(values, same_level(level, 50)).tolist() == sides(values, level).tolist()

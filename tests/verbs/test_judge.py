@@ -24,29 +24,6 @@ from lightning_untrac.tables.files import read_table
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
 from lightning_untrac.tables.measurements import MEASUREMENTS
 
-RAISING = ("--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.5", "--steps", "3")
-
-
-@pytest.fixture(scope="module")
-def judged_run(
-    tmp_path_factory: pytest.TempPathFactory, finished_run: Path, untrac: Callable[..., Any], recipe_content: Any
-) -> Path:
-    """A folder with two retrained models, an unlearned one, copies of the original and of a retrained one, judged."""
-    folder = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("judged") / "run"))
-    config = folder.with_name("config.yaml")
-    config.write_text(yaml.safe_dump({key: recipe_content[key] for key in ("data", "trainer")}))
-    given = ("--config", config, "--forget", "birds", "--output", folder)
-    for command in (("retrain",), ("unlearn", *RAISING)):
-        ran = untrac(command[0], *given, *command[1:])
-        assert ran.code == 0, ran.text
-    shutil.copytree(folder / "model", folder / "unlearned-birds-not")
-    shutil.copytree(folder / "retrained-birds" / "seed-1", folder / "unlearned-birds-wholly")
-    shutil.copytree(folder / "model", folder / "unlearned-birds-chosen")  # of another forget set
-    ran = untrac("judge", "--forget", "birds", "--output", folder, "--wandb.mode", "offline")
-    assert ran.code == 0, ran.text
-    (folder.parent / "said.txt").write_text(ran.text)
-    return folder
-
 
 @pytest.fixture(scope="module")
 def distances(judged_run: Path) -> pd.DataFrame:

@@ -1,0 +1,230 @@
+"""Judge what models know of each sequence of a forget set: survivors, what is over-forgotten, and measures of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_untrac.data.evaluated import groups
+from lightning_untrac.functional.example_means import weighted_mean
+from lightning_untrac.functional.outliers import Levels
+from lightning_untrac.functional.uncertainty import Floats
+from lightning_untrac.metrics import MEASURES, find_measures
+from lightning_untrac.metrics.against import AGAINST
+from lightning_untrac.metrics.against.measure import statistic
+from lightning_untrac.metrics.measure import measure_problems
+from lightning_untrac.metrics.summary import Statistic
+from lightning_untrac.runs.judging import Arrays, Compared, methods_of
+from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Memorised, read_of
+from lightning_untrac.runs.neighbouring import Proposer, neighbourhood_scores
+from lightning_untrac.runs.outliers import LevelOf, levels_of, memorisation_notes, outlier_rows, sides_of
+from lightning_untrac.runs.stage import Stage
+from lightning_untrac.runs.surroundings import say
+from lightning_untrac.tables.measurements import filled, replace_rows
+from lightning_untrac.tables.memorisation import (
+    MEMORISATION,
+    MEMORISATION_SUMMARY,
+    OUTLIERS,
+    memorisation_schema,
+    memorisation_summary_schema,
+    outliers_schema,
+)
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """How memorisation is judged.
+
+    Attributes:
+        counted: the measure by which survivors are counted.
+        level: what the level of unseen text is.
+        by_group: whether each group of the forget set stands by itself.
+        neighbours: of each sequence; 0 for none.
+        neighbours_from: what proposes their tokens.
+    """
+
+    counted: str = KNOWN
+    level: LevelOf = "sequence"
+    by_group: bool = False
+    neighbours: int = 0
+    neighbours_from: Proposer = "retrained"
+
+    @classmethod
+    def of(cls, options: Any, retrained: int) -> Memorisation:
+        """How a verb's options ask for it.
+
+        Args:
+            options: of ``judge``, sound.
+            retrained: how many retrained models there are.
+        """
+        level: LevelOf = options.level or ("sequence" if retrained > 1 else "retrained")
+        (counted,) = find_measures(options.memorisation)
+        return cls(counted.name, level, options.by_group, options.neighbours, options.neighbours_from)
+
+    @property
+    def measures(self) -> list[str]:
+        """What has to be measured of each model."""
+        return list(dict.fromkeys((LOSS, KNOWN, self.counted)))
+
+
+def memorisation_problems(memorisation: str, neighbours: int) -> list[str]:
+    """What is wrong with options about memorisation.
+
+    Args:
+        memorisation: the measure by which survivors are counted.
+        neighbours: of each sequence.
+    """
+    problems = measure_problems(memorisation, ())
+    if not problems and (len(found := find_measures(memorisation)) > 1 or found[0].direction == "none"):
+        problems.append(
+            f"measures: {memorisation!r} does not say by itself how well a text is known; give one measure, such as "
+            f"{KNOWN}"
+        )
+    problems = [problem.replace("measures:", "memorisation:", 1) for problem in problems]
+    return problems + ([f"neighbours: {neighbours}; give 0 or more"] if neighbours < 0 else [])
+
+
+def level_problems(stage: Stage, forget: str, how: Memorisation, retrained: int) -> list[str]:
+    """What a level asks of the data and of the models, once they are known.
+
+    Args:
+        stage: the verb's, with prepared data.
+        forget: the forget set.
+        how: it is judged.
+        retrained: how many retrained models there are.
+    """
+    found = []
+    if how.level in ("twins", "own") and not unseen_twins(stage, forget):
+        found.append(
+            f"level: {how.level} is that of unseen twins, and {forget} has none; give text that was never trained on "
+            f"(data.holdout, with `twins_of: {forget}`), or leave it out"
+        )
+    if how.level == "sequence" and retrained < 2:
+        found.append(
+            "level: sequence needs two retrained models, which show how far two are apart; give `untrac retrain` two "
+            "seeds or more, or use retrained"
+        )
+    if how.by_group and groups(stage.data)[forget] is None:
+        found.append(f"by_group: {forget} names no group; name the column that holds it (`group` of the dataset)")
+    return found
+
+
+def judge_memorisation(
+    stage: Stage, models: Compared, forget: str, measured: Mapping[str, Arrays], how: Memorisation
+) -> None:
+    """Read neighbours where they are asked for, and write what models know of each sequence; call it on every rank.
+
+    Args:
+        stage: the verb's, started.
+        models: of the forget set.
+        forget: its name.
+        measured: what :func:`~lightning_untrac.runs.judging.judge_all` has measured of each model.
+        how: it is judged.
+    """
+    twins, scores = unseen_twins(stage, forget), {}
+    if how.neighbours:
+        proposers = {"retrained": next(iter(models.retrained.values())), "original": models.original}
+        proposer = proposers.get(how.neighbours_from)
+        scores = neighbourhood_scores(stage, models.every, [forget, *twins], how.neighbours, proposer, forget)
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return
+    of = groups(stage.data)
+    forgotten, *unseen = (read_of(measured, models, how.measures, name, of[name]) for name in (forget, *twins))
+    if not len(forgotten.examples):
+        return  # nothing of it is a target
+    read = Memorised(models, forgotten, unseen, how.by_group, scores)
+    for note in memorisation_notes(stage, read, how.counted, how.level):
+        stage.folder.add_notes("info", [f"{stage.name}: {note}"])
+        say(f"{stage.parsed.verb}: {note}")
+    write_memorisation(stage, read, methods_of(stage, models, forget), how.counted, how.level)
+
+
+def unseen_twins(stage: Stage, forget: str) -> list[str]:
+    """The holdouts that show the level of unseen text for a forget set, of those that are read."""
+    return [name for name in stage.data.unseen_names(forget) if name in stage.data.evaluation_names and name != forget]
+
+
+def write_memorisation(
+    stage: Stage, read: Memorised, methods: Mapping[str, str], counted: str, level_of: LevelOf
+) -> None:
+    """Write ``memorisation.parquet``, its summary and ``outliers.parquet``.
+
+    Args:
+        stage: the verb's, started.
+        read: what was read.
+        methods: how each model was made.
+        counted: the measure by which outliers are counted.
+        level_of: what the level of unseen text is.
+    """
+    import pyarrow as pa
+
+    forget, tables, outliers, summary = read.forget.name, [], [], []
+    for model, role, paths in read.judged():
+        state = {"model": model, "method": methods[paths[0]], "role": role, "forget_set": forget, "dataset": forget}
+        seen = read.sequences(role, paths)
+        columns = {"example": read.forget.examples, "weight": read.forget.tokens}
+        said: list[tuple[str, str, Floats, list[Statistic]]] = []
+        if role != "seeds":
+            levels = levels_of(read, model, counted, level_of)
+            said += _plain(read, model, counted, levels)
+            outliers += outlier_rows(stage, read, model, state, counted, levels) if role != "retrained" else []
+        for measure in (cls() for cls in AGAINST.values()):
+            if measure.suits(seen):
+                values = measure(seen)
+                said.append((measure.name, measure.unit, values, measure.statistics(values, seen)))
+        for name, unit, values, statistics in said:
+            known = np.isfinite(values)
+            mine = {key: column[known] for key, column in columns.items()} | {"value": values[known]}
+            tables.append(filled(memorisation_schema(), {**state, "measure": name, "unit": unit}, mine))
+            summary += [{**state, "measure": name, **one._asdict(), "retrained": len(read.models.retrained)}
+                        for one in statistics]  # fmt: skip
+        for twin in read.twins if role != "seeds" else ():
+            for name in dict.fromkeys((LOSS, KNOWN, counted)):
+                theirs = {"example": twin.examples, "weight": twin.tokens, "value": twin.values[model][name]}
+                more = {"dataset": twin.name, "measure": name, "unit": MEASURES[name].unit}
+                tables.append(filled(memorisation_schema(), {**state, **more}, theirs))
+    rewritten: dict[str, Any] = {"forget_set": forget}
+    replace_rows(stage.folder.path, MEMORISATION, rewritten, pa.concat_tables(tables))
+    replace_rows(stage.folder.path, OUTLIERS, rewritten, pa.Table.from_pylist(outliers, schema=outliers_schema()))
+    rows = pa.Table.from_pylist(summary, schema=memorisation_summary_schema())
+    replace_rows(stage.folder.path, MEMORISATION_SUMMARY, rewritten, rows)
+
+
+def _plain(
+    read: Memorised, model: str, counted: str, levels: Levels
+) -> Iterator[tuple[str, str, Floats, list[Statistic]]]:
+    """The loss and the measure of memorisation themselves; of the measure of outliers how many there are."""
+    for name in dict.fromkeys((LOSS, KNOWN, counted)):
+        values, measure = read.forget.values[model][name], MEASURES[name]
+        mean = weighted_mean(values, np.ones(len(values)), bounds=measure.bounds)
+        found = [statistic("mean", mean.value, mean.low, mean.high, measure.unit)]
+        if name == counted:
+            best = values.min() if measure.direction == "lower" else values.max()
+            found.append(statistic("best_known", float(best), unit=measure.unit))
+            side = sides_of(read, model, counted, levels)
+            found += [_count("survivors", side == 1), _count("over_forgotten", side == -1)]
+            found += [statistic(name, value, unit=measure.unit) for name, value in _one_level(levels).items()]
+        yield name, measure.unit, values, found
+
+
+def _one_level(levels: Levels) -> dict[str, float]:
+    """What can be said of the level in few numbers: its ends, or how far it reaches on each side of each sequence."""
+    if not np.ptp(levels.mean):
+        return {"level": levels.mean[0], "level_low": levels.low[0], "level_high": levels.high[0]}
+    half = levels.high - levels.mean
+    return {"level_reach": float(half[0])} if np.ptp(half) < 1e-9 else {}
+
+
+def _count(name: str, chosen: Any) -> Statistic:
+    """How many sequences, with Wilson's interval."""
+    from scipy.stats import binomtest
+
+    count, of = int(chosen.sum()), len(chosen)
+    ends = binomtest(count, of).proportion_ci(method="wilson")
+    return statistic(name, count, ends.low * of, ends.high * of, f"of {of}")
