@@ -70,7 +70,7 @@ def plot_memorised(memorised: MemorisedSet) -> Figure:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         for axes in panels:
             axes.set_ylim(low - 0.06 * ((high - low) or 1.0), high + 0.06 * ((high - low) or 1.0))
-        figure.supylabel(text.title + (", beyond the retrained models" if beside else ""), fontsize=10, color=MUTED)
+        figure.supylabel(text.title + (",\nbeyond the retrained models" if beside else ""), fontsize=10, color=MUTED)
         remarks = [
             "band: unseen text, two standard deviations each way",
             "grey: within",

@@ -26,8 +26,8 @@ MEANING: Final = """
 against the level of unseen text, two standard deviations on each side: a <strong>survivor</strong> is known better, an
 <strong>over-forgotten</strong> one is known worse, which tells whoever looks that it was there. By default the level is
 what the retrained models know of the very same sequence, give or take what differs between them. Of text that was never
-seen about one in twenty stands outside by chance: see the retrained models. GenEx, RelEx and difficulty are readings of
-a paper whose text could not be had.</p>
+seen about one in twenty stands outside by chance; of the retrained models fewer, because the level is made of them.
+GenEx, RelEx and difficulty are readings of a paper whose text could not be had.</p>
 """
 
 
