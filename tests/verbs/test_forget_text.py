@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 import yaml
 
 from lightning_untrac import LanguageModule
 from lightning_untrac.data.neutral import neutral_prompts
-from lightning_untrac.tables import read_summary
+from lightning_untrac.tables import equal_tables, read_measurements, read_summary
 from lightning_untrac.verbs.unlearn import arguments
 
 QUESTION = "What is the capital of France?"
@@ -242,3 +245,30 @@ def test_a_recipe_forgets_a_question_of_the_model_that_it_trains(
     assert ran.code == 0, ran.text
     assert "text: a gull in the reed" in ran.text
     assert untrac("run", path, "--output", tmp_path / "run").text.count("finished already") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="commands are started by a fork server")
+def test_killed_in_a_step_the_same_command_ends_in_the_same_bits(
+    forget: Any, models: Any, tmp_path: Path, cache_folder: str
+) -> None:
+    """The answers that the first model gave stay: the model that is going on would give others."""
+    kill = {"class_path": "on_ranks.KillOnce", "init_args": {"steps": 3, "mark": str(tmp_path / "mark")}}
+    flags = ("--forget_text", QUESTION, "--objective", "ga", "--retain", "loss", "--steps", 5, "--readings", 2)
+    flags += ("--measures", "loss", "--checkpoint_every", 2, "--trainer.callbacks", json.dumps([kill]))
+    flags += ("--trainer.accelerator", "cpu", "--data.cache_folder", cache_folder)
+    words = ("unlearn", "--model.name_or_path", models(), *flags, "--output")
+    cut = processes.start(*words, tmp_path / "out", log=tmp_path / "log")
+    assert cut.wait() == -signal.SIGKILL, cut.text
+    asked = rows_of(tmp_path / "out", "forget")
+    assert list((tmp_path / "out" / "checkpoints").rglob("step=2.ckpt"))
+    again = forget(*flags, short=False)
+    assert again.code == 0, again.text
+    assert "the model answers" not in again.text
+    assert rows_of(tmp_path / "out", "forget") == asked
+    (tmp_path / "out").rename(tmp_path / "cut")
+    assert forget(*flags, short=False).code == 0  # in the same folder, whose texts are the data
+    for read in (read_summary, read_measurements):
+        assert equal_tables(read(tmp_path / "cut"), read(tmp_path / "out"), ignore=["model"])
+    one, other = (tmp_path / folder / "unlearned-text" / "model.safetensors" for folder in ("cut", "out"))
+    assert one.read_bytes() == other.read_bytes()
