@@ -32,28 +32,23 @@ class DistanceRecorder(Callback):
         self.arrays: dict[str, dict[str, Floats]] = {}
         self.reference_arrays: dict[str, dict[str, Floats]] = {}
         self.measures, self.of_reference = measures, of_reference
-        self._begin({})
+        self._begin(None)
 
-    def _begin(self, sizes: dict[str, int]) -> None:
+    def _begin(self, data: Any) -> None:
         mine = [*DISTANCES, *(measure.name for measure in self.measures)]
-        theirs = [measure.name for measure in self.of_reference]
-        self._measured, self._of_reference = (
-            ExampleArrays(sizes, [f"{name}/{part}" for name in names for part in ("value", "weight")])
-            for names in (mine, theirs)
-        )
+        self._measured = ExampleArrays.of_measures(mine, data)
+        self._of_reference = ExampleArrays.of_measures([measure.name for measure in self.of_reference], data)
 
     @override
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self._begin(dict(zip(data.evaluation_names, map(len, data.evaluation_data().parts), strict=True)))
+        self._begin(trainer.datamodule)  # type: ignore[attr-defined]
 
     @override
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
                                 batch_idx: int, dataloader_idx: int = 0) -> None:  # fmt: skip
-        for key, arrays in (("measured", self._measured), ("of_reference", self._of_reference)):
-            parts = {f"{name}/{part}": getattr(said, part) for name, said in outputs[key].items()
-                     for part in said._fields}  # fmt: skip
-            arrays.add(trainer.datamodule.evaluation_names, parts, batch)  # type: ignore[attr-defined]
+        names = trainer.datamodule.evaluation_names  # type: ignore[attr-defined]
+        self._measured.add_measured(names, outputs["measured"], batch)
+        self._of_reference.add_measured(names, outputs["of_reference"], batch)
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_untrac.metrics import Measure
+from lightning_untrac.metrics.measure import Measured
 
 
 class ExampleArrays:
@@ -28,6 +29,28 @@ class ExampleArrays:
         # Zeros, because each example is measured by one rank and the ranks' arrays are summed.
         self.arrays = {column: {name: np.zeros(size) for name, size in sizes.items()} for column in columns}
         self._summed = self._settled = False
+
+    @classmethod
+    def of_measures(cls, names: Sequence[str], data: Any = None) -> ExampleArrays:
+        """Arrays of ``<name>/value`` and ``<name>/weight``.
+
+        Args:
+            names: of measures, or of other numbers that come with a weight.
+            data: the DataModule whose evaluated datasets are read; None before there is one.
+        """
+        parts = () if data is None else zip(data.evaluation_names, map(len, data.evaluation_data().parts), strict=True)
+        return cls(dict(parts), [f"{name}/{part}" for name in names for part in Measured._fields])
+
+    def add_measured(self, names: Sequence[str], measured: Mapping[str, Measured], batch: Any) -> None:
+        """Take over a batch of :meth:`of_measures`.
+
+        Args:
+            names: the datasets, in the order of ``dataset_index``.
+            measured: name to what was measured.
+            batch: what was measured; rows of filler are passed over.
+        """
+        columns = {f"{name}/{part}": getattr(said, part) for name, said in measured.items() for part in said._fields}
+        self.add(names, columns, batch)
 
     def add(self, names: Sequence[str], measured: Mapping[str, Tensor], batch: Any) -> None:
         """Take over a batch.

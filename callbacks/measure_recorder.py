@@ -94,8 +94,8 @@ class MeasureRecorder(Callback):
         self.measures = each_once(measures)
         self.method, self.model, self.result = method, model, result
         self.summary: list[dict[str, Any]] = []
-        self._columns = [f"{measure.name}/{part}" for measure in self.measures for part in ("value", "weight")]
-        self._measured = ExampleArrays({}, self._columns)
+        self._names = [measure.name for measure in self.measures]
+        self._measured = ExampleArrays.of_measures(self._names)
         self._before: Reading | None = None
         self._losses_before: dict[str, float] = {}
         self._validated = self._episode = episode
@@ -114,9 +114,7 @@ class MeasureRecorder(Callback):
 
     @override
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        sizes = dict(zip(data.evaluation_names, map(len, data.evaluation_data().parts), strict=True))
-        self._measured = ExampleArrays(sizes, self._columns)
+        self._measured = ExampleArrays.of_measures(self._names, trainer.datamodule)  # type: ignore[attr-defined]
 
     @override
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
@@ -129,8 +127,7 @@ class MeasureRecorder(Callback):
             )
         for name, said in measured.items():
             check_shape(name, said, batch["example_index"].numel())
-        parts = {f"{name}/{part}": getattr(said, part) for name, said in measured.items() for part in said._fields}
-        self._measured.add(trainer.datamodule.evaluation_names, parts, batch)  # type: ignore[attr-defined]
+        self._measured.add_measured(trainer.datamodule.evaluation_names, measured, batch)  # type: ignore[attr-defined]
 
     def mean(self, trainer: L.Trainer, measure: str, dataset: str) -> float:
         """The weighted mean of a measure over a dataset, of the newest validation; call it on every rank."""

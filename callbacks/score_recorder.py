@@ -25,21 +25,18 @@ class ScoreRecorder(Callback):
 
     def __init__(self, names: Sequence[str]) -> None:
         self.arrays: dict[str, dict[str, Floats]] = {}
-        self._columns = [f"{name}/{part}" for name in names for part in ("value", "weight")]
-        self._measured = ExampleArrays({}, self._columns)
+        self.names = names
+        self._measured = ExampleArrays.of_measures(names)
 
     @override
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        sizes = dict(zip(data.evaluation_names, map(len, data.evaluation_data().parts), strict=True))
-        self._measured = ExampleArrays(sizes, self._columns)
+        self._measured = ExampleArrays.of_measures(self.names, trainer.datamodule)  # type: ignore[attr-defined]
 
     @override
     def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any,
                                 batch_idx: int, dataloader_idx: int = 0) -> None:  # fmt: skip
-        parts = {f"{name}/{part}": getattr(said, part) for name, said in outputs["measured"].items()
-                 for part in said._fields}  # fmt: skip
-        self._measured.add(trainer.datamodule.evaluation_names, parts, batch)  # type: ignore[attr-defined]
+        names = trainer.datamodule.evaluation_names  # type: ignore[attr-defined]
+        self._measured.add_measured(names, outputs["measured"], batch)
 
     @override
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -23,11 +23,11 @@ class FSDP2Strategy(ModelParallelStrategy):
         saved = [] if path.is_dir() else _load(path, weights_only).get("optimizer_states", [])
         if not saved or any(one["state"] for one in saved):
             return super().load_checkpoint(path, weights_only)
-        optimizers, self._optimizers = self._optimizers, []
+        optimizers, self.optimizers = self.optimizers, []
         try:
             checkpoint = super().load_checkpoint(path, weights_only)
         finally:
-            self._optimizers = optimizers
+            self.optimizers = optimizers
         for optimizer, state in zip(optimizers, saved, strict=True):
             for group, kept in zip(optimizer.param_groups, state["param_groups"], strict=True):
                 group.update({name: value for name, value in kept.items() if name != "params"})

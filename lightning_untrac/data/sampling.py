@@ -82,7 +82,7 @@ class EpisodeBatchSampler(Sampler[list[int]]):
         owners = np.repeat(np.arange(len(self.sizes)), self.sizes)
         self._stays = ~np.isin(owners, list(left_out))
         total = sum(self.sizes)
-        steps_per_pass = math.ceil(total / self.effective_batch_size)
+        self.steps_per_pass = steps_per_pass = math.ceil(total / self.effective_batch_size)
         if steps is None:
             # ceil of each full pass plus the last fraction, because batches do not cross passes
             whole, part = divmod(passes, 1)

@@ -84,7 +84,7 @@ def measured_accuracies(module: Any, dataset: str) -> Floats:
             found[rows[rows >= 0]] = shares[rows >= 0]
     reshard(module.model)  # a checkpoint may be the next thing that reads the weights
     if trainer.world_size > 1:  # each example was measured by one rank
-        found = torch.as_tensor(trainer.strategy.reduce(found.to(trainer.strategy.root_device), reduce_op="sum")).cpu()
+        found = module.sum_over_ranks(found).cpu()
     return np.asarray(found.numpy())
 
 

@@ -244,7 +244,7 @@ class NegatedTaskVector(EndsForgetting):
         """Micro-batches of a pass over the forget set."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         sampler = data.sampler(data.current_episode, trainer.accumulate_grad_batches, *data_parallel_rank(trainer))
-        return math.ceil(sum(sampler.sizes) / sampler.effective_batch_size) * trainer.accumulate_grad_batches
+        return int(sampler.steps_per_pass) * trainer.accumulate_grad_batches
 
     @staticmethod
     def _now(module: Any) -> dict[str, Tensor]:

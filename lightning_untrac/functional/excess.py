@@ -6,10 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from lightning_untrac.functional.example_means import Mean
-from lightning_untrac.functional.parts import NUM_PARTS, part_of
+from lightning_untrac.functional.parts import NUM_PARTS, membership
 from lightning_untrac.functional.resampled import NUM_RESAMPLES, model_weights, with_interval
 from lightning_untrac.functional.uncertainty import Floats, resamples
 
@@ -82,11 +81,8 @@ def judge(distances: Distances, num_resamples: int = NUM_RESAMPLES, seed: int = 
     weights = distances.weights[counted].astype(np.float64)
     sums = [part[..., counted].astype(np.float64) * weights for part in distances[:4]]
     if len(weights) > NUM_PARTS:
-        parts = part_of(torch.arange(len(weights))).numpy()
-        belongs = (parts[:, None] == np.arange(NUM_PARTS)).astype(np.float64)
+        belongs = membership(len(weights))
         sums, weights = [part @ belongs for part in sums], weights @ belongs
-        filled = weights > 0
-        sums, weights = [part[..., filled] for part in sums], weights[filled]
     count, models = len(weights), len(distances.to_retrained)
     once = _statistics(sums, weights, np.ones((1, count)), np.full((1, models), 1 / models))
     if count < 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -37,6 +39,25 @@ def part_of(example_index: Tensor, num_parts: int = NUM_PARTS) -> Tensor:
     mixed = (mixed ^ _shifted(mixed, 30)) * -0x40A7B892E31B1A47
     mixed = (mixed ^ _shifted(mixed, 27)) * -0x6B2FB644ECCEEE15
     return (mixed ^ _shifted(mixed, 31)) & (num_parts - 1)
+
+
+def membership(size: int) -> npt.NDArray[np.float64]:
+    """Which part each example of a dataset belongs to, for sums over parts by a product.
+
+    Args:
+        size: examples.
+
+    Returns:
+        ``[size, parts]``, 1 where an example is in a part and else 0; parts that hold none are left out.
+
+    Example:
+        >>> import numpy as np
+        >>> belongs = membership(1000)
+        >>> belongs.shape, bool((belongs.sum(axis=1) == 1).all())
+        ((1000, 64), True)
+    """
+    belongs = part_of(torch.arange(size)).numpy()[:, None] == np.arange(NUM_PARTS)
+    return belongs[:, belongs.any(axis=0)].astype(np.float64)
 
 
 def _shifted(values: Tensor, bits: int) -> Tensor:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import torch
 
 from lightning_untrac.functional.example_means import LEVEL, Mean
-from lightning_untrac.functional.parts import NUM_PARTS, part_of
+from lightning_untrac.functional.parts import NUM_PARTS, membership
 from lightning_untrac.functional.uncertainty import Floats, resamples
 
 NUM_RESAMPLES: Final = 2000
@@ -82,8 +81,7 @@ def _sums(values: Floats, weights: Floats, num_resamples: int, seed: int) -> tup
     sums = np.where(heavy > 0, values[:, counted] * heavy, 0.0)
     total, weight = sums.sum(axis=1), heavy.sum(axis=1)
     if sums.shape[1] > NUM_PARTS:
-        belongs = part_of(torch.arange(sums.shape[1])).numpy()[:, None] == np.arange(NUM_PARTS)
-        belongs = belongs[:, belongs.any(axis=0)].astype(np.float64)
+        belongs = membership(sums.shape[1])
         sums, heavy = sums @ belongs, heavy @ belongs
     size = sums.shape[1]
     often = resamples(max(1, size), num_resamples, seed)[:, :size].astype(np.float64)

@@ -47,8 +47,8 @@ class WeightParts:
         """Of sums over this rank's part the sums over all; the sums themselves where this rank holds all."""
         if not self.sharded:
             return sums
-        strategy = self.module.trainer.strategy
-        return torch.as_tensor(strategy.reduce(sums.to(strategy.root_device), reduce_op="sum"))
+        found: Tensor = self.module.sum_over_ranks(sums)
+        return found
 
     # -- anchors ---------------------------------------------------------------------------------------------------
 

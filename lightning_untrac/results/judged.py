@@ -27,6 +27,11 @@ class Value(NamedTuple):
     low: float = math.nan
     high: float = math.nan
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Value:
+        """That of a table's row."""
+        return cls(row["value"], *(math.nan if row[end] is None else row[end] for end in ("ci_low", "ci_high")))
+
     def __str__(self) -> str:
         """As tables of a page show it."""
         if not math.isfinite(self.low):
@@ -185,12 +190,7 @@ def find_judged(folder: Path, run: Mapping[str, Any] | None = None) -> list[Judg
 
 def _model(model: str, rows: Sequence[Mapping[str, Any]]) -> JudgedModel:
     mine = [row for row in rows if row["model"] == model]
-    values = {
-        (row["measure"], row["dataset"], row["statistic"]): Value(
-            row["value"], *(math.nan if row[end] is None else row[end] for end in ("ci_low", "ci_high"))
-        )
-        for row in mine
-    }
+    values = {(row["measure"], row["dataset"], row["statistic"]): Value.of(row) for row in mine}
     return JudgedModel(model, mine[0]["method"], mine[0]["role"], values)
 
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.naming import counted
-from lightning_untrac.results.judged import NONE, Value
-from lightning_untrac.results.measures import measure_text
+from lightning_untrac.results.judged import NONE, Value, in_a_sentence
 from lightning_untrac.results.style import format_number
 from lightning_untrac.tables.memorisation import (
     OVER_FORGOTTEN,
@@ -180,7 +179,7 @@ def find_memorised(folder: Path) -> list[MemorisedSet]:
         models = []
         for model in dict.fromkeys(row["model"] for row in rows):
             mine = [row for row in rows if row["model"] == model]
-            values = {(row["measure"], row["statistic"]): _value(row) for row in mine}
+            values = {(row["measure"], row["statistic"]): Value.of(row) for row in mine}
             units = {(row["measure"], row["statistic"]): row["unit"] for row in mine}
             own = [row for row in outliers if (row["model"], row["forget_set"]) == (model, forget_set)]
             models.append(MemorisedModel(model, mine[0]["role"], values, units, known.get(model, np.zeros(0)), own))
@@ -191,10 +190,6 @@ def find_memorised(folder: Path) -> list[MemorisedSet]:
         retrained = [one for one in models if one.role == "retrained"]
         found.append(MemorisedSet(forget_set, measure, judged, retrained, indices))
     return found
-
-
-def _value(row: Mapping[str, Any]) -> Value:
-    return Value(row["value"], *(math.nan if row[end] is None else row[end] for end in ("ci_low", "ci_high")))
 
 
 def _known(examples: pa.Table, forget_set: str, measure: str) -> tuple[dict[str, Floats], list[int]]:
@@ -214,7 +209,6 @@ def memorised_answers(memorised: MemorisedSet) -> list[str]:
     Args:
         memorised: the models of one forget set.
     """
-    title = measure_text(memorised.counted).title
     of_retrained = [memorised.mean_retrained(memorised.counted, name).value for name in COUNTS]
     original = next((one for one in memorised.models if one.role == "original"), None)
     said = []
@@ -225,7 +219,7 @@ def memorised_answers(memorised: MemorisedSet) -> list[str]:
         sentence = (
             f"{model.name}: of {counted(memorised.sequences, 'sequence')} of {memorised.forget_set} "
             f"{_number(above)} {'survives' if above == 1 else 'survive'}, known better than unseen text, and "
-            f"{_number(below)} {'is' if below == 1 else 'are'} known worse ({_lower(title)})"
+            f"{_number(below)} {'is' if below == 1 else 'are'} known worse ({in_a_sentence(memorised.counted)})"
         )
         if original is not None:
             before = [_number(original.value(memorised.counted, name).value) for name in COUNTS]
@@ -238,10 +232,6 @@ def memorised_answers(memorised: MemorisedSet) -> list[str]:
 
 def _number(count: float) -> str:
     return f"{count:.0f}" if count == round(count) else f"{count:.1f}"
-
-
-def _lower(title: str) -> str:
-    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def shown_value(statistic: str, value: Value) -> str:

@@ -7,8 +7,9 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
+from lightning_untrac.results.judged import Value
 from lightning_untrac.results.measures import measure_text
-from lightning_untrac.results.memorised import COUNTS, MemorisedModel, MemorisedSet, statistic_title
+from lightning_untrac.results.memorised import MemorisedModel, MemorisedSet, shown_value, statistic_title
 from lightning_untrac.results.style import format_number, with_unit
 from lightning_untrac.results.terminal_tables import fixed_table
 from lightning_untrac.tables.memorisation import OVER_FORGOTTEN, SURVIVOR
@@ -38,7 +39,7 @@ def memorised_table(memorised: MemorisedSet, width: int | None = None) -> Render
                 continue
             values = [one.value(measure, statistic) for one in memorised.models]
             values.append(memorised.mean_retrained(measure, statistic))
-            cells = [_short(statistic, value.value) for value in values]
+            cells = [shown_value(statistic, Value(value.value)) for value in values]
             lines.append([Text(cell) for cell in (f" {statistic_title(statistic)}", *cells)])
         text = measure_text(measure)
         first = next(cell for cell in memorised.cells if cell[0] == measure)
@@ -48,14 +49,6 @@ def memorised_table(memorised: MemorisedSet, width: int | None = None) -> Render
     prefix = f"unlearned-{memorised.forget_set}-"
     heads = ["", *(one.name.removeprefix(prefix) for one in memorised.models), "retrained"]
     return fixed_table(title, heads, groups, 1, width)
-
-
-def _short(statistic: str, value: float) -> str:
-    if value != value:
-        return "\u2013"
-    if statistic in COUNTS:
-        return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
-    return format_number(value, signed=False)
 
 
 def outlier_lines(model: MemorisedModel) -> list[str]:

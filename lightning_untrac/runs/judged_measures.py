@@ -106,8 +106,7 @@ def _rows(
     shared = {"retrained": len(truth)}
 
     def row(state: dict[str, Any], statistic: str, mean: Mean, unit: str = measure.unit) -> dict[str, Any]:
-        ends = {"ci_low": _known(mean.low), "ci_high": _known(mean.high)}
-        return {**shared, **state, "statistic": statistic, "value": mean.value, **ends, "unit": unit}
+        return {**shared, **state, "statistic": statistic, **value_columns(mean), "unit": unit}
 
     for model, mean in zip(models, means, strict=True):
         yield row(_state(model), "mean", _bounded(mean, measure))
@@ -132,5 +131,7 @@ def _bounded(mean: Resampled, measure: Measure) -> Mean:
     return Mean(value, max(low, least), min(high, largest)) if math.isfinite(low) else mean.mean
 
 
-def _known(end: float) -> float | None:
-    return None if math.isnan(end) else end
+def value_columns(mean: Mean) -> dict[str, float | None]:
+    """A number and its interval as tables have them; ends that are NaN are none."""
+    low, high = (None if math.isnan(end) else end for end in (mean.low, mean.high))
+    return {"value": mean.value, "ci_low": low, "ci_high": high}

@@ -12,14 +12,14 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.callbacks.distance_recorder import DistanceRecorder
 from lightning_untrac.callbacks.measure_recorder import EVALUATE
-from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.functional.excess import Distances, judge
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import distances as kinds
 from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.modules.beside import Beside
-from lightning_untrac.runs.judged_measures import ReadModel, write_judged_measures
-from lightning_untrac.runs.stage import Stage, run_trainer
+from lightning_untrac.runs.judged_measures import ReadModel, value_columns, write_judged_measures
+from lightning_untrac.runs.measuring import only_measure
+from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.tables.distances import (
     DISTANCES,
@@ -175,10 +175,7 @@ def _beside(
     """How far a model is from another one, example by example, in one pass of both; and what is measured of each."""
     module, other = (stage.parsed.build_module().of_saved(path) for path in (model, reference))
     recorder = DistanceRecorder(mine, theirs)
-    trainer = stage.build_trainer(
-        callbacks=[MeasuringProgress(stage.parsed.verb), recorder], logger=False, enable_checkpointing=False
-    )
-    run_trainer(lambda: trainer.validate(Beside(module, other, mine, theirs), datamodule=stage.data, verbose=False))
+    only_measure(stage, Beside(module, other, mine, theirs), stage.data, recorder)
     return recorder.arrays, recorder.reference_arrays
 
 
@@ -223,8 +220,7 @@ def _judgements(
                 state |= {"dataset": dataset, "measure": measure, "retrained": len(models.retrained)}
                 for statistic, mean in judged._asdict().items():
                     unit = "" if statistic in ("excess", "nearer") else kinds.UNIT
-                    ends = {"ci_low": _known(mean.low), "ci_high": _known(mean.high)}
-                    rows.append({**state, "statistic": statistic, "value": mean.value, **ends, "unit": unit})
+                    rows.append({**state, "statistic": statistic, **value_columns(mean), "unit": unit})
     return rows
 
 
@@ -247,7 +243,3 @@ def _distances(
         np.stack([np.stack([read(one, reference) for reference in retrained]) for one in retrained]),
         read(models.original, retrained[0], "weight"),
     )
-
-
-def _known(end: float) -> float | None:
-    return None if np.isnan(end) else end

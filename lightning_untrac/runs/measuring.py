@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback
+
 from lightning_untrac.callbacks import MeasureRecorder
 from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.data.report_texts import beginnings
@@ -61,6 +64,21 @@ def measure(stage: Stage, module: LanguageModule, recorder: MeasureRecorder) -> 
     run_trainer(lambda: trainer.validate(module, datamodule=stage.data, verbose=False))
     finish_loggers(trainer)
     return recorder.summary
+
+
+def only_measure(stage: Stage, module: L.LightningModule, data: L.LightningDataModule, recorder: Callback) -> None:
+    """Validate a module with a Trainer that keeps no logs and no checkpoints.
+
+    Args:
+        stage: the verb's.
+        module: what runs one model or two.
+        data: what is read.
+        recorder: keeps what is measured.
+    """
+    trainer = stage.build_trainer(
+        callbacks=[MeasuringProgress(stage.parsed.verb), recorder], logger=False, enable_checkpointing=False
+    )
+    run_trainer(lambda: trainer.validate(module, datamodule=data, verbose=False))
 
 
 def show_summary(stage: Stage, rows: list[dict[str, Any]], names: tuple[str, str] = ("before", "after")) -> None:

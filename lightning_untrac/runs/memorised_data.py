@@ -146,6 +146,15 @@ def seeds_of_one(unlearned: Sequence[str]) -> dict[str, list[str]]:
     return {name: paths for name, paths in found.items() if len(paths) > 1}
 
 
+def measures_read(counted: str) -> list[str]:
+    """Names of what is read of each sequence where outliers are counted by a measure.
+
+    >>> measures_read("extraction_strength")
+    ['loss', 'memorisation_accuracy', 'extraction_strength']
+    """
+    return list(dict.fromkeys((LOSS, KNOWN, counted)))
+
+
 def read_of(measured: Mapping[str, Arrays], models: Compared, measures: Sequence[str], name: str, groups: Any) -> Read:
     """What the passes of a judgement say of one dataset.
 

@@ -19,7 +19,7 @@ from lightning_untrac.metrics.against.measure import statistic
 from lightning_untrac.metrics.measure import measure_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.runs.judging import Arrays, Compared, methods_of
-from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Memorised, read_of
+from lightning_untrac.runs.memorised_data import KNOWN, Memorised, measures_read, read_of
 from lightning_untrac.runs.neighbouring import Proposer, neighbourhood_scores
 from lightning_untrac.runs.outliers import LevelOf, levels_of, memorisation_notes, outlier_rows, sides_of
 from lightning_untrac.runs.stage import Stage
@@ -70,7 +70,7 @@ class Memorisation:
     @property
     def measures(self) -> list[str]:
         """What has to be measured of each model."""
-        return list(dict.fromkeys((LOSS, KNOWN, self.counted)))
+        return measures_read(self.counted)
 
 
 def memorisation_problems(memorisation: str, neighbours: int) -> list[str]:
@@ -185,7 +185,7 @@ def write_memorisation(
             summary += [{**state, "measure": name, **one._asdict(), "retrained": len(read.models.retrained)}
                         for one in statistics]  # fmt: skip
         for twin in read.twins if role != "seeds" else ():
-            for name in dict.fromkeys((LOSS, KNOWN, counted)):
+            for name in measures_read(counted):
                 theirs = {"example": twin.examples, "weight": twin.tokens, "value": twin.values[model][name]}
                 more = {"dataset": twin.name, "measure": name, "unit": MEASURES[name].unit}
                 tables.append(filled(memorisation_schema(), {**state, **more}, theirs))
@@ -200,7 +200,7 @@ def _plain(
     read: Memorised, model: str, counted: str, levels: Levels
 ) -> Iterator[tuple[str, str, Floats, list[Statistic]]]:
     """The loss and the measure of memorisation themselves; of the measure of outliers how many there are."""
-    for name in dict.fromkeys((LOSS, KNOWN, counted)):
+    for name in measures_read(counted):
         values, measure = read.forget.values[model][name], MEASURES[name]
         mean = weighted_mean(values, np.ones(len(values)), bounds=measure.bounds)
         found = [statistic("mean", mean.value, mean.low, mean.high, measure.unit)]

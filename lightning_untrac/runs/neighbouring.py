@@ -8,14 +8,14 @@ from typing import Final, Literal
 import numpy as np
 import torch
 
-from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.callbacks.score_recorder import ScoreRecorder
 from lightning_untrac.data.loading import some_of
 from lightning_untrac.data.some_datasets import SomeDatasets
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.neighbourhood import Neighbourhood
 from lightning_untrac.modules.proposals import Proposals, Proposing, WithNeighbours
-from lightning_untrac.runs.stage import Stage, run_trainer
+from lightning_untrac.runs.measuring import only_measure
+from lightning_untrac.runs.stage import Stage
 
 Proposer = Literal["retrained", "original", "corpora"]
 """What proposes tokens: the first retrained model, the original, or how often a token stands in what is retained."""
@@ -59,10 +59,7 @@ def neighbourhood_scores(
 
 def _read(stage: Stage, module: Proposing, data: SomeDatasets, measured: Sequence[str]) -> ScoreRecorder:
     recorder = ScoreRecorder(measured)
-    trainer = stage.build_trainer(
-        callbacks=[MeasuringProgress(stage.parsed.verb), recorder], logger=False, enable_checkpointing=False
-    )
-    run_trainer(lambda: trainer.validate(module, datamodule=data, verbose=False))
+    only_measure(stage, module, data, recorder)
     return recorder
 
 

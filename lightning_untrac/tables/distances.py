@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lightning_untrac.tables.files import conform, read_table
+from lightning_untrac.tables.measurements import rows_if_there
 from lightning_untrac.tables.schema import schema_of
 
 if TYPE_CHECKING:
@@ -60,5 +60,4 @@ def read_judgements(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ResultsError: if the table is damaged.
     """
-    path = folder / JUDGEMENTS
-    return conform(read_table(path), judgements_schema(), path).to_pylist() if path.exists() else []
+    return rows_if_there(folder / JUDGEMENTS, judgements_schema())

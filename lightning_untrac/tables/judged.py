@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lightning_untrac.tables.files import conform, read_table
+from lightning_untrac.tables.measurements import read_if_there, rows_if_there
 from lightning_untrac.tables.schema import schema_of
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def read_judged_measures(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ResultsError: if the table is damaged.
     """
-    path = folder / JUDGED_MEASURES
-    return conform(read_table(path), judged_measures_schema(), path).to_pylist() if path.exists() else []
+    return rows_if_there(folder / JUDGED_MEASURES, judged_measures_schema())
 
 
 def read_judged_examples(folder: Path) -> pa.Table | None:
@@ -81,5 +80,4 @@ def read_judged_examples(folder: Path) -> pa.Table | None:
     Raises:
         ResultsError: if the table is damaged.
     """
-    path = folder / JUDGED_EXAMPLES
-    return conform(read_table(path), judged_examples_schema(), path) if path.exists() else None
+    return read_if_there(folder / JUDGED_EXAMPLES, judged_examples_schema())

@@ -106,7 +106,7 @@ def read_measurements(folder: Path) -> pa.Table | None:
     Raises:
         ResultsError: if the table is damaged.
     """
-    return _read(folder / MEASUREMENTS, measurements_schema())
+    return read_if_there(folder / MEASUREMENTS, measurements_schema())
 
 
 def read_summary(folder: Path) -> pa.Table | None:
@@ -118,13 +118,34 @@ def read_summary(folder: Path) -> pa.Table | None:
     Raises:
         ResultsError: if the table is damaged.
     """
-    return _read(folder / SUMMARY, summary_schema())
+    return read_if_there(folder / SUMMARY, summary_schema())
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table | None:
-    if not path.exists():
-        return None
-    return conform(read_table(path), schema, path)
+def read_if_there(path: Path, schema: pa.Schema) -> pa.Table | None:
+    """A table with exactly the columns of a schema; None where there is no such file.
+
+    Args:
+        path: of the table.
+        schema: what is wanted.
+
+    Raises:
+        ResultsError: if the table is damaged.
+    """
+    return conform(read_table(path), schema, path) if path.exists() else None
+
+
+def rows_if_there(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    """The rows of such a table as plain values; none where there is no such file.
+
+    Args:
+        path: of the table.
+        schema: what is wanted.
+
+    Raises:
+        ResultsError: if the table is damaged.
+    """
+    table = read_if_there(path, schema)
+    return [] if table is None else table.to_pylist()
 
 
 def replace_rows(folder: Path, name: str, mine: Mapping[str, Any], rows: pa.Table) -> None:

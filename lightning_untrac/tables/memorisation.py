@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lightning_untrac.tables.files import conform, read_table
+from lightning_untrac.tables.measurements import read_if_there, rows_if_there
 from lightning_untrac.tables.schema import schema_of
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def read_memorisation(folder: Path) -> pa.Table | None:
     Raises:
         ResultsError: if the table is damaged.
     """
-    path = folder / MEMORISATION
-    return conform(read_table(path), memorisation_schema(), path) if path.exists() else None
+    return read_if_there(folder / MEMORISATION, memorisation_schema())
 
 
 def read_memorisation_summary(folder: Path) -> list[dict[str, Any]]:
@@ -86,8 +85,7 @@ def read_memorisation_summary(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ResultsError: if the table is damaged.
     """
-    path = folder / MEMORISATION_SUMMARY
-    return conform(read_table(path), memorisation_summary_schema(), path).to_pylist() if path.exists() else []
+    return rows_if_there(folder / MEMORISATION_SUMMARY, memorisation_summary_schema())
 
 
 def read_outliers(folder: Path) -> list[dict[str, Any]]:
@@ -96,5 +94,4 @@ def read_outliers(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ResultsError: if the table is damaged.
     """
-    path = folder / OUTLIERS
-    return conform(read_table(path), outliers_schema(), path).to_pylist() if path.exists() else []
+    return rows_if_there(folder / OUTLIERS, outliers_schema())

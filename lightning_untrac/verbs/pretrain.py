@@ -117,7 +117,7 @@ def main(argv: Arguments) -> None:
     replicas = trainer.num_devices * trainer.num_nodes
     sampler = data.sampler(data.episodes()[0], trainer.accumulate_grad_batches, 0, replicas)
     # Batches do not cross passes, so that a pass has a whole number of steps, the last of them perhaps a short one.
-    passes = optimizer_steps / math.ceil(sum(sampler.sizes) / sampler.effective_batch_size)
+    passes = optimizer_steps / sampler.steps_per_pass
     stage.folder.write_json(TOOK, {"steps": optimizer_steps, "passes": passes})
     if passed_by := sorted(
         set(options.keep_models_at) - {kept.step for kept in kept_models(stage.folder.path / "models")}

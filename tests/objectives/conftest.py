@@ -13,17 +13,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 
-class Save(Callback):
-    """Writes a checkpoint after some batches."""
-
-    def __init__(self, path: Path, batches: int) -> None:
-        self.path, self.batches = path, batches
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx + 1 == self.batches:
-            trainer.save_checkpoint(self.path)
-
-
 @pytest.fixture
 def pairs_folder(text_files: dict[str, Path], tmp_path: Path) -> Path:
     """The texts of each name cut in two, the second half as it is and turned round."""
@@ -65,7 +54,7 @@ def whole_and_resumed(make_pairs: Any, model_folders: Any, tmp_path: Path) -> Ca
             assert trainer.global_step == 6
             return flat(module)
 
-        whole = fit([Save(tmp_path / "middle.ckpt", 4 * accumulation)])
+        whole = fit([every_objective.Save(tmp_path / "middle.ckpt", 4 * accumulation)])
         resumed = fit(ckpt_path=tmp_path / "middle.ckpt", weights_only=True)
         return before[0], whole, resumed
 

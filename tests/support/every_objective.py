@@ -27,6 +27,17 @@ NEEDED: dict[str, dict[str, Any]] = {
 """Arguments of those that can't do without, or that pull too weakly to be seen."""
 
 
+class Save(Callback):
+    """Writes a checkpoint after some batches."""
+
+    def __init__(self, path: Path, batches: int) -> None:
+        self.path, self.batches = path, batches
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx + 1 == self.batches:
+            trainer.save_checkpoint(self.path)
+
+
 def shipped() -> list[tuple[str, str]]:
     """Room and name of each class."""
     found = []

@@ -18,17 +18,6 @@ from lightning_untrac.strategies import FSDP2, fsdp2_strategy
 EFFECTIVE_BATCH, ACCUMULATION = 8, 2
 
 
-class Save(Callback):
-    """Writes a checkpoint after some batches."""
-
-    def __init__(self, path: Path, batches: int) -> None:
-        self.path, self.batches = path, batches
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx + 1 == self.batches:
-            trainer.save_checkpoint(self.path)
-
-
 class KeepPenalty(Callback):
     """Keeps the value of the anchor at each micro-batch."""
 
@@ -106,7 +95,7 @@ def run_all(names: Sequence[str], folder: str, model: str, cache: str, strategy:
         found[name] = fit(name, {"passes": 1})
         if name in GOES_ON:
             print(name, "in two parts", flush=True)
-            found[f"{name}, whole"] = fit(name, {"steps": 4}, Save(checkpoint, 2 * accumulation))
+            found[f"{name}, whole"] = fit(name, {"steps": 4}, every_objective.Save(checkpoint, 2 * accumulation))
             found[f"{name}, resumed"] = fit(name, {"steps": 4}, ckpt_path=checkpoint, weights_only=True)
     if rank_zero_only.rank == 0:
         torch.save(found, result)
