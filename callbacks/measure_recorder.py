@@ -5,51 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning_untrac.callbacks.example_arrays import ExampleArrays
 from lightning_untrac.callbacks.influence_logger import EPISODE_STEP, InfluenceLogger
+from lightning_untrac.callbacks.reading_rows import Reading, example_tables, summary_rows
 from typing_extensions import override
 
 from lightning_untrac.data.evaluated import groups, packed
 from lightning_untrac.errors import UnlearningError, raise_if_any
 from lightning_untrac.functional import uniform_guess_loss
 from lightning_untrac.functional.example_means import exact_mean
-from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import Measure
 from lightning_untrac.metrics.measure import check_shape, each_once, given_by, need_problems
-from lightning_untrac.metrics.summary import Statistic, summarise
+from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.tables.measurements import (
     MEASUREMENTS,
     SUMMARY,
-    measurements_table,
     replace_rows,
     summary_schema,
 )
 
 EVALUATE = "evaluate"
 """``method`` of a model that is measured as it is."""
-
-
-class Reading(NamedTuple):
-    """What a validation has measured.
-
-    Attributes:
-        model: whose weights they were.
-        step: optimizer steps since the model of step 0; None for a model that is measured as it is.
-        arrays: ``<measure>/value`` and ``<measure>/weight`` of every example of every dataset.
-        status: of each dataset's numbers.
-    """
-
-    model: str
-    step: int | None
-    arrays: dict[str, dict[str, Floats]]
-    status: dict[str, str]
 
 
 class MeasureRecorder(Callback):
@@ -237,7 +219,7 @@ class MeasureRecorder(Callback):
             return
         forget_set, seed = self._episode
         made = {"method": method, "forget_set": forget_set, "seed": seed}
-        rows = self._summary_rows(reading, made, packed(trainer.datamodule))  # type: ignore[attr-defined]
+        rows = summary_rows(self.measures, reading, made, packed(trainer.datamodule))  # type: ignore[attr-defined]
         self.summary += rows
         self._log(trainer, reading.step, rows)
         if self.folder is None or getattr(trainer, "fast_dev_run", False):
@@ -251,40 +233,8 @@ class MeasureRecorder(Callback):
         replace_rows(self.folder, SUMMARY, mine, pa.Table.from_pylist(self.summary, schema=summary_schema()))
         if examples is not None:
             of = groups(trainer.datamodule)  # type: ignore[attr-defined]
-            tables = [table for one in examples for table in self._example_tables(one, made, of)]
+            tables = [table for one in examples for table in example_tables(self.measures, one, made, of)]
             replace_rows(self.folder, MEASUREMENTS, mine, pa.concat_tables(tables))
-
-    def _states(
-        self, reading: Reading, made: Mapping[str, Any]
-    ) -> Iterable[tuple[Measure, dict[str, Any], Floats, Any]]:
-        """Measure, columns that all rows share, values and weights of each dataset."""
-        for measure in self.measures:
-            values, weights = (reading.arrays[f"{measure.name}/{part}"] for part in ("value", "weight"))
-            for dataset in values:
-                state = {"model": reading.model, **made, "step": reading.step, "measure": measure.name}
-                status = reading.status[dataset]
-                yield measure, {**state, "dataset": dataset, "status": status}, values[dataset], weights[dataset]
-
-    def _summary_rows(self, reading: Reading, made: Mapping[str, Any], blocks: set[str]) -> list[dict[str, Any]]:
-        rows = []
-        for measure, state, values, weights in self._states(reading, made):
-            sound = bool(np.isfinite(values[weights > 0]).all())
-            status = state["status"] if sound or state["status"] != "ok" else "nonfinite"
-            found = summarise(measure, values, weights, "blocks" if state["dataset"] in blocks else "examples")
-            rows += [{**state, **statistic._asdict(), "status": status} for statistic in found]
-        return rows
-
-    def _example_tables(self, reading: Reading, made: Mapping[str, Any], groups_of: Mapping[str, Any]) -> list[Any]:
-        tables = []
-        for measure, state, values, weights in self._states(reading, made):
-            kept = np.flatnonzero(weights)
-            status = state.pop("status")
-            found = np.where(np.isfinite(values[kept]) | (status != "ok"), status, "nonfinite")
-            columns = {"example": kept, "value": values[kept], "weight": weights[kept], "status": found}
-            if (of := groups_of[state["dataset"]]) is not None:
-                columns["group"] = [of[index] for index in kept.tolist()]
-            tables.append(measurements_table({**state, "unit": measure.unit}, columns))
-        return tables
 
     @staticmethod
     def _log(trainer: L.Trainer, step: int | None, rows: list[dict[str, Any]]) -> None:

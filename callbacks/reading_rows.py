@@ -1,0 +1,84 @@
+"""What a reading measured, as rows of the summary and of the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lightning_untrac.functional.uncertainty import Floats
+from lightning_untrac.metrics import Measure
+from lightning_untrac.metrics.summary import summarise
+from lightning_untrac.tables.measurements import measurements_table
+
+
+class Reading(NamedTuple):
+    """What a validation has measured.
+
+    Attributes:
+        model: whose weights they were.
+        step: optimizer steps since the model of step 0; None for a model that is measured as it is.
+        arrays: ``<measure>/value`` and ``<measure>/weight`` of every example of every dataset.
+        status: of each dataset's numbers.
+    """
+
+    model: str
+    step: int | None
+    arrays: dict[str, dict[str, Floats]]
+    status: dict[str, str]
+
+
+def summary_rows(
+    measures: Sequence[Measure], reading: Reading, made: Mapping[str, Any], blocks: set[str]
+) -> list[dict[str, Any]]:
+    """Rows of ``summary.parquet``, as plain values.
+
+    Args:
+        measures: whose values the reading has.
+        reading: what was measured.
+        made: ``method``, ``forget_set`` and ``seed`` of the model.
+        blocks: datasets whose examples are blocks of several.
+    """
+    rows = []
+    for measure, state, values, weights in _states(measures, reading, made):
+        sound = bool(np.isfinite(values[weights > 0]).all())
+        status = state["status"] if sound or state["status"] != "ok" else "nonfinite"
+        found = summarise(measure, values, weights, "blocks" if state["dataset"] in blocks else "examples")
+        rows += [{**state, **statistic._asdict(), "status": status} for statistic in found]
+    return rows
+
+
+def example_tables(
+    measures: Sequence[Measure], reading: Reading, made: Mapping[str, Any], groups_of: Mapping[str, Any]
+) -> list[Any]:
+    """Tables of ``measurements.parquet``, one for each measure and dataset; examples without a weight have no row.
+
+    Args:
+        measures: whose values the reading has.
+        reading: what was measured.
+        made: ``method``, ``forget_set`` and ``seed`` of the model.
+        groups_of: the group of each example of each dataset; None for a dataset without groups.
+    """
+    tables = []
+    for measure, state, values, weights in _states(measures, reading, made):
+        kept = np.flatnonzero(weights)
+        status = state.pop("status")
+        found = np.where(np.isfinite(values[kept]) | (status != "ok"), status, "nonfinite")
+        columns: dict[str, Any] = {"example": kept, "value": values[kept], "weight": weights[kept], "status": found}
+        if (of := groups_of[state["dataset"]]) is not None:
+            columns["group"] = [of[index] for index in kept.tolist()]
+        tables.append(measurements_table({**state, "unit": measure.unit}, columns))
+    return tables
+
+
+def _states(
+    measures: Sequence[Measure], reading: Reading, made: Mapping[str, Any]
+) -> Iterator[tuple[Measure, dict[str, Any], Floats, Floats]]:
+    """Measure, columns that all rows share, values and weights of each dataset."""
+    for measure in measures:
+        values, weights = (reading.arrays[f"{measure.name}/{part}"] for part in ("value", "weight"))
+        for dataset in values:
+            state = {"model": reading.model, **made, "step": reading.step, "measure": measure.name}
+            status = reading.status[dataset]
+            yield measure, {**state, "dataset": dataset, "status": status}, values[dataset], weights[dataset]
