@@ -54,7 +54,7 @@ def _guarded(method: Method) -> Method:
             return method(self, *args, **kwargs)
         except Exception as error:  # W&B's own errors, the network's, its service process' death: none may end a run
             self.failed = True
-            if isinstance(error, ConnectionError):
+            if _is_gone(error):
                 _let_go()
             warnings.warn(
                 f"W&B failed ({type(error).__name__}: {hidden(str(error))}); the run goes on without it, and its "
@@ -67,11 +67,19 @@ def _guarded(method: Method) -> Method:
     return call  # type: ignore[return-value]
 
 
+def _is_gone(error: Exception) -> bool:
+    """Whether an error says that W&B's service process has died: by the socket, or by an answer that never came."""
+    from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+
+    return isinstance(error, (ConnectionError, HandleAbandonedError, MailboxClosedError))
+
+
 def _let_go() -> None:
     """Forget W&B's service process, which died: W&B would look for it when this process ends, and print its errors."""
     import wandb
 
-    with contextlib.suppress(Exception):
+    # W&B ends the whole program with its service's exit code, where the socket still took its last message.
+    with contextlib.suppress(Exception, SystemExit):
         wandb.teardown()
 
 

@@ -9,6 +9,7 @@ import pytest
 import wandb
 import wandb_offline
 import yaml
+from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
 
 from lightning_untrac.cli import main
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, WandbNotice, make_loggers, wandb_mode
@@ -175,6 +176,26 @@ def test_a_failure_costs_nothing_but_a_warning(monkeypatch, trace_config, tmp_pa
         wandb.finish()
     influences = [[r.influence for r in InfluenceStore(folder).rows()] for folder in (plain, tmp_path / "broken")]
     assert influences[0] == influences[1]
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, MailboxClosedError, HandleAbandonedError, RuntimeError])
+def test_a_service_that_died_is_let_go_and_ends_nothing(monkeypatch, tmp_path, error):
+    """W&B's own teardown may end the program with the exit code of its service."""
+    asked = []
+
+    def teardown():
+        asked.append(error)
+        raise SystemExit(-9)
+
+    def dies(*args, **kwargs):
+        raise error
+
+    logger = make_loggers(WandbConfig(mode="offline"), tmp_path, "trace", "a run", {})[1]
+    monkeypatch.setattr(wandb, "teardown", teardown)
+    monkeypatch.setattr(wandb, "init", dies)
+    with pytest.warns(WandbNotice, match=error.__name__):
+        logger.log_metrics({"a": 1.0}, step=0)
+    assert asked == ([] if error is RuntimeError else [error])  # a service that lives goes on to send what it has
 
 
 def test_after_a_failure_nothing_more_is_sent(monkeypatch, tmp_path):

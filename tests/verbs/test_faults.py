@@ -390,7 +390,7 @@ def test_the_process_of_wandb_dies(config, tmp_path):
         "--config",
         config(),
         "--steps",
-        "500",
+        "60",
         "--wandb.mode",
         "offline",
         "--output",
