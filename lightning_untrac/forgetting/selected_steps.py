@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import lightning.pytorch as L
 import numpy as np
@@ -12,8 +12,9 @@ from typing_extensions import override
 from lightning_untrac.callbacks.ends_forgetting import EndsForgetting
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 from lightning_untrac.data.checks import data_parallel_rank
-from lightning_untrac.data.collator import LanguageBatch
+from lightning_untrac.data.collator import Collator, LanguageBatch
 from lightning_untrac.data.loading import Concatenation
+from lightning_untrac.data.sampling import EpisodeBatchSampler
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.forgetting.memorised import Memorisation, holdout_problems
 from lightning_untrac.functional.selection import selected
@@ -34,6 +35,15 @@ class SequenceAscent(ForgetTerm):
         losses, num_tokens = seen.forget.losses
         rows = num_tokens > 0
         return Term.of(-losses[rows] / num_tokens[rows])
+
+
+class _Texts(NamedTuple):
+    """An episode's texts, and how batches are made of them."""
+
+    sampler: EpisodeBatchSampler
+    examples: Concatenation
+    targets: np.ndarray
+    collate: Collator
 
 
 class SelectedSteps(EndsForgetting):
@@ -70,6 +80,7 @@ class SelectedSteps(EndsForgetting):
         self._kind = ABOVE
         self._queue: list[int] = []  # texts of this pass that are still to be stepped on
         self._step: list[int] = []  # those of the step that runs
+        self._served: _Texts | None = None
         self.memorisation.forget()
 
     # -- hooks -----------------------------------------------------------------------------------------------------
@@ -86,7 +97,7 @@ class SelectedSteps(EndsForgetting):
             self._begin(trainer, pl_module)
         micro = batch_idx % trainer.accumulate_grad_batches
         if micro == 0:
-            size = self._sampler(trainer).effective_batch_size
+            size = self._texts(trainer).sampler.effective_batch_size
             self._step, self._queue = self._queue[:size], self._queue[size:]
             self.steps[self._kind] += 1
         own = self._micro_batch(trainer, micro)
@@ -165,19 +176,22 @@ class SelectedSteps(EndsForgetting):
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _sampler(trainer: L.Trainer) -> Any:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        return data.sampler(data.current_episode, trainer.accumulate_grad_batches, *data_parallel_rank(trainer))
+    def _texts(self, trainer: L.Trainer) -> _Texts:
+        """Those of the episode that runs."""
+        if self._served is None:
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            episode = data.current_episode
+            sampler = data.sampler(episode, trainer.accumulate_grad_batches, *data_parallel_rank(trainer))
+            examples = Concatenation([data.training_examples(name) for name in episode.trains_on])
+            self._served = _Texts(sampler, examples, examples.target_counts(), data.loader_options()["collate_fn"])
+        return self._served
 
     def _micro_batch(self, trainer: L.Trainer, micro: int) -> LanguageBatch:
         """This rank's share of the step's texts."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        examples = Concatenation([data.training_examples(name) for name in data.current_episode.trains_on])
-        step = np.asarray(self._step)
-        share = [*self._sampler(trainer).cut(step)][micro]
-        batch: LanguageBatch = data.loader_options()["collate_fn"]([examples[index] for index in share])
-        targets = examples.target_counts()[step]
+        texts, step = self._texts(trainer), np.asarray(self._step)
+        share = [*texts.sampler.cut(step)][micro]
+        batch = texts.collate([texts.examples[index] for index in share])
+        targets = texts.targets[step]
         batch["step_tokens"], batch["step_sequences"] = int(targets.sum()), int((targets > 0).sum())
         moved: LanguageBatch = trainer.strategy.batch_to_device(batch)
         return moved

@@ -114,6 +114,13 @@ class Course:
                 fields["steps"] = self.method.steps
         return fields
 
+    def keeps_weights(self, module: LanguageModule) -> bool:
+        """Whether a checkpoint holds tensors of the size of the weights beside those of every objective."""
+        objective: Any = module.unlearning_objective
+        if objective.anchor is not None or objective.rectify is not None:
+            return True
+        return self.method is not None and self.method.keeps_weights
+
     def module_problems(self, module: LanguageModule, replicas: int) -> list[str]:
         """Why a module can't take this course on so many data-parallel ranks."""
         if self.method is not None and self.method.one_device is not None and replicas > 1:

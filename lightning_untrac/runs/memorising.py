@@ -23,7 +23,6 @@ from lightning_untrac.runs.memorised_data import KNOWN, Memorised, measures_read
 from lightning_untrac.runs.neighbouring import Proposer, neighbourhood_scores
 from lightning_untrac.runs.outliers import LevelOf, levels_of, memorisation_notes, outlier_rows, sides_of
 from lightning_untrac.runs.stage import Stage
-from lightning_untrac.runs.surroundings import say
 from lightning_untrac.tables.measurements import filled, replace_rows
 from lightning_untrac.tables.memorisation import (
     MEMORISATION,
@@ -140,8 +139,7 @@ def judge_memorisation(
         return  # nothing of it is a target
     read = Memorised(models, forgotten, unseen, how.by_group, scores)
     for note in memorisation_notes(stage, read, how.counted, how.level):
-        stage.folder.add_notes("info", [f"{stage.name}: {note}"])
-        say(f"{stage.parsed.verb}: {note}")
+        stage.tell("info", note)
     write_memorisation(stage, read, methods_of(stage, models, forget), how.counted, how.level)
 
 

@@ -206,8 +206,12 @@ class Stage:
         kept = [corpus for corpus in self.data.tokenized_corpora.values() if corpus.name != forget]
         note = kept_texts_note(self.data.tokenized[forget], kept) if kept else NOTHING_STAYS.format(name=forget)
         if note is not None:
-            self.folder.add_notes("warning", [f"{self.name}: {note}"])
-            say(f"{self.parsed.verb}: {note}")
+            self.tell("warning", note)
+
+    def tell(self, level: str, note: str) -> None:
+        """Print what the report is to say too, as a note of level ``info`` or ``warning``."""
+        self.folder.add_notes(level, [f"{self.name}: {note}"])
+        say(f"{self.parsed.verb}: {note}")
 
     @property
     def is_done(self) -> bool:

@@ -25,7 +25,6 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Checked
-from lightning_untrac.runs.surroundings import say
 
 
 def asked_rules(options: Any, forget: str, holdouts: Sequence[Any]) -> tuple[list[StoppingRule], list[str]]:
@@ -131,5 +130,4 @@ def tell_ending(stage: Any, ended: Ending) -> None:
     plain = {"step": ended.step, "steps": ended.steps, "healing": ended.healing, "reason": ended.reason}
     stage.folder.add_to_run(endings={stage.name: plain})
     if ended.reason is not None or ended.standing or ended.healing:
-        say(f"{stage.parsed.verb}: {ended}")
-        stage.folder.add_notes("info", [f"{stage.name}: {ended}"])
+        stage.tell("info", str(ended))

@@ -217,7 +217,6 @@ def main(argv: Arguments) -> None:
         done = False
     course = _course(parsed)
     chose = course.settle(stage.module)
-    objective: Any = stage.module.unlearning_objective
     way = course.way(stage.module)
     method = named_method(f"unlearn:{way}", options.name)
     if done and not is_measured(stage.folder.path, method, forget, options.seed):
@@ -227,9 +226,7 @@ def main(argv: Arguments) -> None:
     if done:
         say(f"unlearn: finished already; the model is in {result}")
         return
-    keeps = objective.anchor is not None or objective.rectify is not None
-    keeps |= options.method is not None and options.method.keeps_weights
-    kept = OBJECTIVE_COPIES if keeps else 0
+    kept = OBJECTIVE_COPIES if course.keeps_weights(stage.module) else 0
     chosen = chosen_examples(options, _forget_set(options))
     problems = [*asked.problems, *chosen.missing, *course.module_problems(stage.module, stage.replicas)]
     stage.check(asked.plan, problems, copies=CHECKPOINT_COPIES + kept if every else 1)
@@ -238,8 +235,7 @@ def main(argv: Arguments) -> None:
     stage.tell_what_stays(forget)
     stage.folder.add_notes("warning", list(chosen.notes))
     if (copies := repeated_texts_note(stage.data.tokenized[forget])) is not None:
-        stage.folder.add_notes("warning", [f"{stage.name}: {copies}"])
-        say(f"unlearn: {copies}")
+        stage.tell("warning", copies)
     stage.folder.add_notes("info", list(texts.notes) if texts else [])
     write_choice(stage, forget)
     tell_measures(stage, options.measures, {method: named_method(f"Unlearning by {way}", options.name)})
@@ -294,11 +290,9 @@ def _show(stage: Stage, final: InfluenceRow, recorder: MeasureRecorder, result: 
           notes: Sequence[str]) -> None:  # fmt: skip
     if final.status != "ok":
         what = f"the model ended {final.status} after {counted(final.step, 'step')}"
-        stage.folder.add_notes("warning", [f"{stage.name}: {what}"])
-        say(f"unlearn: {what}; take fewer, or a lower learning rate")
-    stage.folder.add_notes("info", [f"{stage.name}: {note}" for note in notes])
+        stage.tell("warning", f"{what}; take fewer, or a lower learning rate")
     for note in notes:
-        say(f"unlearn: {note}")
+        stage.tell("info", note)
     tell_ending(stage, ended)
     say(f"model: {result}, with a card of what was done to it ({CARD})")
     show_summary(stage, [row for row in recorder.summary if row["step"] in (0, final.step)])
