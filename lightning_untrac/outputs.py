@@ -76,6 +76,7 @@ class Outputs:
         reference_hidden_states: alike.
         reference_log_probs: ``[batch]`` float64, the sum of the targets' log-probabilities under the model before
             unlearning; where asked for.
+        views: ``hidden_states`` of further forward passes, with dropout; where asked for.
         neighbour_likelihoods: ``[neighbours, batch]`` float64, mean log-likelihood per target token of copies of each
             example with some tokens replaced; where a measure asks for them.
     """
@@ -87,6 +88,7 @@ class Outputs:
     reference_logits: Tensor | None = None
     reference_hidden_states: tuple[Tensor, ...] | None = None
     reference_log_probs: Tensor | None = None
+    views: tuple[tuple[Tensor, ...], ...] = ()
     neighbour_likelihoods: Tensor | None = None
 
     @cached_property

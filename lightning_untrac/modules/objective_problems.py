@@ -65,6 +65,59 @@ def gradient_problems(objective: Objective, strategy: Any) -> list[str]:
     return found
 
 
+def trainer_problems(objective: Objective, trainer: Any) -> list[str]:
+    """Whether a Trainer's precision or accumulation does not suit an objective.
+
+    Args:
+        objective: of the module.
+        trainer: that it is fitted with.
+    """
+    found = []
+    small = [type(term).__name__ for term in objective.terms() if term.underflows_in_float16]
+    small += [type(objective.rectify).__name__] if objective.rectify is not None else []
+    if small and str(trainer.precision).startswith("16"):
+        found.append(
+            f"trainer.precision: {trainer.precision}; small numbers of {' and '.join(small)} are lost in float16; use "
+            "bf16-mixed, or leave it out"
+        )
+    pairs = [type(term).__name__ for term in objective.terms() if term.pairs_examples]
+    if pairs and (pieces := trainer.accumulate_grad_batches) > 1:
+        found.append(
+            f"trainer.accumulate_grad_batches: {pieces}; {' and '.join(pairs)} holds a step's examples against each "
+            "other, and those of two micro-batches never meet; leave it out and raise data.batch_size, or take more "
+            "devices, whose examples do meet"
+        )
+    return found
+
+
+def view_problems(module: Any) -> list[str]:
+    """Whether the views that an objective asks for would all be alike, or could not be computed again.
+
+    Args:
+        module: an ``Unlearning``, whose weights are not loaded yet.
+    """
+    many = [type(term).__name__ for term in module.unlearning_objective.terms() if term.views > 1]
+    if not many:
+        return []
+    found, names = [], " and ".join(many)
+    if not _has_dropout(module.model_config.get_text_config().to_dict()):
+        found.append(
+            f"model.unlearning_objective: the views of {names} are made by dropout, and this model has none, so that "
+            "they would all be alike; give views: 1"
+        )
+    if module.activation_checkpointing and not module.dropout:
+        found.append(
+            f"model.activation_checkpointing: the views of {names} have dropout, which would be off where they are "
+            "computed again; use --model.dropout true, or views: 1"
+        )
+    return found
+
+
+def _has_dropout(config: dict[str, Any]) -> bool:
+    rates = [value for name, value in config.items() if "drop" in name and "layerdrop" not in name]
+    return any(isinstance(rate, (int, float)) and not isinstance(rate, bool) and rate > 0 for rate in rates)
+
+
 def _sharding_problems(objective: Objective, strategy: Any) -> list[str]:
     """What needs whole weights; of FSDP1, also what needs gradients by parts of them."""
     old = isinstance(strategy, FSDPStrategy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
@@ -79,6 +79,11 @@ class StepTraining(L.LightningModule):
         raise NotImplementedError(f"{type(self).__name__} defines no `objective(seen)`; it can only evaluate")
 
     @property
+    def draws_masks(self) -> bool:
+        """Whether a step draws dropout masks."""
+        return self.dropout
+
+    @property
     def num_replicas(self) -> int:
         """Data-parallel ranks, over which the strategy averages gradients."""
         return data_parallel_rank(self.trainer)[1]
@@ -95,12 +100,19 @@ class StepTraining(L.LightningModule):
         self.model.train(self.dropout)
         self._renew_schedule()
 
-    @contextmanager
-    def without_dropout(self) -> Iterator[None]:
+    def without_dropout(self) -> AbstractContextManager[None]:
         """Evaluation mode inside, the mode that it was in afterwards."""
+        return self._in_mode(training=False)
+
+    def with_dropout(self) -> AbstractContextManager[None]:
+        """Training mode inside, the mode that it was in afterwards."""
+        return self._in_mode(training=True)
+
+    @contextmanager
+    def _in_mode(self, training: bool) -> Iterator[None]:
         assert self.model is not None
         was_training = self.model.training
-        self.model.eval()
+        self.model.train(training)
         try:
             yield
         finally:
@@ -122,7 +134,7 @@ class StepTraining(L.LightningModule):
             ``loss`` for Lightning; and, detached, for callbacks: the ``objective`` of this micro-batch, and the
             ``measured_loss`` of its forget examples in nats per target token.
         """
-        if self.dropout:
+        if self.draws_masks:
             self._seed_dropout(batch_idx)
         seen = self.see(batch)
         parts = as_parts(self.objective(seen), seen)

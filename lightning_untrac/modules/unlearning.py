@@ -12,10 +12,15 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
-from lightning_untrac.errors import ConfigurationError, UnlearningError
+from lightning_untrac.errors import ConfigurationError, UnlearningError, raise_if_any
 from lightning_untrac.modules.answering_terms import NO_STREAM, AnsweringTerms
 from lightning_untrac.modules.episode_state import EpisodeState
-from lightning_untrac.modules.objective_problems import gradient_problems, objective_problems
+from lightning_untrac.modules.objective_problems import (
+    gradient_problems,
+    objective_problems,
+    trainer_problems,
+    view_problems,
+)
 from lightning_untrac.modules.own_answers import OwnAnswers
 from lightning_untrac.modules.reference import EVALUATION, Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
@@ -126,12 +131,26 @@ class Unlearning(AnsweringTerms):
         anchored = self.unlearning_objective.anchor is not None
         weights = self.parts.for_anchors() if anchored else None
         seen = self.reference.beside(batches)
+        for name, outputs in seen.items():
+            if (views := self.unlearning_objective.views_of(name)) > 1 and not self.healing:
+                outputs.views = self._views(batches[name], views - 1)
         others = {stream: seen.get(stream) for stream in OTHER_STREAMS}
         forget = seen["retain"] if self.healing else seen["forget"]
         found = Seen(forget, others["retain"], others["alternative"], others["retain_alternative"])
         if anchored:
             found.weights, found.start = weights, self.reference.start()
         return found
+
+    def _views(self, batch: LanguageBatch, count: int) -> tuple[tuple[Tensor, ...], ...]:
+        """Hidden states of further forward passes over a batch, with dropout."""
+        with self.with_dropout():
+            found = [self.outputs_of(batch, hidden_states=True).hidden_states for _ in range(count)]
+        return tuple(states for states in found if states is not None)
+
+    @property
+    @override
+    def draws_masks(self) -> bool:
+        return super().draws_masks or self.unlearning_objective.draws_views
 
     def needs_of(self, stream: str) -> frozenset[Need]:
         """What is asked for of a stream's outputs: by terms, and of what is evaluated by measures."""
@@ -161,7 +180,7 @@ class Unlearning(AnsweringTerms):
             batch: the micro-batch.
             batch_idx: its number, for its dropout masks.
         """
-        if self.dropout:
+        if self.draws_masks:
             self._seed_dropout(batch_idx)
         forget = self.unlearning_objective.forget
         others = {stream for stream in OTHER_STREAMS if stream not in forget.streams}
@@ -186,7 +205,8 @@ class Unlearning(AnsweringTerms):
 
     @override
     def architecture_problems(self) -> list[str]:
-        return [*super().architecture_problems(), *self.unlearning_objective.problems(self)]
+        found = [*super().architecture_problems(), *self.unlearning_objective.problems(self)]
+        return [*found, *view_problems(self)]
 
     @override
     def strategy_problems(self, strategy: Any) -> list[str]:
@@ -196,16 +216,7 @@ class Unlearning(AnsweringTerms):
     @override
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        objective = self.unlearning_objective
-        small = [type(term).__name__ for term in objective.terms() if term.underflows_in_float16]
-        small += [type(objective.rectify).__name__] if objective.rectify is not None else []
-        if small and str(self.trainer.precision).startswith("16"):
-            raise ConfigurationError(
-                [
-                    f"trainer.precision: {self.trainer.precision}; small numbers of {' and '.join(small)} are lost in "
-                    "float16; use bf16-mixed, or leave it out"
-                ]
-            )
+        raise_if_any(trainer_problems(self.unlearning_objective, self.trainer))
 
     # -- hooks -----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from lightning_untrac.objectives.anchor.l2_anchor import L2Anchor
 from lightning_untrac.objectives.forget.alt_po import AltPO
 from lightning_untrac.objectives.forget.ce_u import CEU
 from lightning_untrac.objectives.forget.clamped_ascent import ClampedAscent
+from lightning_untrac.objectives.forget.contrastive import Contrastive
+from lightning_untrac.objectives.forget.deepcut import DeepCUT
 from lightning_untrac.objectives.forget.descent import Descent
 from lightning_untrac.objectives.forget.dpo import DPO
 from lightning_untrac.objectives.forget.gradient_ascent import GradientAscent
@@ -48,6 +50,8 @@ __all__ = [
     "AltPO",
     "Anchor",
     "ClampedAscent",
+    "Contrastive",
+    "DeepCUT",
     "Descent",
     "FisherAnchor",
     "ForgetTerm",

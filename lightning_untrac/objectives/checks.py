@@ -25,3 +25,14 @@ def positive(objective: str, name: str, value: float, example: float) -> float:
     if not 0 < value < math.inf:
         raise ValueError(f"{objective}({name}={value}): give a finite number above 0, e.g. {example}")
     return value
+
+
+def whole_number(objective: str, name: str, value: int, least: int) -> int:
+    """A whole number that is not too small.
+
+    Raises:
+        ValueError: for any other.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{objective}({name}={value}): give a whole number from {least}")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from lightning_untrac.objectives.terms import Outputs
@@ -58,6 +59,17 @@ def state_index(layer: int | float, num_layers: int) -> int:
 def target_states(outputs: Outputs, layer: int | float) -> Tensor:
     """The output of a layer at the places of targets, ``[places, width]``, differentiable."""
     return _of(outputs.hidden_states, outputs, layer)
+
+
+def states_of_views(outputs: Outputs, layer: int | float, views: int) -> list[Tensor]:
+    """The output of a layer, ``[batch, length, width]``, in as many views: the step's own, then those with dropout."""
+    found = [outputs.hidden_states, *outputs.views[: views - 1]]
+    return [states[state_index(layer, len(states) - 1)] for states in found if states is not None]
+
+
+def targets_of_views(outputs: Outputs, layer: int | float, views: int) -> Tensor:
+    """:func:`target_states` of every view, one after the other: ``[views * places, width]``."""
+    return torch.cat([states[outputs.places] for states in states_of_views(outputs, layer, views)])
 
 
 def reference_target_states(outputs: Outputs, layer: int | float) -> Tensor:

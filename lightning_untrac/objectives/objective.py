@@ -130,6 +130,15 @@ class Objective:
         """What the terms on a stream ask for beside logits and targets."""
         return frozenset(need for term in self.terms() if stream in term.streams for need in term.needs)
 
+    def views_of(self, stream: str) -> int:
+        """How many forward passes a step makes over a stream."""
+        return max((term.views for term in self.terms() if stream in term.streams), default=1)
+
+    @property
+    def draws_views(self) -> bool:
+        """Whether any stream has more than one, those after the first with dropout."""
+        return any(self.views_of(stream) > 1 for stream in self.streams)
+
     def __call__(self, seen: Seen, forgets: bool = True) -> list[Part]:
         """The value of every term on one micro-batch.
 

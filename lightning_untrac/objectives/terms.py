@@ -85,6 +85,10 @@ class ObjectiveTerm(ABC):
         needs_retained_examples: whether :meth:`prepare` reads examples that are to stay.
         underflows_in_float16: whether small numbers of it are lost in float16, which is then refused.
         reaches_all: whether its gradient reaches every parameter.
+        pairs_examples: whether it holds examples of a step against each other, over all ranks. Accumulation would tear
+            such pairs apart, and is refused.
+        views: forward passes over its streams: one, and others beside it with dropout on, whose hidden states come as
+            ``Outputs.views``.
         alternatives_from: where other answers come from for datasets that name none; None for nowhere.
 
     Raises:
@@ -97,6 +101,8 @@ class ObjectiveTerm(ABC):
     needs_retained_examples: ClassVar[bool] = False
     underflows_in_float16: ClassVar[bool] = False
     reaches_all: ClassVar[bool] = True
+    pairs_examples: ClassVar[bool] = False
+    views: int = 1
     alternatives_from: ClassVar[str | None] = None
 
     def __init__(self, weight: float = 1.0) -> None:

@@ -18,6 +18,7 @@ from lightning_untrac.objectives import Anchor, ForgetTerm, Objective, Rectifier
 
 KINDS = {"forget": ForgetTerm, "retain": RetainTerm, "anchor": Anchor, "rectify": Rectifier}
 NEEDED: dict[str, dict[str, Any]] = {
+    "DeepCUT": {"views": 1},  # dropout masks are of a rank and of a length
     "FisherAnchor": {"weight": 30.0, "fisher_examples": 4},
     "L2Anchor": {"weight": 0.3},
     "RetainBound": {"multiplier": 1.0},
@@ -64,6 +65,11 @@ def objective(room: str, name: str) -> Objective:
     if room == "retain":
         return Objective(retain=[one])
     return Objective(anchor=one) if room == "anchor" else Objective(retain=[RetainLoss()], rectify=one)
+
+
+def pairs_examples(made: Objective) -> bool:
+    """Whether it holds the examples of a step against each other, which must then lie in one micro-batch."""
+    return any(term.pairs_examples for term in made.terms())
 
 
 def write_pairs(text_files: dict[str, Path], folder: Path) -> None:

@@ -71,13 +71,13 @@ def run_all(names: Sequence[str], folder: str, model: str, cache: str, strategy:
     """
     found: dict[str, Any] = {}
     ranks = 1 if strategy is None else 2
-    # The last step has four texts, so that some shares of it are empty.
-    size = EFFECTIVE_BATCH if strategy is None else EFFECTIVE_BATCH // ranks // ACCUMULATION
-    accumulation = 1 if strategy is None else ACCUMULATION
     checkpoint = Path(result).with_suffix(".ckpt")
 
     def fit(name: str, plan: dict[str, Any], *callbacks: Callback, **options: Any) -> dict[str, torch.Tensor]:
         made = settings()[name]()
+        # The last step has four texts, so that some shares of it are empty.
+        accumulation = 1 if strategy is None or every_objective.pairs_examples(made) else ACCUMULATION
+        size = EFFECTIVE_BATCH // ranks // accumulation
         alternative = None if isinstance(made.forget, AltPO) else "no"
         penalty = KeepPenalty()
         module, _ = every_objective.fit(
@@ -95,7 +95,8 @@ def run_all(names: Sequence[str], folder: str, model: str, cache: str, strategy:
         found[name] = fit(name, {"passes": 1})
         if name in GOES_ON:
             print(name, "in two parts", flush=True)
-            found[f"{name}, whole"] = fit(name, {"steps": 4}, every_objective.Save(checkpoint, 2 * accumulation))
+            half = 2 if strategy is None else 2 * ACCUMULATION
+            found[f"{name}, whole"] = fit(name, {"steps": 4}, every_objective.Save(checkpoint, half))
             found[f"{name}, resumed"] = fit(name, {"steps": 4}, ckpt_path=checkpoint, weights_only=True)
     if rank_zero_only.rank == 0:
         torch.save(found, result)
