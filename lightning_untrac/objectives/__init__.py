@@ -18,8 +18,10 @@ from lightning_untrac.objectives.forget.kl_to_uniform import KLToUniform
 from lightning_untrac.objectives.forget.maximum_entropy import MaximumEntropy
 from lightning_untrac.objectives.forget.npo import NPO
 from lightning_untrac.objectives.forget.pdu import PDU
+from lightning_untrac.objectives.forget.random_labels import RandomLabels
 from lightning_untrac.objectives.forget.rmu import RMU
 from lightning_untrac.objectives.forget.satimp import SatImp
+from lightning_untrac.objectives.forget.scrub import SCRUB
 from lightning_untrac.objectives.forget.simnpo import SimNPO
 from lightning_untrac.objectives.forget.token_npo import TokenNPO
 from lightning_untrac.objectives.forget.undial import UNDIAL
@@ -45,6 +47,7 @@ __all__ = [
     "PDU",
     "RMU",
     "SAM",
+    "SCRUB",
     "UNDIAL",
     "WGA",
     "AltPO",
@@ -64,6 +67,7 @@ __all__ = [
     "Objective",
     "Outputs",
     "Part",
+    "RandomLabels",
     "Rectifier",
     "RetainAnswer",
     "RetainBound",

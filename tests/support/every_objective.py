@@ -28,6 +28,10 @@ NEEDED: dict[str, dict[str, Any]] = {
 """Arguments of those that can't do without, or that pull too weakly to be seen."""
 
 
+MOVED_BY_OTHERS = ("SCRUB",)
+"""Forget terms whose gradient is zero before a retain term has moved the weights."""
+
+
 class Save(Callback):
     """Writes a checkpoint after some batches."""
 
@@ -61,7 +65,7 @@ def objective(room: str, name: str) -> Objective:
     """An objective with the class in its room, and else what it can't do without."""
     one = getattr(objectives, name)(**NEEDED.get(name, {}))
     if room == "forget":
-        return Objective(forget=one)
+        return Objective(forget=one, retain=[RetainLoss()] if name in MOVED_BY_OTHERS else [])
     if room == "retain":
         return Objective(retain=[one])
     return Objective(anchor=one) if room == "anchor" else Objective(retain=[RetainLoss()], rectify=one)
