@@ -17,6 +17,7 @@ from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Exam
 from lightning_untrac.data.notes import data_notes
 from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.data.sampling import EpisodeBatchSampler, evaluation_batches
+from lightning_untrac.data.stratified import stratified
 from lightning_untrac.data.streams import RetainedOrder, StreamBatchSampler, StreamCollator, StreamExamples
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.errors import raise_if_any
@@ -198,6 +199,7 @@ class CorpusDataModule(PreparedDataModule):
             streams["alternative"] = self._alternatives(episode)
         if "retain" in asked:
             streams["retain"], order = self._retained(episode), self.retained_order(episode)
+            order = stratified(order, examples, streams["retain"], self.trainer.lightning_module)
         if "retain_alternative" in asked:
             streams["retain_alternative"] = self._retained_alternatives(episode)
         pieces = self.trainer.accumulate_grad_batches * num_replicas

@@ -54,6 +54,15 @@ class RetainedOrder:
             yield left[:count]
             left = left[count:]
 
+    def beside(self, steps: Iterator[np.ndarray], times: int) -> Iterator[np.ndarray]:
+        """What each step retains.
+
+        Args:
+            steps: indices of the examples that each unlearns.
+            times: retained examples for each of them.
+        """
+        return self.takes(len(step) * times for step in steps)
+
     def sample(self, count: int) -> np.ndarray:
         """``count`` indices drawn apart from the stream, ordered; no more than a pass has."""
         return np.sort(self._one_pass(0, SAMPLE)[:count])
@@ -154,8 +163,8 @@ class StreamBatchSampler(Sampler[Any]):
         if self.order is None:
             yield from (dict.fromkeys(beside, step) for step in self.forget.steps())
             return
-        counts = (len(step) * self.times for step in self.forget.steps())
-        for step, retained in zip(self.forget.steps(), self.order.takes(counts), strict=True):
+        retained_ones = self.order.beside(self.forget.steps(), self.times)
+        for step, retained in zip(self.forget.steps(), retained_ones, strict=True):
             yield {**dict.fromkeys(beside, step), **dict.fromkeys(kept, retained)}
 
     def _times(self, stream: str) -> int:

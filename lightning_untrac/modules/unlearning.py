@@ -114,6 +114,11 @@ class Unlearning(AnsweringTerms):
         return next((found for term in self.unlearning_objective.terms() if (found := term.alternatives_from)), None)
 
     @property
+    def stratifies(self) -> bool:
+        """Whether retained examples have to have classes that fit those of the forget examples; the DataModule asks."""
+        return self.unlearning_objective.stratifies
+
+    @property
     def needs_retain(self) -> bool:
         """Whether there must be corpora beside the unlearned one; the DataModule asks."""
         terms = self.unlearning_objective.terms()

@@ -139,6 +139,11 @@ class Objective:
         """Whether any stream has more than one, those after the first with dropout."""
         return any(self.views_of(stream) > 1 for stream in self.streams)
 
+    @property
+    def stratifies(self) -> bool:
+        """Whether a step's retained examples have to have classes that fit those of its forget examples."""
+        return any(term.stratifies for term in self.terms())
+
     def __call__(self, seen: Seen, forgets: bool = True) -> list[Part]:
         """The value of every term on one micro-batch.
 

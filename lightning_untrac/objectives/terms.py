@@ -87,6 +87,8 @@ class ObjectiveTerm(ABC):
         reaches_all: whether its gradient reaches every parameter.
         pairs_examples: whether it holds examples of a step against each other, over all ranks. Accumulation would tear
             such pairs apart, and is refused.
+        stratifies: whether each forget example of a step needs a retained one of its own class and one of another,
+            which the DataModule then sees to.
         views: forward passes over its streams: one, and others beside it with dropout on, whose hidden states come as
             ``Outputs.views``.
         alternatives_from: where other answers come from for datasets that name none; None for nowhere.
@@ -102,6 +104,7 @@ class ObjectiveTerm(ABC):
     underflows_in_float16: ClassVar[bool] = False
     reaches_all: ClassVar[bool] = True
     pairs_examples: ClassVar[bool] = False
+    stratifies: bool = False
     views: int = 1
     alternatives_from: ClassVar[str | None] = None
 

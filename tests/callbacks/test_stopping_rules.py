@@ -125,6 +125,21 @@ def test_a_measure_of_any_dataset_may_be_the_rule(unlearn: Any, measures: str) -
     assert "ships's memorisation_accuracy" in str(rule.reason)
 
 
+def test_the_level_may_be_that_of_another_dataset(unlearn: Any) -> None:
+    whole, _, _ = unlearn(lr=0.3)
+    own, level = (trajectory(whole, name, "memorisation_accuracy") for name in ("birds", "unseen"))
+    reached = [step for step in own if step and own[step] <= level[step]]
+    assert own[0] > level[0]
+    assert reached[0] < 12  # the test would show nothing
+    rule = StopAtMeasure.of("memorisation_accuracy <= unseen")
+    stopped, _, _ = unlearn(rule, lr=0.3)
+    assert max(trajectory(stopped, "birds", "memorisation_accuracy")) == reached[0]
+    assert "is at most unseen's" in str(rule.reason)
+    never = StopAtMeasure.of("loss >= birds")  # what is measured has no number that is above itself, but equals it
+    unlearn(never, steps=2, readings=2, lr=1e-6)
+    assert "is at least birds's" in str(never.reason)
+
+
 def retained(recorder: Any) -> dict[int, float]:
     """Over all tokens of both corpora."""
     rows = {(r["dataset"], r["step"], r["statistic"]): r["value"] for r in recorder.summary if r["measure"] == "loss"}
@@ -187,6 +202,7 @@ def test_what_it_needs_is_asked_for_before_the_first_step(unlearn: Any) -> None:
         (StopAtHoldout(), ["there is no holdout"]),
         (StopAtMeasure("memorization_accuracy", at_most=0.3), ["did you mean 'memorisation_accuracy'?"]),
         (StopAtMeasure("loss", at_most=0.3, dataset="shipz"), ["did you mean 'ships'?"]),
+        (StopAtMeasure("loss", at_most="shipz"), ["it needs 'shipz'", "did you mean 'ships'?"]),
     ):
         with pytest.raises(ConfigurationError) as caught:
             unlearn(rule, holdout=False)
@@ -197,7 +213,7 @@ def test_what_it_needs_is_asked_for_before_the_first_step(unlearn: Any) -> None:
         unlearn(StopAtMeasure("loss", at_least=3, dataset="ask-birds"), module=Pretraining)
 
 
-@pytest.mark.parametrize("text", ["loss", "loss>3", "loss>=x", ">=3", "loss >= 3 4", "a/b/c>=1", "loss>=1e999"])
+@pytest.mark.parametrize("text", ["loss", "loss>3", "loss>=", ">=3", "loss >= 3 4", "a/b/c>=1", "loss>=1e999"])
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"condition|give one of the two, a number|could not convert"):
         StopAtMeasure.of(text)

@@ -176,7 +176,7 @@ def test_views_need_dropout(model_folders: Any) -> None:
     assert problems("gpt2") == problems("gpt2", activation_checkpointing=True, dropout=True) == []
 
 
-@pytest.mark.parametrize("term", [DeepCUT(views=1, temperature=0.3), Contrastive(layer=1.0)])
+@pytest.mark.parametrize("term", [DeepCUT(views=1, temperature=0.3), Contrastive(1.0, 0.3, detach_retained=False)])
 def test_steps_move_what_is_forgotten_from_what_stays(term: Any, make_pairs: Any, model_folders: Any) -> None:
     import every_objective
     from lightning.pytorch.callbacks import Callback

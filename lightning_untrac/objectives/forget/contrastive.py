@@ -32,7 +32,7 @@ class Contrastive(ForgetTerm):
     Args:
         layer: its number from 0, or a share of the depth as a number with a point. That of the last layer is what the
             model normalises.
-        temperature: above 0; .1 by default, because mean hidden states of texts are near each other from the start.
+        temperature: above 0; .7 is that of Lee et al.
         detach_retained: whether only the forget set's states are moved by it; Lee et al. move both.
         views: of each sequence, the first the step's own, the others with dropout; each costs a forward pass more.
         weight: what it is multiplied by.
@@ -51,14 +51,14 @@ class Contrastive(ForgetTerm):
     def __init__(
         self,
         layer: int | float = DEFAULT,
-        temperature: float = 0.1,
+        temperature: float = 0.7,
         detach_retained: bool = True,
         views: int = 1,
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
         self.layer = checked_layer("Contrastive", layer)
-        self.temperature = positive("Contrastive", "temperature", temperature, 0.1)
+        self.temperature = positive("Contrastive", "temperature", temperature, 0.7)
         self.detach_retained = detach_retained
         self.views = whole_number("Contrastive", "views", views, least=1)
 

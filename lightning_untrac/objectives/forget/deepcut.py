@@ -37,6 +37,9 @@ class DeepCUT(ForgetTerm):
         detach_retained: whether only the forget samples are moved by it; Lee et al. move both.
         views: of each sample, the first the step's own, the others with dropout; each costs a forward pass more.
             DeepCUT has several; how many was not found.
+        stratified: whether each step is given a retained sample of every class that is forgotten in it, and one of
+            another class, where a sample is a whole text; a class without any is then an error. Turn it off to forget
+            a whole class, which is only pulled to the others.
         weight: what it is multiplied by, gamma; .1 to 1 are what to begin with.
 
     Raises:
@@ -56,6 +59,7 @@ class DeepCUT(ForgetTerm):
         denominator: Denominator = "same",
         detach_retained: bool = False,
         views: int = 2,
+        stratified: bool = True,
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
@@ -63,6 +67,7 @@ class DeepCUT(ForgetTerm):
             raise ValueError(f"DeepCUT(denominator={denominator!r}): give one of {', '.join(DENOMINATORS)}")
         self.layer = checked_layer("DeepCUT", layer)
         self.temperature = positive("DeepCUT", "temperature", temperature, 0.7)
+        self.stratifies = self.stratified = stratified
         self.denominator, self.detach_retained = denominator, detach_retained
         self.views = whole_number("DeepCUT", "views", views, least=1)
 
