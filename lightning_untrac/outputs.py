@@ -17,8 +17,11 @@ from lightning_untrac.functional.token_losses import token_losses
 Unit = Literal["token", "sequence", "later_token"]
 """What a term is a mean over: target tokens, sequences with one, or target tokens but the first of each sequence."""
 
-Need = Literal["reference_logits", "reference_log_probs", "reference_hidden_states", "hidden_states"]
-"""What a term or a measure asks for beside logits and targets; ``reference`` is the model before unlearning."""
+Need = Literal[
+    "reference_logits", "reference_log_probs", "reference_hidden_states", "hidden_states", "untrained_logits"
+]
+"""What a term or a measure asks for beside logits and targets; ``reference`` is the model before unlearning, and
+``untrained`` one of its architecture before any training."""
 
 
 MeasureNeed = Need | Literal["unseen", "neighbours"]
@@ -76,6 +79,7 @@ class Outputs:
         reference_hidden_states: alike.
         reference_log_probs: ``[batch]`` float64, the sum of the targets' log-probabilities under the model before
             unlearning; where asked for.
+        untrained_logits: of a model of the same architecture that was never trained, alike; where asked for.
         views: ``hidden_states`` of further forward passes, with dropout; where asked for.
         neighbour_likelihoods: ``[neighbours, batch]`` float64, mean log-likelihood per target token of copies of each
             example with some tokens replaced; where a measure asks for them.
@@ -88,6 +92,7 @@ class Outputs:
     reference_logits: Tensor | None = None
     reference_hidden_states: tuple[Tensor, ...] | None = None
     reference_log_probs: Tensor | None = None
+    untrained_logits: Tensor | None = None
     views: tuple[tuple[Tensor, ...], ...] = ()
     neighbour_likelihoods: Tensor | None = None
 

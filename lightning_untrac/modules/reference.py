@@ -187,6 +187,8 @@ class Reference:
                 outputs.reference_hidden_states = reference[stream].hidden_states
             if "reference_log_probs" in needs:
                 outputs.reference_log_probs = self.log_probs.of(stream, one)
+            if "untrained_logits" in needs:
+                outputs.untrained_logits = self.module.untrained.logits(one)
         return seen
 
     def beside_measured(self, batch: LanguageBatch) -> Outputs:

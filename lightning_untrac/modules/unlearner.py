@@ -21,6 +21,7 @@ class Unlearner(Protocol):
     model: Any
     lora: dict[str, Any] | None
     reference: Any
+    untrained: Any
     unlearning_objective: Objective
     keeps_start: bool
 

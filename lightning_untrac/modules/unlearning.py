@@ -24,6 +24,7 @@ from lightning_untrac.modules.objective_problems import (
 from lightning_untrac.modules.own_answers import OwnAnswers
 from lightning_untrac.modules.reference import EVALUATION, Reference
 from lightning_untrac.modules.two_gradients import TwoGradients
+from lightning_untrac.modules.untrained import Untrained
 from lightning_untrac.modules.weight_parts import WeightParts
 from lightning_untrac.objectives.objective import Objective
 from lightning_untrac.objectives.terms import ForgetTerm, Seen, Stream
@@ -73,6 +74,7 @@ class Unlearning(AnsweringTerms):
         keeps_start: whether something beside the objective needs the weights from before unlearning in the steps.
         keeps_retained: whether something beside the objective needs data that are to stay.
         reference: gives the outputs of the model before unlearning.
+        untrained: gives those of a model of its architecture before any training.
         parts: this rank's part of the weights, and gradients by it.
     """
 
@@ -95,6 +97,7 @@ class Unlearning(AnsweringTerms):
         self.episode_ended = False
         self.heals = self.healing = self.keeps_start = self.keeps_retained = False
         self.reference, self.own_answers, self.parts = Reference(self), OwnAnswers(self), WeightParts(self)
+        self.untrained = Untrained(self)
         self.two_gradients = TwoGradients(self, self.unlearning_objective.rectify)
 
     # -- what a step minimises -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Any
 from lightning_untrac.objectives.anchor.fisher_anchor import FisherAnchor
 from lightning_untrac.objectives.anchor.l2_anchor import L2Anchor
 from lightning_untrac.objectives.forget.alt_po import AltPO
+from lightning_untrac.objectives.forget.bad_teacher import BadTeacher
 from lightning_untrac.objectives.forget.ce_u import CEU
 from lightning_untrac.objectives.forget.clamped_ascent import ClampedAscent
 from lightning_untrac.objectives.forget.contrastive import Contrastive
@@ -52,6 +53,7 @@ __all__ = [
     "WGA",
     "AltPO",
     "Anchor",
+    "BadTeacher",
     "ClampedAscent",
     "Contrastive",
     "DeepCUT",

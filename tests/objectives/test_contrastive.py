@@ -239,3 +239,67 @@ def test_two_ranks_take_the_step_of_one_process(name: str, shares: str, on_ranks
     for rank in (0, 1):
         torch.testing.assert_close(on_ranks[rank][name, shares], expected, rtol=0, atol=1e-14)
         assert on_ranks[rank][shares].tolist() == list(range(sum(retain)))
+
+
+# -- a classifier ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def classified() -> dict[str, Any]:
+    """A tiny BERT before and after DeepCUT forgets some texts of a class that has four kinds of words."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    ids = torch.randint(2, 6, (48, 6)) + 4 * (torch.arange(48) % 3)[:, None]  # the words of a class are its own
+    ids[:, 0] = 1
+    classes = (torch.arange(48) % 3)[:, None]
+    forget, retain = torch.arange(12), torch.arange(12, 48)
+    model = BertForSequenceClassification(BertConfig(
+        vocab_size=16, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=8, num_labels=3, initializer_range=0.2,
+    ))  # fmt: skip
+
+    def outputs(rows: torch.Tensor) -> Outputs:
+        found = model(ids[rows], output_hidden_states=True)
+        states = tuple(one[:, :1] for one in found.hidden_states)
+        return Outputs(found.logits[:, None], classes[rows], {"input_ids": ids[rows]}, states)
+
+    def seen() -> Seen:
+        found = Seen(outputs(forget), outputs(retain))
+        for stream in (found.forget, found.of("retain")):
+            rows = forget if stream is found.forget else retain
+            model.train()
+            stream.views = (outputs(rows).hidden_states or (),)
+            model.eval()
+        return found
+
+    def measured() -> dict[str, float]:
+        with torch.no_grad():
+            mine, theirs = outputs(forget), outputs(retain)
+            accuracy = {n: float(o.hits.double().mean()) for n, o in (("forget", mine), ("retain", theirs))}
+            z, kept = (torch.nn.functional.normalize(o.hidden_states[-1][:, 0], dim=-1) for o in (mine, theirs))  # type: ignore[index]
+            near = z @ kept.T
+            same = classes[forget] == classes[retain].T
+            return accuracy | {"same": float(near[same].mean()), "other": float(near[~same].mean())}
+
+    model.eval()
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        outputs(torch.arange(48)).mean_loss().backward()
+        optimizer.step()
+    found = {"before": measured()}
+    objective = Objective(DeepCUT(weight=0.5), [RetainLoss()])
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        sum(part.weight * part.term.mean for part in objective(seen())).backward()  # type: ignore[union-attr]
+        optimizer.step()
+    return found | {"after": measured()}
+
+
+def test_a_classifier_forgets_in_its_latent_space(classified: Any) -> None:
+    before, after = classified["before"], classified["after"]
+    assert before["forget"] == before["retain"] == 1.0
+    # Words tell the class of these texts, so that they can not leave it; they come as near to the others.
+    assert after["same"] - after["other"] < (before["same"] - before["other"]) / 2

@@ -1,4 +1,4 @@
-"""Random labels and SCRUB: closed forms, and what stays the same from step to step."""
+"""Random labels, SCRUB and bad teaching: closed forms, and what stays the same from step to step."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lightning_untrac import Unlearning
 from lightning_untrac.functional.relabelling import mixed, other_labels, place_keys
-from lightning_untrac.objectives import SCRUB, Objective, Outputs, RandomLabels, RetainLoss, Seen
+from lightning_untrac.objectives import SCRUB, BadTeacher, Objective, Outputs, RandomLabels, RetainLoss, Seen
 
 LABELS = torch.tensor([[-100, 2, 4, 1], [3, -100, -100, -100], [5, 0, -100, -100]])
 NOW = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -85,6 +86,32 @@ def test_scrub_is_the_divergence_with_its_sign_turned() -> None:
     SCRUB()(Seen(still)).mean.backward()
     assert still.logits.grad is not None
     assert still.logits.grad.abs().max() < 1e-15
+
+
+def test_the_bad_teacher_is_the_architecture_with_its_first_weights(model_folders: Any) -> None:
+    from transformers import AutoModelForCausalLM
+
+    module = Unlearning(
+        model_folders("gpt2", "float64"), dtype="float64", unlearning_objective=BadTeacher(), init_seed=5
+    )
+    module.configure_model()
+    trained = module.model
+    assert trained is not None
+    ids = torch.tensor([[5, 6, 7, 8]])
+    seen = module.see({"input_ids": ids, "labels": ids.clone()})  # type: ignore[typeddict-item]
+    assert module.model is trained
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        made = AutoModelForCausalLM.from_config(trained.config, dtype=torch.float64).eval()
+    expected = made(ids).logits
+    assert not torch.allclose(expected, seen.forget.logits)
+    torch.testing.assert_close(seen.forget.untrained_logits, expected, rtol=0, atol=1e-12)
+    p, q = expected[0, :3].log_softmax(-1), seen.forget.logits[0, :3].log_softmax(-1)
+    (part,) = module.unlearning_objective(seen)
+    assert part.term.mean.item() == pytest.approx((p.exp() * (p - q)).sum(-1).mean().item(), abs=1e-12)
+    assert {name for name, _ in module.named_parameters()} == {
+        f"model.{name}" for name, _ in trained.named_parameters()
+    }
 
 
 def test_scrub_takes_its_turn_and_ends(make_pairs: Any, model_folders: Any) -> None:
