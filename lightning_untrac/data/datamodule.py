@@ -199,7 +199,8 @@ class CorpusDataModule(PreparedDataModule):
             streams["alternative"] = self._alternatives(episode)
         if "retain" in asked:
             streams["retain"], order = self._retained(episode), self.retained_order(episode)
-            order = stratified(order, examples, streams["retain"], self.trainer.lightning_module)
+            most = sampler.effective_batch_size * self.retained_per_example
+            order = stratified(order, examples, streams["retain"], self.trainer.lightning_module, most)
         if "retain_alternative" in asked:
             streams["retain_alternative"] = self._retained_alternatives(episode)
         pieces = self.trainer.accumulate_grad_batches * num_replicas

@@ -37,7 +37,7 @@ def classes_of(rows: Rows) -> np.ndarray:
     return found
 
 
-def stratified(order: RetainedOrder, forget: Rows, retain: Rows, module: Any) -> RetainedOrder:
+def stratified(order: RetainedOrder, forget: Rows, retain: Rows, module: Any, most: int) -> RetainedOrder:
     """An order that goes with the classes of what is forgotten, where a module asks for it and examples have a class.
 
     Args:
@@ -45,9 +45,11 @@ def stratified(order: RetainedOrder, forget: Rows, retain: Rows, module: Any) ->
         forget: what is unlearned.
         retain: what ``order`` points to.
         module: that is fitted.
+        most: retained examples of a step.
 
     Raises:
-        ConfigurationError: if a class is forgotten of which nothing is retained, or nothing of another class is.
+        ConfigurationError: if a step has no room for both partners of an example, or if a class is forgotten of which
+            nothing is retained, or beside which nothing of another class is.
     """
     if not getattr(module, "stratifies", False):
         return order
@@ -55,16 +57,23 @@ def stratified(order: RetainedOrder, forget: Rows, retain: Rows, module: Any) ->
     wanted, there = set(forgotten.tolist()) - {NO_CLASS}, set(retained.tolist()) - {NO_CLASS}
     if not wanted:
         return order
+    labels = getattr(getattr(module, "task", None), "labels", ())
+    named = lambda one: str(labels[one] if labels else one)  # noqa: E731
     problems = []
     if missing := sorted(wanted - there):
         problems.append(
-            f"model.unlearning_objective: class {' and '.join(map(str, missing))} has no retained example for those "
+            f"model.unlearning_objective: class {' and '.join(map(named, missing))} has no retained example for those "
             "that are forgotten to be pushed from; forget fewer, or give `stratified: false` to forget a whole class"
+        )
+    if most < 2:
+        problems.append(
+            f"data.batch_size: a step has {most} retained example, and each one that is forgotten needs two beside it, "
+            "of its own class and of another; raise it, or data.retained_per_example"
         )
     if len(there) == 1 and there <= wanted:
         problems.append(
-            f"model.unlearning_objective: all retained examples are of class {min(there)}, "
-            "and what is forgotten has no other class to go to; retain examples of another class"
+            f"model.unlearning_objective: all retained examples are of class {named(min(there))}, and "
+            "what is forgotten has no other class to go to; retain examples of another class"
         )
     raise_if_any(problems)
     return StratifiedOrder(order.sizes, order.shares, order.seed, retained=retained, forgotten=forgotten)

@@ -81,15 +81,20 @@ def test_a_step_that_is_too_small_takes_what_it_can() -> None:
 
 def test_texts_without_a_class_keep_their_order() -> None:
     order = RetainedOrder([4], None, 0)
-    assert stratified(order, rows([-1, -1]), rows([-1] * 4), ASKS) is order
-    assert stratified(order, rows([0, 1]), rows([0, 1]), SimpleNamespace()) is order
+    assert stratified(order, rows([-1, -1]), rows([-1] * 4), ASKS, 8) is order
+    assert stratified(order, rows([0, 1]), rows([0, 1]), SimpleNamespace(), 8) is order
     assert classes_of(rows([2, -1, 0])).tolist() == [2, -1, 0]
 
 
 def test_classes_without_partners_are_said() -> None:
     order = RetainedOrder([4], None, 0)
     with pytest.raises(ConfigurationError, match=r"class 2 and 3 has no retained example .*`stratified: false`"):
-        stratified(order, rows([0, 2, 3]), rows([0, 1, 1, 0]), ASKS)
+        stratified(order, rows([0, 2, 3]), rows([0, 1, 1, 0]), ASKS, 8)
     with pytest.raises(ConfigurationError, match=r"all retained examples are of class 1, .* no other class to go to"):
-        stratified(order, rows([1]), rows([1, 1, 1, -1]), ASKS)
-    assert isinstance(stratified(order, rows([1]), rows([1, 0, 1, -1]), ASKS), StratifiedOrder)
+        stratified(order, rows([1]), rows([1, 1, 1, -1]), ASKS, 8)
+    named = SimpleNamespace(stratifies=True, task=SimpleNamespace(labels=("harbour", "kitchen")))
+    with pytest.raises(ConfigurationError, match="all retained examples are of class kitchen"):
+        stratified(order, rows([1]), rows([1, 1]), named, 8)
+    with pytest.raises(ConfigurationError, match=r"data\.batch_size: a step has 1 retained example, and each one"):
+        stratified(order, rows([1]), rows([0, 1]), ASKS, 1)
+    assert isinstance(stratified(order, rows([1]), rows([1, 0, 1, -1]), ASKS, 8), StratifiedOrder)
