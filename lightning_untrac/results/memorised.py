@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -170,8 +169,8 @@ def find_memorised(folder: Path) -> list[MemorisedSet]:
     summary = read_memorisation_summary(folder)
     examples, outliers = read_memorisation(folder), read_outliers(folder)
     found = []
-    for forget_set, group in groupby(summary, key=lambda row: row["forget_set"]):
-        rows = list(group)
+    for forget_set in dict.fromkeys(row["forget_set"] for row in summary):  # rows are in the order of the models
+        rows = [row for row in summary if row["forget_set"] == forget_set]
         measure = next((row["measure"] for row in rows if row["statistic"] == SURVIVORS), None)
         if measure is None or examples is None:
             continue

@@ -24,7 +24,7 @@ from lightning_untrac.results.memorised import (
 from lightning_untrac.results.memorised_plot import LINES, plot_memorised, save_memorised_plot
 from lightning_untrac.results.memorised_section import memorised_section
 from lightning_untrac.results.memorised_terminal import memorised_table, outlier_lines
-from lightning_untrac.tables.files import write_table
+from lightning_untrac.tables.files import read_table, write_table
 from lightning_untrac.tables.memorisation import (
     MEMORISATION,
     MEMORISATION_SUMMARY,
@@ -94,6 +94,21 @@ def test_the_tables_are_read(memorised: MemorisedSet, tmp_path: Path) -> None:
     assert memorised.mean_retrained("memorisation_accuracy", "survivors") == (0.5, 0.0, 1.0)
     assert sides(memorised.models[1]) == {0: 1, 6: -1, 9: 1}
     assert find_memorised(tmp_path / "nowhere") == []
+
+
+def test_two_forget_sets_of_one_original_each_have_all_of_their_models(memorised: MemorisedSet, tmp_path: Path) -> None:
+    for name in (MEMORISATION_SUMMARY, MEMORISATION, OUTLIERS):  # written in the order of the models
+        table = read_table(tmp_path / name)
+        other = pa.Table.from_pylist(
+            [{**row, "forget_set": "birds", "dataset": "birds"} for row in table.to_pylist()], schema=table.schema
+        )
+        write_table(tmp_path / name, pa.concat_tables([table, other]).sort_by([("model", "ascending")]))
+    found = find_memorised(tmp_path)
+    assert {one.forget_set for one in found} == {"secrets", "birds"}
+    for one in found:
+        assert [model.role for model in one.models] == ["original", "unlearned"]
+        assert len(one.retrained) == 2
+        assert save_memorised_plot(tmp_path, one) is not None
 
 
 def test_a_sentence_says_both_sides_beside_the_original_and_retraining(memorised: MemorisedSet) -> None:
