@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning_untrac.callbacks.example_arrays import ExampleArrays
@@ -39,9 +38,10 @@ class MeasureRecorder(Callback):
 
     A validation writes the model as it is (method ``evaluate``, unless it is told how the model was made). A fit is
     read before its first step, in Lightning's sanity check, which this callback asks to be a full one; then at every
-    reading; and its last reading is kept example by example. Tables are written at each reading, so that a killed run
-    leaves what it has measured. The same run again puts its rows in the place of the earlier ones, and a run that goes
-    on from a checkpoint ends with the same tables.
+    reading. Its last reading is kept example by example, and of the forget set every one (unless that has more than
+    2,000 examples). Tables are written at each reading, so that a killed run leaves what it has measured. The same run
+    again puts its rows in the place of the earlier ones, and a run that goes on from a checkpoint ends with the same
+    tables.
 
     The model runs once for all measures. Each example is measured by one rank, and rank 0 writes.
 
@@ -79,6 +79,7 @@ class MeasureRecorder(Callback):
         self._names = [measure.name for measure in self.measures]
         self._measured = ExampleArrays.of_measures(self._names)
         self._before: Reading | None = None
+        self._along: list[Reading] = []
         self._losses_before: dict[str, float] = {}
         self._validated = self._episode = episode
 
@@ -136,8 +137,9 @@ class MeasureRecorder(Callback):
         step = InfluenceLogger.optimizer_step(trainer)
         reading = self._reading(pl_module, self.result or model, step, losses)
         final = bool(trainer.is_last_batch) or getattr(pl_module, "episode_ended", False)
-        both = [one for one in (self._before, reading) if one is not None]
-        self._take(trainer, reading, self._method(pl_module), examples=both if final else None)
+        every = [one for one in (self._before, *self._along, reading) if one is not None]
+        self._along.append(reading.of(self._episode[0]))
+        self._take(trainer, reading, self._method(pl_module), examples=every if final else None)
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -148,7 +150,7 @@ class MeasureRecorder(Callback):
         episode = trainer.datamodule.current_episode  # type: ignore[attr-defined]
         if (episode.dataset, episode.seed) == self._episode:
             return
-        self._episode, self.summary = (episode.dataset, episode.seed), []
+        self._episode, self.summary, self._along = (episode.dataset, episode.seed), [], []
         if self._before is not None:
             self._take(trainer, self._before, self._method(module), examples=[self._before])
 
@@ -249,16 +251,10 @@ class MeasureRecorder(Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        before = None
-        if self._before is not None:
-            arrays = {
-                column: {name: torch.from_numpy(array) for name, array in arrays.items()}
-                for column, arrays in self._before.arrays.items()
-            }
-            before = {**self._before._asdict(), "arrays": arrays}
         return {
             "summary": self.summary,
-            "before": before,
+            "before": None if self._before is None else self._before.state(),
+            "along": [one.state() for one in self._along],
             "losses_before": self._losses_before,
             "episode": list(self._episode),
         }
@@ -268,9 +264,6 @@ class MeasureRecorder(Callback):
         self.summary, self._losses_before = list(state_dict["summary"]), dict(state_dict["losses_before"])
         dataset, seed = state_dict["episode"]
         self._episode = (dataset, seed)
+        self._along = [Reading.from_state(one) for one in state_dict.get("along", ())]
         if (before := state_dict["before"]) is not None:
-            arrays = {
-                column: {name: array.numpy() for name, array in arrays.items()}
-                for column, arrays in before["arrays"].items()
-            }
-            self._before = Reading(**{**before, "arrays": arrays})
+            self._before = Reading.from_state(before)

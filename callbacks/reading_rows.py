@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import Measure
 from lightning_untrac.metrics.summary import summarise
 from lightning_untrac.tables.measurements import measurements_table
+
+MOST_ALONG = 2_000
+"""Examples of a forget set whose every reading is kept; of a larger one there are the first and the last."""
 
 
 class Reading(NamedTuple):
@@ -27,6 +31,35 @@ class Reading(NamedTuple):
     step: int | None
     arrays: dict[str, dict[str, Floats]]
     status: dict[str, str]
+
+    def of(self, dataset: str | None) -> Reading:
+        """The part of it that is of one dataset, where that has examples, and not too many to be kept each time."""
+        arrays = {
+            column: {name: array for name, array in every.items() if name == dataset and len(array) <= MOST_ALONG}
+            for column, every in self.arrays.items()
+        }
+        return self._replace(arrays=arrays)
+
+    def state(self) -> dict[str, Any]:
+        """As a checkpoint holds it."""
+        arrays = {
+            column: {name: torch.from_numpy(array) for name, array in arrays.items()}
+            for column, arrays in self.arrays.items()
+        }
+        return {**self._asdict(), "arrays": arrays}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Reading:
+        """What a checkpoint holds.
+
+        Args:
+            state: of :meth:`state`.
+        """
+        arrays = {
+            column: {name: array.numpy() for name, array in arrays.items()}
+            for column, arrays in state["arrays"].items()
+        }
+        return cls(**{**state, "arrays": arrays})
 
 
 def summary_rows(

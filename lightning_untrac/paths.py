@@ -14,7 +14,7 @@ FOLDERS = (".untrac", "logs", "plots", "checkpoints", "model", "initial_model", 
 FILES = (
     *("influence.parquet", "examples.parquet", "comparison.parquet", "measurements.parquet", "summary.parquet"),
     *("distances.parquet", "judgements.parquet", "judged_examples.parquet", "judged_measures.parquet"),
-    *("memorisation.parquet", "memorisation_summary.parquet", "outliers.parquet"),
+    *("memorisation.parquet", "memorisation_summary.parquet", "memorisation_steps.parquet", "outliers.parquet"),
     *("run.json", "notes.json", "pretrain.json", "config.yaml", "report.html"),
 )
 """What a run makes in its folder."""

@@ -14,6 +14,7 @@ from lightning_untrac.results.judged import JudgedSet, find_judged
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.measured import Measured, find_measured
 from lightning_untrac.results.memorised import MemorisedSet, find_memorised
+from lightning_untrac.results.memorised_steps import ForgettingSteps, find_memorisation_steps
 from lightning_untrac.results.methods import REFERENCE, read_texts
 from lightning_untrac.results.narrative import headline_method
 from lightning_untrac.results.ordering import in_configured_order
@@ -50,6 +51,7 @@ class Found:
         notes: remarks of the run and doubts about its numbers, by level, the worst first.
         judged: what unlearned models are like beside retrained ones, a forget set each.
         memorised: what models know of each sequence of a forget set, a forget set each.
+        forgetting: how each model forgot its set step by step, and where retrained models stand.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class Found:
     notes: list[tuple[str, Sentence]]
     judged: Sequence[JudgedSet] = ()
     memorised: Sequence[MemorisedSet] = ()
+    forgetting: Sequence[ForgettingSteps] = ()
 
 
 def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
@@ -117,6 +120,7 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
         sorted(notes, key=lambda note: _LEVELS.index(note[0])),
         find_judged(folder, run),
         find_memorised(folder),
+        find_memorisation_steps(folder),
     )
 
 

@@ -115,7 +115,7 @@ class MemorisedSet:
         values = [value for value in values if math.isfinite(value)]
         if not values:
             return NONE
-        mean = float(np.mean(values))
+        mean = round(float(np.mean(values)), 12)  # what cancels leaves no crumbs
         return Value(mean) if len(values) == 1 else Value(mean, min(values), max(values))
 
     def unit(self, measure: str, statistic: str) -> str:

@@ -14,6 +14,7 @@ from lightning_untrac.results.memorised import (
     shown_value,
     statistic_title,
 )
+from lightning_untrac.results.memorised_steps import ForgettingSteps, steps_tables
 from lightning_untrac.results.page import escape, picture_html, table_html
 from lightning_untrac.results.style import format_number, with_unit
 from lightning_untrac.tables.memorisation import OVER_FORGOTTEN, SURVIVOR
@@ -31,21 +32,29 @@ GenEx, RelEx and difficulty are readings of a paper whose text could not be had.
 """
 
 
-def memorised_section(every: Sequence[MemorisedSet], drawn: Mapping[str, Path]) -> str:
+def memorised_section(
+    every: Sequence[MemorisedSet],
+    drawn: Mapping[str, Path],
+    steps: Sequence[ForgettingSteps] = (),
+    privacy: Path | None = None,
+) -> str:
     """Answers, the picture, measures and lists of each forget set.
 
     Args:
         every: a forget set each.
         drawn: pictures by forget set.
+        steps: how each model forgot its set.
+        privacy: the picture of privacy against utility, of all sets together.
     """
-    parts = []
+    parts = [picture_html(privacy, "Privacy against utility, step by step")] if privacy is not None and every else []
     for memorised in every:
         if len(every) > 1:
             parts.append(f"<h3>{escape(memorised.forget_set)}</h3>")
         parts += [f"<p>{escape(sentence)}</p>" for sentence in memorised_answers(memorised)]
         if (path := drawn.get(memorised.forget_set)) is not None:
             parts.append(picture_html(path, f"Each sequence of {memorised.forget_set} before and after"))
-        parts += [_measures(memorised), *(_lists(memorised, one) for one in memorised.models)]
+        mine = [one for one in steps if one.forget_set == memorised.forget_set]
+        parts += [_measures(memorised), steps_tables(mine), *(_lists(memorised, one) for one in memorised.models)]
     return MEANING + "".join(parts) if parts else ""
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Curve = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 
 
-def panel_grid(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with that many panels, in at most four columns."""
-    columns = count if count <= 3 else 3 if count in (5, 6, 9) else 4
+def panel_grid(count: int, columns: int | None = None) -> tuple[Figure, list[Axes]]:
+    """A figure with that many panels, in at most four columns unless a number of these is given."""
+    columns = columns or (count if count <= 3 else 3 if count in (5, 6, 9) else 4)
     rows = math.ceil(count / columns)
     figure = new_figure(max(7.2, 3.5 * columns + 1.6), 0.35 + 2.75 * rows, pad=0.095)
     grid = figure.subplots(rows, columns, squeeze=False)

@@ -28,6 +28,7 @@ from lightning_untrac.results.measured_sections import (
 from lightning_untrac.results.memorised import memorised_answers
 from lightning_untrac.results.memorised_plot import save_memorised_plot
 from lightning_untrac.results.memorised_section import memorised_section
+from lightning_untrac.results.memorised_steps_plot import save_steps_plot
 from lightning_untrac.results.methods import REFERENCE, method_text, method_title
 from lightning_untrac.results.narrative import answers
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
@@ -115,9 +116,10 @@ def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
     drawn = {run.key: save_measured_plots(found.folder, run) for run in measured.runs}
     beside = {one.forget_set: save_judged_plots(found.folder, one) for one in found.judged}
     slopes = {one.forget_set: path for one in found.memorised if (path := save_memorised_plot(found.folder, one))}
+    privacy = save_steps_plot(found.folder, found.forgetting)
     return [
         ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
-        ("memorised", "Which sequences survive", memorised_section(found.memorised, slopes)),
+        ("memorised", "Which sequences survive", memorised_section(found.memorised, slopes, found.forgetting, privacy)),
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
         ("answers", "Answers before and after", answers_section(found.run)),
         ("continuations", "How each model goes on", continuations_section(found.run)),

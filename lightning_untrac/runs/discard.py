@@ -13,12 +13,16 @@ from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
 from lightning_untrac.tables.memorisation import MEMORISATION, MEMORISATION_SUMMARY, OUTLIERS
+from lightning_untrac.tables.memorisation_steps import MEMORISATION_STEPS
 from lightning_untrac.verb import method_of_stage, traits, verb_of_stage
 
 DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several stages' results; ``compare`` and ``report`` make them again."""
 
-OF_MODELS = (DISTANCES, JUDGEMENTS, JUDGED_EXAMPLES, JUDGED_MEASURES, MEMORISATION, MEMORISATION_SUMMARY, OUTLIERS)
+OF_MODELS = (
+    *(DISTANCES, JUDGEMENTS, JUDGED_EXAMPLES, JUDGED_MEASURES),
+    *(MEMORISATION, MEMORISATION_SUMMARY, MEMORISATION_STEPS, OUTLIERS),
+)
 """The same of several stages' models; ``judge`` makes them again."""
 
 

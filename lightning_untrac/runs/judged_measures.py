@@ -50,6 +50,7 @@ def write_judged_measures(
     measures: Sequence[Measure],
     models: Sequence[ReadModel],
     groups: Mapping[str, Sequence[str]],
+    marks: Mapping[str, Sequence[str] | None] | None = None,
 ) -> None:
     """Write both tables of a forget set.
 
@@ -59,12 +60,13 @@ def write_judged_measures(
         measures: what was measured.
         models: one original, and at least one retrained.
         groups: dataset, or name of several, to the names of the datasets.
+        marks: the group of each example by dataset, of those that name any.
     """
     import pyarrow as pa
 
     if not measures:
         return
-    tables = [table for model in models for table in _example_tables(model, forget, measures)]
+    tables = [table for model in models for table in _example_tables(model, forget, measures, marks or {})]
     replace_rows(folder, JUDGED_EXAMPLES, {"forget_set": forget}, pa.concat_tables(tables))
     rows = [
         {**row, "forget_set": forget, "dataset": dataset, "measure": measure.name}
@@ -76,13 +78,17 @@ def write_judged_measures(
     replace_rows(folder, JUDGED_MEASURES, {"forget_set": forget}, table)
 
 
-def _example_tables(model: ReadModel, forget: str, measures: Sequence[Measure]) -> Iterator[Any]:
+def _example_tables(
+    model: ReadModel, forget: str, measures: Sequence[Measure], marks: Mapping[str, Sequence[str] | None]
+) -> Iterator[Any]:
     state = {**_state(model), "forget_set": forget}
     for measure in measures:
         for dataset, values in model.arrays[f"{measure.name}/value"].items():
             weights = model.arrays[f"{measure.name}/weight"][dataset]
             kept = np.flatnonzero(weights)
-            columns = {"example": kept, "value": values[kept], "weight": weights[kept]}
+            columns: dict[str, Any] = {"example": kept, "value": values[kept], "weight": weights[kept]}
+            if (of := marks.get(dataset)) is not None:
+                columns["group"] = [of[index] for index in kept.tolist()]
             more = {"dataset": dataset, "measure": measure.name, "unit": measure.unit}
             yield filled(judged_examples_schema(), {**state, **more}, columns)
 

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.callbacks.distance_recorder import DistanceRecorder
 from lightning_untrac.callbacks.measure_recorder import EVALUATE
+from lightning_untrac.data.evaluated import groups as marks_of
 from lightning_untrac.functional.excess import Distances, judge
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import distances as kinds
@@ -144,7 +145,7 @@ def judge_all(
         return measured
     import pyarrow as pa
 
-    methods, groups = methods_of(stage, models, forget), _groups(stage, forget)
+    methods, groups = methods_of(stage, models, forget), groups_of(stage, forget)
     seeds: dict[str, int | None] = {path: seed for seed, path in models.retrained.items()} | {models.original: None}
     tables = []
     for (model, reference), arrays in found.items():
@@ -165,7 +166,7 @@ def judge_all(
         ReadModel(path, methods[path], roles.get(path, RETRAINED), seeds.get(path), measured[path])
         for path in models.every
     ]
-    write_judged_measures(stage.folder.path, forget, measures, read, groups)
+    write_judged_measures(stage.folder.path, forget, measures, read, groups, marks_of(stage.data))
     return measured
 
 
@@ -179,8 +180,13 @@ def _beside(
     return recorder.arrays, recorder.reference_arrays
 
 
-def _groups(stage: Stage, forget: str) -> dict[str, list[str]]:
-    """What numbers are made of: each dataset, and those together that are alike."""
+def groups_of(stage: Stage, forget: str) -> dict[str, list[str]]:
+    """What numbers are made of: each dataset, and those together that are alike.
+
+    Args:
+        stage: the verb's.
+        forget: the forget set.
+    """
     data = stage.data
     groups = {name: [name] for name in data.evaluation_names}
     groups[RETAINED] = [name for name in data.corpus_names if name != forget]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
@@ -18,11 +18,13 @@ from lightning_untrac.metrics.against import AGAINST
 from lightning_untrac.metrics.against.measure import statistic
 from lightning_untrac.metrics.measure import measure_problems
 from lightning_untrac.metrics.summary import Statistic
-from lightning_untrac.runs.judging import Arrays, Compared, methods_of
+from lightning_untrac.runs.judging import Arrays, Compared, groups_of, methods_of
 from lightning_untrac.runs.memorised_data import KNOWN, Memorised, measures_read, read_of
+from lightning_untrac.runs.memorised_steps import write_memorisation_steps
 from lightning_untrac.runs.neighbouring import Proposer, neighbourhood_scores
 from lightning_untrac.runs.outliers import LevelOf, levels_of, memorisation_notes, outlier_rows, sides_of
 from lightning_untrac.runs.stage import Stage
+from lightning_untrac.tables.distances import RETAINED, TEST_SETS
 from lightning_untrac.tables.measurements import filled, replace_rows
 from lightning_untrac.tables.memorisation import (
     MEMORISATION,
@@ -34,6 +36,9 @@ from lightning_untrac.tables.memorisation import (
 )
 
 Rows = list[dict[str, Any]]
+
+BESIDE: Final = {"retained": RETAINED, "test_sets": TEST_SETS}
+"""Groups of datasets whose loss stands beside the steps of forgetting, by the statistic that says it."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +143,13 @@ def judge_memorisation(
     if not len(forgotten.examples):
         return  # nothing of it is a target
     read = Memorised(models, forgotten, unseen, how.by_group, scores)
-    for note in memorisation_notes(stage, read, how.counted, how.level):
-        stage.tell("info", note)
     write_memorisation(stage, read, methods_of(stage, models, forget), how.counted, how.level)
+    one_level = None if how.level == "own" else levels_of(read, models.original, how.counted, how.level)
+    every = groups_of(stage, forget)
+    beside = {statistic: every[name] for statistic, name in BESIDE.items() if name in every}
+    notes = write_memorisation_steps(stage.folder.path, read, measured, beside, how.counted, one_level)
+    for note in [*memorisation_notes(stage, read, how.counted, how.level), *notes]:
+        stage.tell("info", note)
 
 
 def unseen_twins(stage: Stage, forget: str) -> list[str]:

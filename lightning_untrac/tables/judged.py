@@ -37,9 +37,10 @@ def judged_examples_schema() -> pa.Schema:
 
     Returns:
         The schema. ``role`` is ``original``, ``unlearned`` or ``retrained``; ``seed`` is that of a retrained model.
-        ``weight`` is how much an example counts in a mean.
+        ``group`` is what the dataset's ``group`` says of an example. ``weight`` is how much it counts in a mean.
     """
-    own = [("example", "int", False), ("value", "float", False), ("weight", "float", False), ("unit", "string", False)]
+    own = [("example", "int", False), ("group", "string", True), ("value", "float", False), ("weight", "float", False)]
+    own += [("unit", "string", False)]
     return schema_of([*_MODEL, *own])
 
 

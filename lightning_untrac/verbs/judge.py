@@ -21,6 +21,8 @@ from lightning_untrac.results.judged_section import save_judged_plots
 from lightning_untrac.results.measures import measure_texts
 from lightning_untrac.results.memorised import find_memorised, memorised_answers
 from lightning_untrac.results.memorised_plot import save_memorised_plot
+from lightning_untrac.results.memorised_steps import find_memorisation_steps, steps_table
+from lightning_untrac.results.memorised_steps_plot import save_steps_plot
 from lightning_untrac.results.memorised_terminal import memorised_table, outlier_lines
 from lightning_untrac.results.recovered_section import recovered_answers
 from lightning_untrac.results.terminal_tables import judged_table
@@ -44,6 +46,7 @@ from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
 from lightning_untrac.tables.memorisation import MEMORISATION, MEMORISATION_SUMMARY, OUTLIERS
+from lightning_untrac.tables.memorisation_steps import MEMORISATION_STEPS
 from lightning_untrac.verb import Arguments, Traits
 
 
@@ -148,8 +151,11 @@ def main(argv: Arguments) -> None:
             save_judged_plots(stage.folder.path, one)
         for known in find_memorised(stage.folder.path):
             save_memorised_plot(stage.folder.path, known)
+        save_steps_plot(stage.folder.path, find_memorisation_steps(stage.folder.path))
     publish(options.wandb, stage.folder, asked.stage)
 
+
+OF_SEQUENCES = (MEMORISATION_SUMMARY, MEMORISATION, OUTLIERS, MEMORISATION_STEPS)
 
 ONE = (
     "there is one retrained model, so that the noise of retraining is not known, and no excess; give `untrac retrain` "
@@ -185,12 +191,16 @@ def _show(stage: Stage, forget: str) -> None:
         console.print(judged_table(one, console.width), crop=False)
         for sentence in (*judged_answers(one), *recovered_answers(one)):
             console.print(sentence, soft_wrap=True, highlight=False)
+    steps = [one for one in find_memorisation_steps(stage.folder.path) if one.forget_set == forget]
     for known in [one for one in find_memorised(stage.folder.path) if one.forget_set == forget]:
         console.print()
         console.print(memorised_table(known, console.width), crop=False)
         lines = [line for one in known.models if one.role == "unlearned" for line in outlier_lines(one)]
         for sentence in (*memorised_answers(known), *lines):
             console.print(sentence, soft_wrap=True, highlight=False, markup=False)
-    names = (JUDGED_MEASURES, JUDGED_EXAMPLES, JUDGEMENTS, DISTANCES, MEMORISATION_SUMMARY, MEMORISATION, OUTLIERS)
+        if (table := steps_table(steps, console.width)) is not None:
+            console.print()
+            console.print(table, crop=False)
+    names = (JUDGED_MEASURES, JUDGED_EXAMPLES, JUDGEMENTS, DISTANCES, *OF_SEQUENCES)
     where = f"tables: {', '.join(str(stage.folder.path / name) for name in names)}"
     console.print(where, soft_wrap=True, highlight=False)

@@ -170,6 +170,10 @@ def test_a_fit_that_goes_on_from_a_checkpoint_ends_with_the_same_tables(
     assert {row["step"] for row in read_measurements(tmp_path / "cut").to_pylist()} == {0}
     assert {row["step"] for row in read_summary(tmp_path / "cut").to_pylist()} == {0, 2, 4}
     fit(tmp_path / "cut", None, tmp_path / "cut" / "saved" / "step=3.ckpt")
+    steps = {name: set[int]() for name in ("birds", "ships")}
+    for row in read_measurements(tmp_path / "cut").to_pylist():
+        steps.setdefault(row["dataset"], set()).add(row["step"])
+    assert (steps["birds"], steps["ships"]) == ({0, 2, 4, 6}, {0, 6})  # of the forget set every reading
     for read in (read_summary, read_measurements):
         assert equal_tables(read(tmp_path / "cut"), read(tmp_path / "whole"))
 

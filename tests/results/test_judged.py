@@ -49,6 +49,7 @@ LOSSES = {
     0: (3.0, 1.6, 1.5, 3.0, 3.0),
     1: (3.02, 1.6, 1.5, 3.1, 3.0),
 }
+MARKS = tuple("ab"[place % 2] for place in range(SIZE))
 
 
 def model(folder: Path, name: str | int, forget: str) -> ReadModel:
@@ -71,7 +72,7 @@ def model(folder: Path, name: str | int, forget: str) -> ReadModel:
 def judge(folder: Path, forget: str = "forum") -> None:
     """The tables that ``untrac judge`` writes."""
     models = [model(folder, name, forget) for name in LOSSES]
-    write_judged_measures(folder, forget, MEASURES, models, GROUPS)
+    write_judged_measures(folder, forget, MEASURES, models, GROUPS, {"news": MARKS, "code": None})
     rows = []
     for one in models[:3]:
         state = {"model": one.path, "method": "how", "forget_set": forget, "role": one.role, "measure": "loss_gap"}
@@ -253,3 +254,13 @@ def test_a_folder_that_was_judged_before_still_has_its_page(folder: Path) -> Non
     section = judged_section([judged], {})
     assert "What came back" not in section
     assert "Excess: difference of log-likelihood" in section
+
+
+def test_rows_of_examples_carry_their_group(tmp_path: Path) -> None:
+    judge(tmp_path)
+    table = read_judged_examples(tmp_path)
+    assert table is not None
+    rows = table.to_pylist()
+    assert {row["group"] for row in rows if row["dataset"] != "news"} == {None}
+    for row in rows:
+        assert row["dataset"] != "news" or row["group"] == MARKS[row["example"]]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 import torch
 import yaml
@@ -19,7 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from lightning_untrac.data.encoding import content_hash
 from lightning_untrac.tables.distances import DISTANCES
 from lightning_untrac.tables.files import read_table
+from lightning_untrac.tables.measurements import SUMMARY
 from lightning_untrac.tables.memorisation import MEMORISATION, MEMORISATION_SUMMARY, OUTLIERS
+from lightning_untrac.tables.memorisation_steps import MEMORISATION_STEPS
 
 MODELS = "[unlearned-birds,unlearned-birds-not,unlearned-birds-same-seed-0,unlearned-birds-same-seed-1]"
 RETRAINED = ("seed-0", "seed-1")
@@ -202,6 +207,54 @@ def test_the_terminal_the_report_and_the_card_say_it(memorised_run: Path, untrac
         assert part in page
     assert (folder / "plots" / "memorised_birds.png").is_file()
     assert "of 12 sequences of birds" in (folder / "unlearned-birds" / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ranks are started by a fork server")
+def test_two_ranks_judge_as_one_does(memorised_run: Path) -> None:
+    folder = Path(shutil.copytree(memorised_run, memorised_run.with_name("on-ranks")))
+    names = (MEMORISATION, MEMORISATION_STEPS)
+    for name in names:
+        (folder / name).unlink()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = processes.start_ranks(
+        2, "judge", "--config", folder.with_name("twins.yaml"), "--forget", "birds", "--output", folder, "--models",
+        "[unlearned-birds]", "--neighbours", "3", "--trainer.devices", 2, "--trainer.strategy", "ddp",
+        log=folder.with_suffix(".log"), port=port, OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    for process in started:
+        process.wait()
+    assert {process.process.exitcode for process in started} == {0}, "\n\n".join(one.text for one in started)
+    for name in names:
+        one, two = (read_table(path / name).to_pandas() for path in (memorised_run, folder))
+        keys = [
+            key
+            for key in ("model", "dataset", "measure", "split", "part", "step", "statistic", "example")
+            if key in two
+        ]
+        for frame in (one, two):
+            frame["model"] = [Path(model).name for model in frame["model"]]
+        one = one[one["model"].isin(["model", "unlearned-birds", *RETRAINED])]
+        both = [frame.fillna({"step": -1} if "step" in frame else {}).set_index(keys)["value"] for frame in (one, two)]
+        assert set(both[0].index) == set(both[1].index)
+        np.testing.assert_allclose(both[1][both[0].index], both[0], rtol=1e-3, atol=1e-3)
+
+
+def test_readings_of_unlearning_are_split_by_parts(memorised_run: Path, of: Any) -> None:
+    frame = read_table(memorised_run / MEMORISATION_STEPS).to_pandas()
+    mine = frame[[Path(model).name == "unlearned-birds" for model in frame["model"]]]
+    assert set(mine["split"]) == {"all", "memorisation", "difficulty"}
+    whole = mine[(mine["split"] == "all") & (mine["statistic"] == "genex")].sort_values("step")
+    summary = read_table(memorised_run / SUMMARY).to_pandas()
+    steps = summary.loc[[Path(model).name == "unlearned-birds" for model in summary["model"]], "step"]
+    assert whole["step"].tolist() == [0, *sorted(steps.unique())]  # every reading
+    for reading, model in ((0, "model"), (-1, "unlearned-birds")):  # as the judgement measured both ends itself
+        ends = of(model, "genex_per_token").mean()
+        assert whole["value"].iloc[reading] == pytest.approx(ends, rel=1e-4, abs=1e-5)
+    for name in ("retained", "test_sets"):
+        assert mine["statistic"].eq(name).sum() == len(whole)
 
 
 def test_without_twins_the_rest_is_judged_and_that_is_said(judged_run: Path) -> None:
