@@ -41,8 +41,14 @@ class RecipeStage:
 
     @property
     def name(self) -> str:
-        """The verb, and the method or the name where there is one."""
+        """The verb, and the method or the name where there is one.
+
+        >>> RecipeStage(1, "unlearn", {"method": {"class_path": "ga", "init_args": {"stop": "max"}}}).name
+        'unlearn ga'
+        """
         told = self.config.get("method") or self.config.get("name")
+        if isinstance(told, Mapping):  # with settings of its own
+            told = str(told.get("class_path")).rpartition(".")[2]
         return f"{self.verb} {told}" if told else self.verb
 
     @property
