@@ -227,6 +227,22 @@ def plain_words(message: str) -> str:
     return f"{key}: {'; '.join(reasons)}" if key else "; ".join(reasons)
 
 
+def own_reasons(message: str) -> list[str]:
+    r"""What a class said of its arguments, of the parser's words on why no type of a union fits.
+
+    Example:
+        >>> own_reasons(
+        ...     "Does not validate against any of the Union subtypes\nErrors:\n  - Does not validate against any of ..."
+        ...     "\n    Errors:\n      - NPO(beta=0.0): give a number above 0\n      - Expected a <class 'NoneType'>"
+        ... )
+        ['NPO(beta=0.0): give a number above 0']
+    """
+    if not message.startswith("Does not validate"):
+        return []
+    reasons = [line.strip()[2:] for line in message.splitlines() if line.strip().startswith("- ")]
+    return [reason for reason in reasons if not reason.startswith(("Does not validate", "Expected "))]
+
+
 def _no_class(key: str, message: str) -> str:
     """That a class path leads nowhere, and where classes are; empty where that is not what is wrong."""
     if named := re.search(r"Expected a dot import path string: (\S+)", message):

@@ -19,7 +19,7 @@ from lightning_untrac.config.all_at_once import apart_from_consequences, nowhere
 from lightning_untrac.config.bare_ray import with_bare_ray
 from lightning_untrac.config.changed_class import own_defaults
 from lightning_untrac.config.data_class import data_class
-from lightning_untrac.config.keys import KnownKeys, plain_words
+from lightning_untrac.config.keys import KnownKeys, own_reasons, plain_words
 from lightning_untrac.config.method_lists import stages_of
 from lightning_untrac.config.short_methods import with_method_class
 from lightning_untrac.config.short_objectives import with_long_objective
@@ -185,6 +185,8 @@ _WRONG = (argparse.ArgumentError, AttributeError, KeyError, OSError, RecursionEr
 def _sentence(error: BaseException) -> str:
     if isinstance(error, argparse.ArgumentError):
         return plain_words(str(error))
+    if reasons := own_reasons(str(error)):
+        return f"options: {'; '.join(reasons)}"
     return f"options: {type(error).__name__}: {first_line(error)}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from lightning_untrac.data.config import ROLES
+from lightning_untrac.registry import did_you_mean
 
 EpisodeKind = Literal["mixture", "each_corpus", "each_test_set", "leave_one_out", "continuation", "one", "without"]
 """``mixture``: all corpora (pretraining). ``each_corpus``: UnTrac. ``each_test_set``: UnTrac-Inv. ``leave_one_out``:
@@ -235,8 +236,11 @@ class EpisodePlan:
 
     def _only_problems(self, corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
         if unknown := [name for name in self.only if name not in {*corpora, *test_sets}]:
-            known = ", ".join([*corpora, *test_sets])
-            return [f"no dataset is named {', '.join(map(repr, unknown))}; there are {known}"]
+            named, known = ", ".join(map(repr, unknown)), [*corpora, *test_sets]
+            if not known:
+                return [f"no dataset is named {named}; there are none: name them in data.corpora and data.test_sets"]
+            meant = "".join(did_you_mean(name, known) for name in unknown)
+            return [f"no dataset is named {named}; {meant}there are {', '.join(known)}"]
         candidates = replace(self, only=()).datasets(corpora, test_sets)
         if self.kind == "mixture" or not (misplaced := [name for name in self.only if name not in candidates]):
             return []

@@ -63,6 +63,10 @@ Total = Callable[[Tensor], Tensor]
 """Makes sums over all elements of sums over those that are here."""
 
 
+ROUNDING = 256
+"""Machine epsilons: a gradient that is so much shorter than another one may be the rounding of 0."""
+
+
 def _all_here(sums: Tensor) -> Tensor:
     return sums
 
@@ -76,7 +80,8 @@ def remove_conflict(
     """A gradient without its component against another one: the nearest one whose product with it is not negative.
 
     ``g - (<g, m> / ||m||^2) m`` where ``<g, m>`` is below 0, and ``g`` itself elsewhere: GRU's closed form of
-    ``min 1/2 ||x - g||^2`` with ``<x, m> >= 0``. Products are taken in float64 over all tensors together.
+    ``min 1/2 ||x - g||^2`` with ``<x, m> >= 0``. Products are taken in float64 over all tensors together. An m that
+    is shorter than :data:`ROUNDING` of g is what rounding left of 0: it has no direction, and nothing is removed.
 
     Args:
         gradient: parameter name to g, any shapes and float dtypes.
@@ -96,12 +101,18 @@ def remove_conflict(
     """
     sums = torch.stack([_products(g.double(), average[name].double()) for name, g in gradient.items()]).sum(0)
     product, length, squares = total(sums).tolist()
-    if product >= 0 or not length:
+    if product >= 0 or length <= _rounding(average) ** 2 * squares:
         return dict(gradient), product
     share = product / length
     if least_cosine > -1:
         share = max(share, least_cosine * math.sqrt(squares / length))
     return {n: g - share * average[n].to(g.dtype) for n, g in gradient.items()}, product
+
+
+def _rounding(tensors: Mapping[str, Tensor]) -> float:
+    # Losses are taken in float32 at least, whatever the weights' own dtype.
+    wide = all(tensor.dtype == torch.float64 for tensor in tensors.values())
+    return ROUNDING * torch.finfo(torch.float64 if wide else torch.float32).eps
 
 
 def _products(g: Tensor, m: Tensor) -> Tensor:

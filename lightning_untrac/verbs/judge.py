@@ -167,7 +167,7 @@ def _model_problems(stage: Stage, models: Compared) -> list[str]:
     """Whether all models are whole, and predict the same tokens."""
     found = []
     size = None
-    for path in models.every:
+    for path in models.every if stage.module.name_or_path else models.every[1:]:  # of no original the stage tells
         if Path(path).is_dir():
             found += problems_of(lambda path=path: files_digest(Path(path)))  # type: ignore[misc]
         module = stage.parsed.build_module().of_saved(path)

@@ -11,7 +11,17 @@ from lightning.pytorch.callbacks import Callback
 from lightning_untrac import CollapseGuard, Unlearning
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional.retention import remove_conflict
-from lightning_untrac.objectives import GRU, NPO, ForgetTerm, Objective, RetainKL, RetainLoss, Term
+from lightning_untrac.objectives import (
+    GRU,
+    NPO,
+    Descent,
+    ForgetTerm,
+    GradientAscent,
+    Objective,
+    RetainKL,
+    RetainLoss,
+    Term,
+)
 
 LR = 0.2
 
@@ -75,6 +85,32 @@ def test_the_clipped_form_gives_up_less_where_gradients_point_far_apart() -> Non
     for clipped in (-0.5, -1.0):
         assert remove_conflict(near, m, least_cosine=clipped)[0]["w"].tolist() == [1.5, -1.5, 0.5]
     assert remove_conflict(far, m)[0]["w"].tolist() == [-0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(("dtype", "noise", "small"), [(torch.float32, 1e-6, 1e-3), (torch.float64, 1e-14, 1e-12)])
+def test_a_retained_gradient_of_rounding_has_no_direction(dtype: torch.dtype, noise: float, small: float) -> None:
+    g, m = torch.tensor([3.0, 4.0], dtype=dtype), torch.tensor([-1.0, 0.0], dtype=dtype)
+    kept, product = remove_conflict({"w": g}, {"w": noise * m})
+    assert kept["w"] is g
+    assert product < 0
+    found, _ = remove_conflict({"w": g}, {"w": small * m})
+    assert found["w"].tolist() == pytest.approx([0.0, 4.0])
+
+
+@pytest.mark.parametrize("forget", [GradientAscent, Descent])  # whose gradients are opposite: one is against rounding
+def test_beside_a_kl_term_alone_the_first_step_is_the_forget_term_s(
+    forget: Any, trace: Any, make_data: Any, model_folders: Any
+) -> None:
+    def first_step(rectify: Any) -> torch.Tensor:
+        watch = Watch()
+        module = Unlearning(
+            model_folders("gpt2", "float32"), unlearning_objective=Objective(forget(), [RetainKL(2)], rectify=rectify),
+            optimizer=lambda p: torch.optim.SGD(p, lr=LR),
+        )  # fmt: skip
+        trace(data=make_data(batch_size=8), module=module, steps=1, callbacks=(watch,))
+        return watch.weights[1] - watch.weights[0]
+
+    torch.testing.assert_close(first_step(GRU()), first_step(None), rtol=0, atol=1e-6)
 
 
 def test_the_first_step_has_no_component_against_the_retained_gradient(steps: Any, model_folders: Any) -> None:

@@ -238,6 +238,21 @@ def test_a_reference_that_is_not_there(untrac, config, tmp_path):
 def test_the_dataset_to_forget_must_exist(untrac, config, tmp_path):
     ran = untrac("unlearn", "--config", config(), "--output", tmp_path / "out", "--forget", "cats")
     refused(ran, "no dataset is named 'cats'; there are birds, ships, bread, ask-birds, ask-ships")
+    ran = untrac("unlearn", "--config", config(), "--output", tmp_path / "out", "--forget", "bird")
+    refused(ran, "no dataset is named 'bird'; did you mean 'birds'? there are birds")
+
+
+def test_what_a_term_says_of_its_settings_is_passed_on(untrac, config, tmp_path):
+    unlearn = ("unlearn", "--config", config(), "--output", tmp_path / "out", "--forget", "birds", "--objective", "rmu")
+    ran = untrac(*unlearn, "--model.unlearning_objective.forget.layer", "1.5")
+    refused(ran, "RMU(layer=1.5): give the number of a layer from 0")
+    assert "Union" not in ran.text
+
+
+def test_a_folder_with_nothing_to_judge(untrac, tmp_path):
+    ran = untrac("judge", "--output", tmp_path / "out", "--forget", "birds")
+    refused(ran, "holds no model that was retrained without birds", "there are none: name them in data.corpora")
+    assert "None" not in ran.text
 
 
 def test_a_class_that_does_not_exist_is_named_with_those_that_do(untrac, config, tmp_path):

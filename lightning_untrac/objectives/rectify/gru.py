@@ -18,7 +18,8 @@ class GRU(Rectifier):
     Wang et al. 2025, as in the authors' code (tmlr-group/GRU). m is a running average of the gradient r of the retain
     terms, ``m = momentum r + (1 - momentum) m``; where ``<g, m>`` is below 0 the forget gradient g gives up its
     component along m. That m begins as the first step's r, and that r is the gradient of whatever retain terms and
-    anchor there are, is our reading. It goes with any forget term and at least one retain term.
+    anchor there are, is our reading. It goes with any forget term and at least one retain term. Where m is what
+    rounding left of 0, as that of a KL term alone is before the first step, it has no direction, and g stays as it is.
 
     Memory: three more gradients on the device, m also in checkpoints; where weights are sharded (FSDP2), each rank
     holds its part of those. ``precision: 16-mixed`` is refused: both gradients are needed apart, and unscaled.
