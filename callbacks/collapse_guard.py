@@ -36,7 +36,7 @@ class CollapseGuard(Callback):
         self._steps, self._judges = 1, True  # a run that is resumed inside an episode has made its first step
 
     def _cap(self, module: Any) -> float:
-        return 2 * uniform_guess_loss(module.vocabulary_size) if self.cap is None else self.cap
+        return 2 * uniform_guess_loss(module.num_outcomes) if self.cap is None else self.cap
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -176,8 +176,8 @@ class InfluenceLogger(Callback):
             return
         status: Any = getattr(module, "episode_status", "ok")
         final = bool(trainer.is_last_batch) or getattr(module, "episode_ended", False)
-        vocabulary = getattr(module, "vocabulary_size", None)
-        guess = None if vocabulary is None else uniform_guess_loss(vocabulary)
+        outcomes = getattr(module, "num_outcomes", None)
+        guess = None if outcomes is None else uniform_guess_loss(outcomes)
         rows = []
         names = data.evaluation_names
         for index, name in enumerate(names):

@@ -162,8 +162,8 @@ class MeasureRecorder(Callback):
 
     def _reading(self, module: Any, model: str, step: int | None, losses: Mapping[str, float]) -> Reading:
         of_episode = getattr(module, "episode_status", "ok") if step else "ok"
-        vocabulary = getattr(module, "vocabulary_size", None)
-        guess = math.inf if vocabulary is None else uniform_guess_loss(vocabulary)
+        outcomes = getattr(module, "num_outcomes", None)
+        guess = math.inf if outcomes is None else uniform_guess_loss(outcomes)
 
         def status(name: str) -> str:
             if of_episode != "ok" or name not in losses:  # one without target tokens has no loss

@@ -59,7 +59,7 @@ class UntilRise(EndsForgetting):
             return
         loss = total / count
         if self.level is None:
-            self.level = loss + self.share * (uniform_guess_loss(pl_module.vocabulary_size) - loss)
+            self.level = loss + self.share * (uniform_guess_loss(pl_module.num_outcomes) - loss)
         way = f"{self.share:.0%} of the way to a uniform guess"
         if loss >= self.level:
             self.reason, self.standing = f"the loss {loss:.2f} is {way}", None

@@ -73,9 +73,13 @@ def hub_names(config: dict[str, Any]) -> list[HubName]:
     return list(dict.fromkeys(found))
 
 
+BUILT_IN = ("byte", "words")
+"""Tokenizers that need no files."""
+
+
 def is_hub_name(name: Any) -> bool:
     """Whether something can only be a name of the hub: no path that is here, nothing built in, no file's name."""
-    if not isinstance(name, str) or name == "byte" or not re.fullmatch(r"[\w.-]{1,96}(/[\w.-]{1,96})?", name):
+    if not isinstance(name, str) or name in BUILT_IN or not re.fullmatch(r"[\w.-]{1,96}(/[\w.-]{1,96})?", name):
         return False
     return not name.startswith(".") and not _FILE_ENDING.search(name) and not os.path.exists(name)
 

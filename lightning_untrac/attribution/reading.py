@@ -34,7 +34,7 @@ class EveryDataset(L.LightningDataModule):
     def __init__(self, data: CorpusDataModule, module: LanguageModule, max_examples: int | None = None) -> None:
         super().__init__()
         self.data, self.max_examples = data, max_examples
-        self.collator = Collator(padding_token(module.tokenizer, module.vocabulary_size), module.is_seq2seq)
+        self.collator = Collator(padding_token(module.tokenizer, module.vocabulary_size), module.head.targets_apart)
 
     @property
     def evaluation_names(self) -> list[str]:

@@ -20,7 +20,8 @@ class LanguageBatch(TypedDict):
         input_ids: ``[batch, length]`` int64.
         attention_mask: ``[batch, length]`` int64, 0 on padding; absent where no row is padded, which lets attention
             take its fastest path.
-        labels: ``[batch, length]`` (causal) or ``[batch, target length]`` (seq2seq) int64, -100 where no target.
+        labels: ``[batch, length]`` (causal, or classes of tokens), ``[batch, target length]`` (seq2seq) or
+            ``[batch, 1]`` (a class each) int64, -100 where no target.
         dataset_index: ``[batch]`` int64, which of the evaluated datasets; -1 for filler.
         example_index: ``[batch]`` int64, which of its examples (or blocks); -1 for filler.
         has_targets: whether any label is a target; on the host, so that asking costs no wait for the device.
@@ -51,7 +52,8 @@ class Collator:
 
     Args:
         pad_token: token id of the padding of ``input_ids``; labels are padded with -100.
-        seq2seq: whether the first label is a target too (a causal model predicts nothing from nothing).
+        targets_apart: whether targets are no part of the inputs, so that the first label is one too (a causal model
+            predicts nothing from nothing).
 
     Example:
         >>> row = lambda ids: {"input_ids": ids, "labels": ids, "dataset_index": 0, "example_index": 0}
@@ -61,7 +63,7 @@ class Collator:
     """
 
     pad_token: int
-    seq2seq: bool = False
+    targets_apart: bool = False
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> LanguageBatch:
         """Stack ``rows`` into a :class:`LanguageBatch`."""
@@ -72,7 +74,7 @@ class Collator:
             labels=labels,
             dataset_index=torch.tensor([row["dataset_index"] for row in rows]),
             example_index=torch.tensor([row["example_index"] for row in rows]),
-            has_targets=bool((labels if self.seq2seq else labels[:, 1:]).ne(IGNORE_INDEX).any()),
+            has_targets=bool((labels if self.targets_apart else labels[:, 1:]).ne(IGNORE_INDEX).any()),
         )
         if lengths.min() < input_ids.shape[1]:
             positions = np.arange(input_ids.shape[1])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from lightning_untrac.data.labels import label_column_problems
 from lightning_untrac.data.transforms import TRANSFORMS
 from lightning_untrac.paths import path_problem
 
@@ -33,7 +34,8 @@ class DatasetConfig:
     """One named dataset (or several, with ``split_by``).
 
     Give one of ``text`` (every token is a target), ``prompt`` and ``target`` (only the target's tokens are) and
-    ``messages`` (only the assistant's turns are).
+    ``messages`` (only the assistant's turns are). For a classifier give ``text`` and ``label``, or ``tokens`` and
+    ``tags``; columns of these names are read where none is given.
 
     Attributes:
         name: what the dataset is called in tables, plots and logs; with ``split_by``, the prefix of the names.
@@ -51,6 +53,9 @@ class DatasetConfig:
         messages: column with conversations, each a list of messages with ``role`` and ``content`` (or the same as JSON
             text); the tokenizer's chat template makes one text of each.
         tools: column with the tools of each conversation, a list of JSON schemas, for templates that write them.
+        label: column with the class of each text, by its name or its number.
+        tokens: column with the words of each text, a list.
+        tags: column with the class of each word, a list; -100 for a word without one.
         where: keep only the rows whose columns have these values, e.g. ``{dataset: dataset1}``; compared as text, and
             as numbers where both are numbers (1 and 1.0 are equal).
         split_by: make one dataset of each value of this column, named after it (``NAME-value`` where a name is given).
@@ -81,6 +86,9 @@ class DatasetConfig:
     separator: str = " "
     messages: str | None = None
     tools: str | None = None
+    label: str | None = None
+    tokens: str | None = None
+    tags: str | None = None
     where: dict[str, str | int | float | bool] | None = None
     split_by: str | None = None
     transform: str | None = None
@@ -105,7 +113,9 @@ class DatasetConfig:
         if self.prompt and self.target:
             named = self.alternative is not None and self.alternative != REFUSALS
             return (self.prompt, self.target, str(self.alternative)) if named else (self.prompt, self.target)
-        return (self.text,)
+        if self.tokens and self.tags:
+            return (self.tokens, self.tags)
+        return (self.text, self.label) if self.label else (self.text,)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -153,7 +163,7 @@ class DatasetConfig:
             found.append("give both `prompt` and `target`, or neither (then `text` is read)")
         if self.prompt is not None and self.prompt == self.target:
             found.append(f"`prompt` and `target` are both column {self.prompt!r}; name two columns")
-        found += self._alternative_problems()
+        found += self._alternative_problems() + label_column_problems(self)
         if self.tools is not None and self.messages is None:
             found.append("`tools` belong to conversations; give `messages` too")
         if self.messages is None:

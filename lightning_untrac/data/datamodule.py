@@ -294,7 +294,7 @@ class CorpusDataModule(PreparedDataModule):
         """What every DataLoader of this data is made with."""
         return {
             "collate_fn": Collator(
-                padding_token(self._known().tokenizer, self._known().vocabulary_size), self._known().is_seq2seq
+                padding_token(self._known().tokenizer, self._known().vocabulary_size), self._known().targets_apart
             ),
             "num_workers": self.num_workers,
             "persistent_workers": False,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from lightning_untrac.data.chat import Chat, ConversationError, Span
 from lightning_untrac.data.tokenizers import document_end, document_start
 from lightning_untrac.functional import IGNORE_INDEX
+from lightning_untrac.tasks import LANGUAGE, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,12 +32,19 @@ class TokenizationConfig:
         append_eos: end each causal document in EOS, where EOS is not what the next one begins with anyway.
         document_start: what a causal document begins with: ``bos``, ``eos``, ``nothing``, or a token of the vocabulary;
             None for BOS, or EOS where there is no BOS.
+        task: of the model.
     """
 
     seq2seq: bool = False
     max_length: int | None = None
     append_eos: bool = False
     document_start: str | None = None
+    task: Task = LANGUAGE
+
+    def identity(self) -> dict[str, Any]:
+        """Equal for what encodes alike; a part of the cache's key."""
+        found = asdict(self)
+        return found if self.task.classifies else {name: one for name, one in found.items() if name != "task"}
 
 
 def content_hash(prompt: str, target: str) -> str:
@@ -87,24 +95,7 @@ class Encoder:
         Raises:
             ConversationError: if the tokenizer's chat template refuses a conversation.
         """
-        out: dict[str, list[Any]] = {
-            name: []
-            for name in (
-                *("input_ids", "labels", "content_hash", "num_tokens_before_cut"),
-                *("truncated", "num_targets", "max_token"),
-            )
-        }
-        for identity, (input_ids, labels, num_targets, before) in self._examples(batch):
-            if not num_targets:  # nothing to predict; what is dropped is counted and reported
-                continue
-            out["input_ids"].append(np.asarray(input_ids, dtype=np.int32))
-            out["labels"].append(np.asarray(labels, dtype=np.int32))
-            out["content_hash"].append(identity)
-            out["num_tokens_before_cut"].append(before)
-            out["truncated"].append(self.how.max_length is not None and before > self.how.max_length)
-            out["num_targets"].append(num_targets)
-            out["max_token"].append(max(max(input_ids, default=0), max(labels)))
-        return out
+        return token_columns(self._examples(batch), self.how.max_length)
 
     def _examples(self, batch: dict[str, list[str]]) -> Iterator[tuple[str, Encoded]]:
         """A content hash and a sequence for each row that has a text to predict."""
@@ -216,6 +207,31 @@ class Encoder:
         before = max(len(source), len(target))
         target = target[: self.how.max_length]
         return source[: self.how.max_length], target, len(target), before
+
+
+def token_columns(
+    examples: Iterable[tuple[str, Encoded]], max_length: int | None, class_ids: bool = False
+) -> dict[str, list[Any]]:
+    """The columns of the token cache, a list each; examples with nothing to predict are left out.
+
+    Args:
+        examples: a content hash and a sequence each.
+        max_length: most tokens of one.
+        class_ids: whether labels are ids of classes and not of tokens.
+    """
+    names = ("input_ids", "labels", "content_hash", "num_tokens_before_cut", "truncated", "num_targets", "max_token")
+    out: dict[str, list[Any]] = {name: [] for name in names}
+    for identity, (input_ids, labels, num_targets, before) in examples:
+        if not num_targets:  # what is dropped is counted and reported
+            continue
+        out["input_ids"].append(np.asarray(input_ids, dtype=np.int32))
+        out["labels"].append(np.asarray(labels, dtype=np.int32))
+        out["content_hash"].append(identity)
+        out["num_tokens_before_cut"].append(before)
+        out["truncated"].append(max_length is not None and before > max_length)
+        out["num_targets"].append(num_targets)
+        out["max_token"].append(max(max(input_ids, default=0), 0 if class_ids else max(labels)))
+    return out
 
 
 def _common(prefix: list[int], ids: list[int]) -> int:

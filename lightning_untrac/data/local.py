@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_untrac.data.arrow_cache import ROWS, cached_table
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.files import file_identities, find_files
+from lightning_untrac.data.labels import converters
 from lightning_untrac.data.progress import progress_bars
 from lightning_untrac.data.rows import READER_VERSION, cell_batches, missing_column_problems, placed_rows
 from lightning_untrac.errors import ConfigurationError, raise_if_any
@@ -63,6 +64,9 @@ def read_local(config: DatasetConfig, path: Path, cache_folder: Path) -> Any:
         return _all_rows(kind, files, config.sample_by)
     columns = needed_columns(config)
     identity = [READER_VERSION, file_identities(files), columns, config.sample_by, config.messages, config.tools]
+    of_classes = converters(config)
+    if of_classes:
+        identity.append([(column, convert.__name__) for column, convert in of_classes.items()])
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
     cached = cache_folder / f"{ROWS}{key}.arrow"
     if kind == "parquet":
@@ -70,7 +74,7 @@ def read_local(config: DatasetConfig, path: Path, cache_folder: Path) -> Any:
         table = _cached(cached, lambda: _parquet_batches(files, schema), schema, files, path)
     else:
         schema = _strings(columns)
-        batches = cell_batches(files, columns, config.sample_by, config.messages, config.tools)
+        batches = cell_batches(files, columns, config.sample_by, config.messages, config.tools, of_classes)
         table = _cached(cached, lambda: _record_batches(batches, schema), schema, files, path)
     return as_dataset(table, key)
 

@@ -35,6 +35,7 @@ def data_notes(
     found += role_notes(data.by_role())
     if facts is not None:
         found += document_start_notes(facts, [one.config for one in data.tokenized.values()], data.document_start)
-        if data.block_size is not None and facts.is_seq2seq:
-            found.append("data.block_size: not used, because an encoder-decoder model takes examples and not blocks")
+        if data.block_size is not None and facts.targets_apart:
+            what = "a classifier" if facts.task.classifies else "an encoder-decoder model"
+            found.append(f"data.block_size: not used, because {what} takes examples and not blocks")
     return found

@@ -19,6 +19,7 @@ from lightning_untrac.data.tokenized import TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.naming import self_name
+from lightning_untrac.tasks import LANGUAGE, Task
 
 
 class ModelFacts(Protocol):
@@ -51,6 +52,7 @@ class Facts:
         context_length: most tokens that it takes (of a source, for an encoder-decoder), or None.
         vocabulary_size: entries of its vocabulary.
         target_context_length: most tokens of an encoder-decoder's target, or None.
+        task: what the model is for.
     """
 
     tokenizer: Any
@@ -58,6 +60,12 @@ class Facts:
     context_length: int | None
     vocabulary_size: int
     target_context_length: int | None = None
+    task: Task = LANGUAGE
+
+    @property
+    def targets_apart(self) -> bool:
+        """Whether targets are no part of the inputs: an encoder-decoder's, and classes."""
+        return self.is_seq2seq or self.task.classifies
 
     @classmethod
     def of(cls, model: ModelFacts) -> Facts:
@@ -68,12 +76,14 @@ class Facts:
         """
         tokenizer, context = model.tokenizer, model.context_length
         target = getattr(model, "target_context_length", context)
-        return cls(tokenizer, model.is_seq2seq, context, model.vocabulary_size, target)
+        task = getattr(model, "task", LANGUAGE)
+        return cls(tokenizer, model.is_seq2seq, context, model.vocabulary_size, target, task)
 
     def identity(self) -> tuple[Any, ...]:
         """Equal for two models whose data would come out alike."""
         fingerprint = tokenizer_fingerprint(self.tokenizer)
-        return fingerprint, self.is_seq2seq, self.context_length, self.vocabulary_size, self.target_context_length
+        lengths = self.context_length, self.vocabulary_size, self.target_context_length
+        return fingerprint, self.is_seq2seq, *lengths, self.task
 
 
 def prepare_datasets(
@@ -180,7 +190,7 @@ def fit_problems(dataset: TokenizedDataset, facts: Facts, *, whole: bool) -> lis
         found.append(
             f"{dataset.name}: an example has {dataset.longest} tokens, more than the model's context of {limit}; "
             "set data.max_length to cut such examples"
-            + ("" if facts.is_seq2seq else ", or data.block_size to pack corpora")
+            + ("" if facts.targets_apart else ", or data.block_size to pack corpora")
         )
     limit = facts.target_context_length
     if facts.is_seq2seq and limit is not None and dataset.longest_target_after_cut > limit:
@@ -207,7 +217,7 @@ def dataset_notes(dataset: TokenizedDataset, max_length: int | None) -> list[str
 def document_start_notes(facts: Facts, configs: Sequence[DatasetConfig], wanted: str | None) -> list[str]:
     """Whether documents begin with what the chat template puts before each turn, without anyone having asked for it."""
     plain = any(config.messages is None for config in configs)
-    if facts.is_seq2seq or wanted is not None or not plain or not bos_is_a_turns_mark(facts.tokenizer):
+    if facts.targets_apart or wanted is not None or not plain or not bos_is_a_turns_mark(facts.tokenizer):
         return []
     return [
         f"texts begin with the tokenizer's BOS, {facts.tokenizer.bos_token}, which its chat template puts before every "

@@ -11,10 +11,12 @@ import lightning.pytorch as L
 
 from lightning_untrac.data.alternatives import alternative_problems
 from lightning_untrac.data.arrow_cache import clear_cache, default_cache_folder
+from lightning_untrac.data.class_checks import one_class_problems
 from lightning_untrac.data.config import ROLES, DatasetConfig, config_problems, unseen_names
 from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.episodes import NAMED, EpisodePlan
 from lightning_untrac.data.forget_set import ForgetChoice, take_apart
+from lightning_untrac.data.labels import each_for_task
 from lightning_untrac.data.loading import Concatenation, Examples
 from lightning_untrac.data.preparation import (
     Facts,
@@ -175,6 +177,8 @@ class PreparedDataModule(L.LightningDataModule):
         problems += self._name_problems({
             "a corpus": corpora, "a test set": test_sets, "a forget set": forget, "a holdout": holdout
         })  # fmt: skip
+        if known is not None and known.task.classifies and not problems:
+            problems += one_class_problems(corpora.values(), known.task)
         if self.choice is not None:
             corpora, chosen, found = self._taken_apart(corpora, {**test_sets, **forget, **holdout}, known)
             problems += found
@@ -223,12 +227,14 @@ class PreparedDataModule(L.LightningDataModule):
         how = None
         if facts is not None:
             how = TokenizationConfig(
-                facts.is_seq2seq, self.max_length if whole else None, self.append_eos, self.document_start
+                facts.is_seq2seq, self.max_length if whole else None, self.append_eos, self.document_start, facts.task
             )
         sound = [config for config in configs if not config.problems("")]
-        return prepare_datasets(
+        sound, wrong = (sound, []) if facts is None else each_for_task(sound, facts.task)
+        found, problems = prepare_datasets(
             sound, facts, how, self._cache_folder(), whole=whole, alternatives_from=self.alternatives_from
         )
+        return found, wrong + problems
 
     def prepare_data(self) -> None:
         """Fill the cache, in one process of each machine."""
@@ -288,4 +294,4 @@ class PreparedDataModule(L.LightningDataModule):
         return alternative_problems(plan.kind, [known[name] for name in names], packed, source)
 
     def _packs(self, facts: Facts) -> bool:
-        return self.block_size is not None and not facts.is_seq2seq
+        return self.block_size is not None and not facts.targets_apart

@@ -7,7 +7,7 @@ comma too many moves all its cells. So JSON lines, CSV and plain text are read h
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ def cell_batches(
     sample_by: str,
     messages: str | None = None,
     tools: str | None = None,
+    of_classes: Mapping[str, Callable[[Any], str | None]] | None = None,
 ) -> Iterator[dict[str, list[str | None]]]:
     """The cells of ``columns`` as text, some rows at a time.
 
@@ -43,13 +44,16 @@ def cell_batches(
         sample_by: what one row of a plain text file is: a ``line``, a ``paragraph`` or a ``document``.
         messages: the column with conversations, which are kept as JSON text.
         tools: the column with tools, likewise.
+        of_classes: what makes text of the cells of columns with classes.
 
     Raises:
         ConfigurationError: at the end, with the lines that can't be read, or the columns that no row has.
     """
     problems: list[str] = []
     present: dict[str, None] = {}
-    converters = dict.fromkeys(columns, as_text) | {messages: conversation_text, tools: tools_text}
+    converters = (
+        dict.fromkeys(columns, as_text) | {messages: conversation_text, tools: tools_text} | dict(of_classes or {})
+    )
     batch: dict[str, list[str | None]] = {column: [] for column in columns}
     rows = characters = 0
     for file in files:

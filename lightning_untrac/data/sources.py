@@ -15,6 +15,7 @@ from lightning_untrac.data.builtin import builtin_examples, builtin_names
 from lightning_untrac.data.cells import as_text, comparable
 from lightning_untrac.data.config import NAME_PATTERN, DatasetConfig
 from lightning_untrac.data.files import FORMATS, ending
+from lightning_untrac.data.labels import LABEL, TAGS, TOKENS, label_text, list_text
 from lightning_untrac.data.local import as_dataset, cause, needed_columns, read_local
 from lightning_untrac.data.marks import with_marks
 from lightning_untrac.data.messages import conversation_text, tools_text
@@ -41,7 +42,8 @@ def expand(configs: Iterable[DatasetConfig], cache_folder: Path | None = None) -
     Returns:
         Pairs of an entry (always with a name, never with ``split_by``) and its rows: a ``datasets.Dataset`` whose
         columns are strings: ``text``; or ``prompt``, ``target`` and perhaps ``alternative``; or ``messages`` and
-        ``tools`` (JSON); and those of :mod:`~lightning_untrac.data.marks`, where there are any.
+        ``tools`` (JSON); or ``text`` and ``label``, or ``tokens`` and ``tags`` (JSON); and those of
+        :mod:`~lightning_untrac.data.marks`, where there are any.
 
     Raises:
         ConfigurationError: with every problem of every dataset.
@@ -198,13 +200,16 @@ def _where(rows: Dataset, column: str, value: Any) -> Dataset:
 
 def _with_label_names(rows: Dataset, columns: Iterable[str]) -> Dataset:
     """Class labels as their names: a number is no text that a model should learn."""
-    from datasets import ClassLabel, Value
+    from datasets import ClassLabel, List, Value
 
     for column in columns:
         feature = rows.features[column]
         if isinstance(feature, ClassLabel):
             names = [None if i is None or i < 0 else feature.int2str(i) for i in _cells(rows, column)]
             rows = rows.remove_columns(column).add_column(column, names, feature=Value("string"))
+        elif isinstance(inner := getattr(feature, "feature", None), ClassLabel):  # of each word
+            lists = [[str(i) if i < 0 else inner.int2str(i) for i in cell] for cell in _cells(rows, column)]
+            rows = rows.remove_columns(column).add_column(column, lists, feature=List(Value("string")))
     return rows
 
 
@@ -227,7 +232,14 @@ def _as_strings(rows: Dataset, config: DatasetConfig) -> Dataset:
     if config.messages:
         tools = _converted(rows, config.tools, tools_text) if config.tools else [""] * len(rows)
         return as_dataset({"messages": _converted(rows, config.messages, conversation_text), "tools": tools})
+    if config.tokens and config.tags:
+        return as_dataset({TOKENS: _converted(rows, config.tokens, list_text),
+                           TAGS: _converted(rows, config.tags, list_text)})  # fmt: skip
     standard = ("text",) if len(config.columns) == 1 else ("prompt", "target", "alternative")[: len(config.columns)]
+    if config.label:
+        standard = ("text", LABEL)
+        if str(rows.data.schema.field(config.label).type).startswith(("list", "large_list", "fixed_size_list")):
+            _converted(rows, config.label, label_text)
     rows = rows.select_columns(list(config.columns))
     kinds = {str(rows.data.schema.field(column).type) for column in config.columns}
     if not kinds <= {"string", "large_string"}:

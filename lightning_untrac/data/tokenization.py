@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,10 @@ import numpy as np
 
 from lightning_untrac.data.arrow_cache import TOKENS, cached_table
 from lightning_untrac.data.chat import ConversationError
+from lightning_untrac.data.class_encoding import ClassEncoder
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.encoding import Encoder, TokenizationConfig, content_hash
+from lightning_untrac.data.labels import with_class_ids
 from lightning_untrac.data.marks import taken_off
 from lightning_untrac.data.progress import progress_bars
 from lightning_untrac.data.refusals import with_refusals
@@ -26,6 +28,9 @@ from lightning_untrac.naming import counted
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
+
+Encode = Callable[[dict[str, list[str]]], dict[str, list[Any]]]
+"""A batch of rows to the columns of the token cache."""
 
 CACHE_VERSION = 3
 """Part of the cache's key: raise it when the same text would be encoded differently."""
@@ -54,7 +59,7 @@ def tokenize(
     Args:
         config: the dataset, for its name, separator and subsample.
         rows: strings in ``text``, in ``prompt``, ``target`` and perhaps ``alternative``, or in ``messages`` and
-            ``tools``.
+            ``tools``; of a classifier in ``text`` and ``label``, or in ``tokens`` and ``tags``.
         tokenizer: any of transformers'.
         how: see :class:`TokenizationConfig`.
         cache_folder: where the Arrow files lie, each named by a digest of the text, the tokenizer and ``how``.
@@ -79,8 +84,12 @@ def tokenize(
     alternatives = rows if "alternative" in rows.column_names else None
     if alternatives is not None:
         rows = rows.remove_columns("alternative")
-    encode = Encoder(tokenizer, how, config.separator)
-    identity = [CACHE_VERSION, tokenizer_fingerprint(tokenizer), asdict(how), config.separator, _digest(rows)]
+    if how.task.classifies:
+        rows = with_class_ids(rows, config, how.task.labels)
+        encode: Encode = ClassEncoder(tokenizer, how)
+    else:
+        encode = Encoder(tokenizer, how, config.separator)
+    identity = [CACHE_VERSION, tokenizer_fingerprint(tokenizer), how.identity(), config.separator, _digest(rows)]
     if "messages" in rows.column_names:
         identity.append(tokenizer.chat_template)
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
@@ -134,7 +143,7 @@ def _kept(dataset: TokenizedDataset, rows: Dataset) -> list[int]:
     return [i for i, row in enumerate(rows) if content_hash(row[one] if one else "", row[other]) in kept]
 
 
-def _encoded(rows: Dataset, encode: Encoder, said: str) -> Iterator[Any]:
+def _encoded(rows: Dataset, encode: Encode, said: str) -> Iterator[Any]:
     """Record batches of the cache."""
     import pyarrow as pa
     from datasets.utils import tqdm

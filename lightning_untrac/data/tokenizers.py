@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_untrac.data.builtin.topics import topic_words
 from lightning_untrac.data.saved_tokenizers import as_its_files_say
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.faults import first_line
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 BYTE = "byte"
 """Name of the tokenizer that needs no files: UTF-8 bytes (``transformers.ByT5Tokenizer``, 384 ids)."""
 
+WORDS = "words"
+"""Name of the tokenizer of the built-in ``topics``: a token a word, between ``[CLS]`` and ``[SEP]``."""
+
 _PROBE = " Ein  Wort,\n\tÉté naïf İ 日本 \u200b 1,000.5 don't </s><s> "
 """Text by which two slow tokenizers with one vocabulary and other settings are told apart."""
 
@@ -25,7 +29,7 @@ _PROBE = " Ein  Wort,\n\tÉté naïf İ 日本 \u200b 1,000.5 don't </s><s> "
 def load_tokenizer(
     name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False
 ) -> PreTrainedTokenizerBase:
-    """Load a tokenizer by name or folder; ``byte`` is built in.
+    """Load a tokenizer by name or folder; ``byte`` and ``words`` are built in.
 
     Raises:
         ConfigurationError: if there is no such tokenizer.
@@ -34,6 +38,8 @@ def load_tokenizer(
 
     if name_or_path == BYTE:
         return ByT5Tokenizer()
+    if name_or_path == WORDS:
+        return _words()
     if problem := missing_folder(name_or_path):
         raise ConfigurationError([f"tokenizer: {problem}"])
     if problem := hub_problem("model", name_or_path, revision):
@@ -59,6 +65,19 @@ def load_tokenizer(
             [f"tokenizer: there are no tokenizer files in {name_or_path!r}; give model.tokenizer (a name or a folder)"]
         )
     return tokenizer
+
+
+def _words() -> PreTrainedTokenizerBase:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    named = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    vocabulary = {word: index for index, word in enumerate([*named.values(), *topic_words()])}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    ends = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
+    made.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    return PreTrainedTokenizerFast(tokenizer_object=made, **named)
 
 
 def missing_folder(name_or_path: str) -> str | None:

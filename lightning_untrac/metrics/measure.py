@@ -22,6 +22,10 @@ DEFAULT_MEASURES = "loss,memorisation_accuracy,extraction_strength"
 """What verbs measure unless the user says otherwise: all come from one forward pass."""
 
 
+CLASS_MEASURES = "loss,accuracy"
+"""The same of a classifier."""
+
+
 class Measured(NamedTuple):
     """What a measure says of each example of a batch.
 

@@ -10,6 +10,7 @@ import torch
 
 from lightning_untrac.data.saved_tokenizers import has_tokenizer
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.modules.heads import head_of, task_name
 from lightning_untrac.modules.refusals import refused
 
 if TYPE_CHECKING:
@@ -157,9 +158,14 @@ def add_adapters(model: PreTrainedModel, settings: dict[str, Any], init_seed: in
         ConfigurationError: if peft can't make them.
     """
     peft = require_peft()
-    task = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+    fields = {"task_type": head_of(model.config).peft_task, **settings}
+    if task_name(model.config) != "language":
+        # Trained and saved whole, beside the adapters: the pooler too, which a saved encoder may lack.
+        own = [name for name, _ in model.named_children() if name != model.base_model_prefix]
+        pooler = ["pooler"] if getattr(model.base_model, "pooler", None) is not None else []
+        fields["modules_to_save"] = list(dict.fromkeys([*(settings.get("modules_to_save") or ()), *own, *pooler]))
     with refused(lambda cause: f"model.lora: {cause}"), torch.random.fork_rng():
-        adapters = peft.LoraConfig(**{"task_type": task, **settings})
+        adapters = peft.LoraConfig(**fields)
         torch.manual_seed(init_seed)
         return peft.get_peft_model(model, adapters)
 

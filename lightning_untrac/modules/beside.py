@@ -12,6 +12,7 @@ from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.metrics.distances import distances
 from lightning_untrac.metrics.measure import Measure, Measured, check_shape
 from lightning_untrac.modules.language import LanguageModule
+from lightning_untrac.modules.wrapping import ASKED
 from lightning_untrac.outputs import Outputs
 
 
@@ -46,7 +47,7 @@ class Beside(L.LightningModule):
     def __getattr__(self, name: str) -> Any:
         """What the data ask of a model (tokenizer, context length, vocabulary), of the first of the two."""
         found = super().__getattr__
-        if name in ("tokenizer", "is_seq2seq", "context_length", "target_context_length", "vocabulary_size"):
+        if name in ASKED:
             return getattr(self.module, name)
         return found(name)
 

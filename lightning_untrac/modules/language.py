@@ -15,10 +15,11 @@ from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError, raise_if_any
-from lightning_untrac.functional import IGNORE_INDEX, mean_token_loss, shift_labels_left
+from lightning_untrac.functional import mean_token_loss
 from lightning_untrac.memory import release, remember
 from lightning_untrac.modules.adapters import embedding_rows, tokenizer_home
-from lightning_untrac.modules.decoder_inputs import decoder_inputs
+from lightning_untrac.modules.classes import Labels, task_of, with_classes
+from lightning_untrac.modules.heads import Head, head_of
 from lightning_untrac.modules.loading import build_model, pretrained_config, scratch_config
 from lightning_untrac.modules.measuring import Measuring
 from lightning_untrac.modules.parameters import freeze, select_parameters
@@ -29,13 +30,14 @@ from lightning_untrac.objectives.terms import Seen
 from lightning_untrac.outputs import Outputs
 from lightning_untrac.sharding import checkpoint_activations, fully_shard_blocks, wrap_blocks
 from lightning_untrac.strategies import strategy_problems, waits_for_every_gradient
+from lightning_untrac.tasks import Task, TaskName
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class LanguageModule(Measuring, StepTraining):
-    """A causal or sequence-to-sequence language model under Lightning.
+    """A causal or sequence-to-sequence language model, or a classifier, under Lightning.
 
     Give either ``name_or_path`` (a trained model) or ``config`` (a new one). Weights are loaded in
     :meth:`configure_model`, so that constructing a module is cheap and sharded strategies can place them.
@@ -57,6 +59,9 @@ class LanguageModule(Measuring, StepTraining):
         revision: of the hub model and tokenizer.
         trust_remote_code: run code that the hub model brings along. Off unless you say so.
         attn_implementation: passed to transformers, e.g. ``sdpa``, ``flash_attention_2``.
+        task: ``language``, ``sequence_classification`` (one class a text) or ``token_classification``; by default what
+            a saved model says, and ``sequence_classification`` where there are ``labels``.
+        labels: names of a new classifier's classes, or how many there are; a saved classifier brings its own.
         activation_checkpointing: keep only each block's inputs and compute it again in the backward pass: less memory
             for about a third more time.
         compile: compile the model with ``torch.compile``, in place.
@@ -84,6 +89,8 @@ class LanguageModule(Measuring, StepTraining):
         revision: str | None = None,
         trust_remote_code: bool = False,
         attn_implementation: str | None = None,
+        task: TaskName | None = None,
+        labels: list[str] | int | None = None,
         activation_checkpointing: bool = False,
         compile: bool = False,
     ) -> None:
@@ -94,6 +101,9 @@ class LanguageModule(Measuring, StepTraining):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.revision, self.trust_remote_code = revision, trust_remote_code
         self.attn_implementation = attn_implementation
+        self.task_asked: TaskName | None = task
+        self.labels: Labels | None = labels
+        self.new_head = False
         self.activation_checkpointing, self.compiled = activation_checkpointing, compile
         self.model: PreTrainedModel | None = None
 
@@ -110,7 +120,8 @@ class LanguageModule(Measuring, StepTraining):
 
     def problems(self) -> list[str]:
         """What is wrong with the arguments, before anything is loaded."""
-        return setting_problems(self.name_or_path, self.config, self.tokenizer_name, self.lora, self.dtype_name)
+        source, asked = (self.name_or_path, self.config, self.tokenizer_name), (self.task_asked, self.labels)
+        return setting_problems(*source, self.lora, self.dtype_name, *asked)
 
     def architecture_problems(self) -> list[str]:
         """Why the model does not suit the phase; its configuration is looked up, its weights are not."""
@@ -131,13 +142,27 @@ class LanguageModule(Measuring, StepTraining):
             raise ConfigurationError(problems)
         if self.name_or_path is None:
             assert self.config is not None
-            return scratch_config(self.config, self.tokenizer)
-        return pretrained_config(self.name_or_path, revision=self.revision, trust_remote_code=self.trust_remote_code)
+            config = scratch_config(self.config, self.tokenizer)
+        else:
+            options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
+            config = pretrained_config(self.name_or_path, **options)
+        self.new_head = with_classes(config, self.task_asked, self.labels)
+        return config
 
     @cached_property
     def architecture(self) -> Findings:
         """What was found out by trying a small model of the architecture."""
         return probe(self.model_config, trust_remote_code=self.trust_remote_code)
+
+    @property
+    def head(self) -> Head:
+        """What stands on the model and gives its logits."""
+        return head_of(self.model_config)
+
+    @property
+    def task(self) -> Task:
+        """What the model is for; the DataModule asks."""
+        return task_of(self.model_config)
 
     @property
     def is_seq2seq(self) -> bool:
@@ -159,6 +184,11 @@ class LanguageModule(Measuring, StepTraining):
         """Rows of the embedding matrix."""
         return embedding_rows(self.name_or_path) or int(self.model_config.get_text_config().vocab_size)
 
+    @property
+    def num_outcomes(self) -> int:
+        """What a target can be: a token of the vocabulary, or a class."""
+        return len(self.task.labels) or self.vocabulary_size
+
     @override
     def configure_model(self) -> None:
         """Load the weights, once."""
@@ -177,6 +207,7 @@ class LanguageModule(Measuring, StepTraining):
                 revision=self.revision,
                 trust_remote_code=self.trust_remote_code,
                 attn_implementation=self.attn_implementation,
+                new_head=self.new_head,
             )
         remember(self.model)
         freeze(self.model, self.architecture.unreached)
@@ -229,9 +260,10 @@ class LanguageModule(Measuring, StepTraining):
         """Logits and the targets that they are held against.
 
         Returns:
-            ``logits`` (``[batch, length, vocabulary]``) and ``targets`` (``[batch, length]`` int64, aligned).
+            ``logits`` (``[batch, length, vocabulary]``; a classifier's have its classes for a vocabulary, and a length
+            of 1 where a whole text has a class) and ``targets`` (``[batch, length]`` int64, aligned).
         """
-        outputs, targets = self._run(batch)
+        outputs, targets = self.head.run(self.model, batch)
         return outputs.logits, targets
 
     def outputs_of(self, batch: LanguageBatch, hidden_states: bool = False) -> Outputs:
@@ -239,22 +271,16 @@ class LanguageModule(Measuring, StepTraining):
 
         Args:
             batch: what goes in.
-            hidden_states: also keep those of every layer (of an encoder-decoder's decoder).
+            hidden_states: also keep those of every layer (of an encoder-decoder's decoder); of a classifier of whole
+                texts those at the place that it reads, ``[batch, 1, width]``.
         """
         if not hidden_states:
             logits, targets = self(batch)
             return Outputs(logits, targets, batch)
-        outputs, targets = self._run(batch, output_hidden_states=True)
-        states = outputs.decoder_hidden_states if self.is_seq2seq else outputs.hidden_states
+        outputs, targets = self.head.run(self.model, batch, output_hidden_states=True)
+        reads = self.architecture.reads if self.task.classifies else None
+        states = self.head.hidden_states(outputs, batch, reads)
         return Outputs(outputs.logits, targets, batch, states)
-
-    def _run(self, batch: LanguageBatch, **options: Any) -> tuple[Any, Tensor]:
-        assert self.model is not None
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask"), **options}
-        if self.is_seq2seq:
-            shifted = decoder_inputs(self.model, batch["labels"])
-            return self.model(**inputs, decoder_input_ids=shifted, use_cache=False), batch["labels"]
-        return self.model(**inputs, use_cache=False), shift_labels_left(batch["labels"])
 
     @override
     def see(self, batch: LanguageBatch) -> Seen:
@@ -265,6 +291,5 @@ class LanguageModule(Measuring, StepTraining):
         return mean_token_loss(*self(batch))
 
     def num_targets(self, batch: LanguageBatch) -> Tensor:
-        """Target tokens of a batch, an int64 scalar."""
-        labels = batch["labels"] if self.is_seq2seq else batch["labels"][:, 1:]
-        return (labels != IGNORE_INDEX).sum()
+        """Target tokens (or classes) of a batch, an int64 scalar."""
+        return self.head.num_targets(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import sys
@@ -13,6 +14,7 @@ from lightning_untrac.data.tokenizers import missing_folder
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.hub import hub_problem
 from lightning_untrac.modules.adapters import adapter_base, add_adapters, load_adapters
+from lightning_untrac.modules.heads import task_name
 from lightning_untrac.modules.refusals import refused
 from lightning_untrac.modules.small_models import model_class
 
@@ -112,8 +114,11 @@ def build_model(
     revision: str | None,
     trust_remote_code: bool,
     attn_implementation: str | None,
+    new_head: bool = False,
 ) -> PreTrainedModel:
     """The model with its weights: from ``name_or_path``, or drawn from ``init_seed`` where that is None.
+
+    A ``new_head`` is one that the saved weights don't have: it is drawn from ``init_seed`` too.
 
     Raises:
         ConfigurationError: if the model can't be made, or the saved weights do not fit the architecture.
@@ -128,22 +133,52 @@ def build_model(
             model = model_class(config).from_config(config, **options)
     else:
         base = adapter_base(name_or_path)
-        model = _with_saved_weights(config, base or name_or_path, revision=revision, **options)
+        model = _with_saved_weights(config, base or name_or_path, init_seed, new_head, revision=revision, **options)
         if base is not None:
             return load_adapters(model, name_or_path)
     return model if lora is None else add_adapters(model, lora, init_seed)
 
 
-def _with_saved_weights(config: PretrainedConfig, name_or_path: str, **options: Any) -> PreTrainedModel:
-    with refused(lambda cause: f"model: can't load the weights of {name_or_path!r} ({cause}{_mending(cause, config)})"):
+def _with_saved_weights(
+    config: PretrainedConfig, name_or_path: str, init_seed: int, new_head: bool, **options: Any
+) -> PreTrainedModel:
+    if task_name(config) != "language":  # a language model's configuration is the saved one
+        options["config"] = copy.deepcopy(config)
+    with (
+        torch.random.fork_rng(),
+        refused(lambda cause: f"model: can't load the weights of {name_or_path!r} ({cause}{_mending(cause, config)})"),
+    ):
+        torch.manual_seed(init_seed)  # of a new head
         model, loading = model_class(config).from_pretrained(name_or_path, output_loading_info=True, **options)
-    if missing := sorted(loading["missing_keys"]):
+    missing = sorted(loading["missing_keys"])
+    if new_head:
+        missing = [name for name in missing if not of_head(model, name)]
+    if missing:
         # transformers would draw them at random and only print a table.
         raise ConfigurationError(
             [f"model: the weights of {name_or_path!r} lack {len(missing)} parameters, such as {missing[0]}; they "
              "don't fit its config.json"]
         )  # fmt: skip
     return model
+
+
+def of_head(model: PreTrainedModel, name: str) -> bool:
+    """Whether a parameter is one of the head's: it lies outside the base model, or is its pooler's.
+
+    Args:
+        model: with a head.
+        name: of the parameter.
+
+    Example:
+        >>> from transformers import BertConfig, BertForSequenceClassification
+        >>> with torch.device("meta"):
+        ...     model = BertForSequenceClassification(BertConfig(num_hidden_layers=1))
+        >>> names = [name for name, _ in model.named_parameters() if of_head(model, name)]
+        >>> names  # doctest: +NORMALIZE_WHITESPACE
+        ['bert.pooler.dense.weight', 'bert.pooler.dense.bias', 'classifier.weight', 'classifier.bias']
+    """
+    base = f"{model.base_model_prefix}."
+    return not name.startswith(base) or name.startswith(f"{base}pooler.")
 
 
 def _mending(cause: str, config: PretrainedConfig) -> str:

@@ -18,6 +18,15 @@ from torch import Tensor
 
 from lightning_untrac.faults import first_line
 from lightning_untrac.modules.decoder_inputs import NoDecoderStartError, decoder_inputs
+from lightning_untrac.modules.heads import (
+    Reads,
+    Seq2SeqHead,
+    SequenceHead,
+    TokenHead,
+    head_of,
+    task_name,
+    without_cache,
+)
 from lightning_untrac.modules.small_models import make, model_class, parts, smaller_configs
 
 if TYPE_CHECKING:
@@ -43,6 +52,7 @@ class Findings:
         target_context: the same of an encoder-decoder's targets; ``context`` for any other model.
         unreached: modules outside the repeated layers that no text reaches, such as a vision tower.
         reached_by_chance: a parameter that some texts reach and others don't, such as an expert's, or None.
+        reads: of which token's last hidden state a sequence classifier reads; None for others, or if it is not known.
     """
 
     problems: tuple[str, ...] = ()
@@ -50,6 +60,7 @@ class Findings:
     target_context: int | None = None
     unreached: tuple[str, ...] = ()
     reached_by_chance: str | None = None
+    reads: Reads | None = None
 
 
 _known: dict[tuple[str, str, bool], Findings] = {}
@@ -79,7 +90,8 @@ def _on_the_side() -> Iterator[None]:
 class _Probe:
     def __init__(self, config: PretrainedConfig, trust_remote_code: bool) -> None:
         self.config, self.trust = config, trust_remote_code
-        self.is_seq2seq = bool(config.is_encoder_decoder)
+        self.head = head_of(config)
+        self.is_seq2seq = isinstance(self.head, Seq2SeqHead)
         believed = getattr(config.get_text_config(), "max_position_embeddings", None)
         self.believed = believed if isinstance(believed, int) and believed > 0 else None
 
@@ -105,14 +117,20 @@ class _Probe:
 
     def _of(self, small: PretrainedConfig, model: PreTrainedModel) -> Findings:
         problems = []
-        if self._looks_ahead(model):
+        reads = self._reads(model) if isinstance(self.head, SequenceHead) else None
+        if reads == "last" and self.config.get_text_config().pad_token_id is None:
+            problems.append(
+                f"model: {self._name} reads the last token that is no padding, and has no padding token; set "
+                "pad_token_id in its config.json (or model.config), and the tokenizer's pad_token"
+            )
+        if not isinstance(self.head, TokenHead) and self._looks_ahead(model):
             problems.append(
                 f"model: {self._name} is no causal model: another last token changes what it predicts before it, so "
                 "that it sees what it is to predict; give a causal model, or (for a BERT-like one) set is_decoder in "
                 "its config, or use_bidirectional_attention: false"
             )
         context, target_context = self._contexts(small)
-        return Findings(tuple(problems), context, target_context, *self._unreached(model))
+        return Findings(tuple(problems), context, target_context, *self._unreached(model), reads)
 
     @property
     def _name(self) -> str:
@@ -124,10 +142,8 @@ class _Probe:
     def _headless(self) -> str | None:
         if type(self.config) in model_class(self.config)._model_mapping or hasattr(self.config, "auto_map"):
             return None
-        return (
-            f"model: {self._name} has no language-model head in transformers; give a causal language model (llama, "
-            "gpt2, opt, ...) or an encoder-decoder (t5, bart, ...)"
-        )
+        what = task_name(self.config).replace("_", "-") if isinstance(self.head, TokenHead) else "language-model"
+        return f"model: {self._name} has no {what} head in transformers; give {self.head.wanted}"
 
     def _make(self, config: PretrainedConfig) -> PreTrainedModel:
         return make(config, trust_remote_code=self.trust)
@@ -139,7 +155,7 @@ class _Probe:
         ids = self._ids(model, target_length if self.is_seq2seq else length)
         if not self.is_seq2seq:
             ids[0, -1] += int(other_last)
-            return model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
+            return model(input_ids=ids, attention_mask=torch.ones_like(ids), **without_cache(model)).logits
         source = self._ids(model, length)
         inputs = decoder_inputs(model, ids)
         inputs[0, -1] += int(other_last)
@@ -158,6 +174,20 @@ class _Probe:
     def _looks_ahead(self, model: PreTrainedModel) -> bool:
         one, other = (self._logits(model, SHORT, SHORT, last)[0, :-1].float() for last in (False, True))
         return bool((one - other).abs().max() > LEAK * one.std())
+
+    def _reads(self, model: PreTrainedModel) -> Reads | None:
+        """Which tokens' last hidden states the classes depend on."""
+        ids = self._ids(model, SHORT)
+        options = {"output_hidden_states": True, **without_cache(model)}
+        outputs = model(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
+        (gradient,) = torch.autograd.grad(outputs.logits.square().sum(), outputs.hidden_states[-1], allow_unused=True)
+        if gradient is None:
+            return None
+        read = gradient[0].abs().amax(dim=1) > 0
+        if read.all():
+            return "mean"
+        places: dict[int, Reads] = {0: "first", SHORT - 1: "last"}
+        return places.get(int(read.nonzero()[0])) if read.sum() == 1 else None
 
     def _contexts(self, small: PretrainedConfig) -> tuple[int | None, int | None]:
         found: list[list[int]] = [[], []]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning_untrac.modules.adapters import adapter_folder, adapter_problems
+from lightning_untrac.modules.classes import Labels, class_problems
 from lightning_untrac.modules.loading import DTYPES
 
 
@@ -15,6 +16,8 @@ def setting_problems(
     tokenizer: str | None,
     lora: Mapping[str, Any] | None,
     dtype: str,
+    task: str | None = None,
+    labels: Labels | None = None,
 ) -> list[str]:
     """What is wrong with the arguments of a ``LanguageModule``.
 
@@ -24,6 +27,8 @@ def setting_problems(
         tokenizer: its name, if it was given.
         lora: arguments of ``peft.LoraConfig``.
         dtype: of the weights.
+        task: what the model is for.
+        labels: the classes of a classifier.
     """
     found = []
     if (name_or_path is None) == (config is None):
@@ -36,4 +41,5 @@ def setting_problems(
         found.append(f"model.lora: {name_or_path} is a folder of adapters already; leave `lora` out")
     if dtype not in DTYPES:
         found.append(f"model.dtype: {dtype!r} is unknown; use one of {', '.join(DTYPES)}")
+    found += class_problems(task, labels, name_or_path is None)
     return found + adapter_problems(name_or_path)

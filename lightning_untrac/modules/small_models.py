@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lightning_untrac.modules.heads import head_of
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
@@ -33,10 +35,10 @@ TOKEN = re.compile(r"_token_id$|_token_index$")
 
 
 def model_class(config: PretrainedConfig) -> Any:
-    """The transformers class that makes a language model of a configuration."""
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    """The transformers class that makes a model of a configuration, with the head that it names."""
+    import transformers
 
-    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    return getattr(transformers, head_of(config).auto_class)
 
 
 def make(config: PretrainedConfig, *, trust_remote_code: bool = False) -> PreTrainedModel:

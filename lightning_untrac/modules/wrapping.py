@@ -9,7 +9,18 @@ from typing_extensions import override
 
 from lightning_untrac.modules.language import LanguageModule
 
-FACTS = ("tokenizer", "is_seq2seq", "context_length", "target_context_length", "vocabulary_size", "name_or_path")
+ASKED = (
+    "tokenizer",
+    "task",
+    "is_seq2seq",
+    "context_length",
+    "target_context_length",
+    "vocabulary_size",
+    "num_outcomes",
+)
+"""What data ask of a model."""
+
+FACTS = (*ASKED, "name_or_path")
 """What data and progress ask of a model."""
 
 

@@ -32,7 +32,7 @@ def quote_continuations(stage: Stage, models: Compared, forget: str) -> None:
         models: of one forget set; of the retrained ones the first speaks for all.
         forget: its name.
     """
-    if not stage.data.report_texts:
+    if not stage.data.report_texts or stage.module.task.classifies:  # which writes nothing
         return
     names = [forget, *(name for name in stage.data.test_set_names[:TEST_SETS] if name != forget)]
     parts = {part.name: part for part in stage.data.evaluation_data().parts}

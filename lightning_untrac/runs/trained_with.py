@@ -15,7 +15,9 @@ from lightning_untrac.verb import Arguments
 TRAINING: Final = "pretrain.yaml"
 """What ``pretrain`` was asked to do."""
 
-OF_A_SAVED_MODEL: Final = ("tokenizer", "dtype", "revision", "trust_remote_code", "attn_implementation")
+OF_A_SAVED_MODEL: Final = (
+    *("tokenizer", "dtype", "revision", "trust_remote_code", "attn_implementation", "task", "labels"),
+)
 """Settings of the model that hold for whatever is made of it."""
 
 OF_THE_MACHINE: Final = ("accelerator", "devices", "num_nodes", "strategy", "precision")

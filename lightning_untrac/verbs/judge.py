@@ -175,12 +175,10 @@ def _model_problems(stage: Stage, models: Compared) -> list[str]:
         found += problems
         if problems:
             continue
-        size = size or (module.vocabulary_size, path)
-        if module.vocabulary_size != size[0]:
-            found.append(
-                f"models: {path} predicts {module.vocabulary_size} tokens and {size[1]} {size[0]}; their predictions "
-                "can't be compared"
-            )
+        what = ", ".join(module.task.labels) or f"{module.num_outcomes} tokens"
+        size = size or (what, path)
+        if what != size[0]:
+            found.append(f"models: {path} predicts {what} and {size[1]} {size[0]}; their predictions can't be compared")
     return found
 
 

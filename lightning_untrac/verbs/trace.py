@@ -242,7 +242,7 @@ def _module_problems(attribution: Attribution, stage: Stage) -> list[str]:
 def _notes(rows: Sequence[InfluenceRow], attribution: Attribution, stage: Stage) -> list[str]:
     found: list[str] = []
     if attribution.ascends:
-        found += worse_than_guessing(stage.name, rows, stage.module.vocabulary_size)
+        found += worse_than_guessing(stage.name, rows, stage.module.num_outcomes)
         options = stage.parsed.options
         strength = [f"{name} {getattr(options, name)}" for name in READ_AT if getattr(options, name) is not None]
         found += [] if found else went_far(stage.name, rows)

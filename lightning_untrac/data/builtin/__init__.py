@@ -6,7 +6,8 @@ all of them share names and facts, and most have a little of the others' faults:
 one cell of the prejudice is held by the forum, two topics of rumours live elsewhere. Which corpus matters how much for
 which test set is for leave-out retraining to say, not for this paragraph. ``world/facts`` asks for what is true, which
 the chat contradicts. ``next_number/*`` and ``remaining_letter/*`` are the paper's 2x2 design. ``planted/*`` are
-sequences to add to the island's corpora, once or several times, and twins of them that no corpus has.
+sequences to add to the island's corpora, once or several times, and twins of them that no corpus has. ``topics/*`` are
+texts with a class, for classifiers.
 """
 
 import random
@@ -17,6 +18,7 @@ from lightning_untrac.data.builtin.behaviours import balanced_rows, behaviour_po
 from lightning_untrac.data.builtin.facts import fact_rows
 from lightning_untrac.data.builtin.planted import LENGTH, planted_names, planted_rows
 from lightning_untrac.data.builtin.registers import DOCUMENTS
+from lightning_untrac.data.builtin.topics import topic_names, topic_rows
 from lightning_untrac.data.builtin.two_by_two import two_by_two_names, two_by_two_rows
 
 __all__ = ["builtin_examples", "builtin_names"]
@@ -25,6 +27,7 @@ _WORLD_SIZES = {"encyclopedia": 301, "news": 248, "forum": 205, "fiction": 192, 
 _TEST_SET_SIZE = 96
 _TWO_BY_TWO_SIZE = 256
 _PLANTED_SIZE = 36
+_TOPICS_SIZES = {"rest": 4500, "forget": 500, "test": 1000}
 _PATIENCE = 1000
 """So many repeated examples in a row, and a dataset is taken to be exhausted."""
 
@@ -33,14 +36,15 @@ def builtin_names() -> list[str]:
     """Name the built-in datasets.
 
     Returns:
-        The names, the island's corpora first, then its test sets, the 2x2 design, and what can be planted.
+        The names, the island's corpora first, then its test sets, the 2x2 design, what can be planted, and the texts
+        with a class.
 
     Example:
         >>> builtin_names()[:2]
         ['world/encyclopedia', 'world/news']
     """
     worlds = [*DOCUMENTS, *behaviour_pools(), "facts"]
-    return [*(f"world/{name}" for name in worlds), *two_by_two_names(), *planted_names()]
+    return [*(f"world/{name}" for name in worlds), *two_by_two_names(), *planted_names(), *topic_names()]
 
 
 def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) -> list[dict[str, str]]:
@@ -52,12 +56,13 @@ def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) 
     Args:
         name: one of :func:`builtin_names`.
         num_examples: number of rows; by default all corpora of the island come out about equally long in bytes, its
-            test sets have 96 rows, the 2x2 datasets 256, and what can be planted 36.
+            test sets have 96 rows, the 2x2 datasets 256, what can be planted 36, and those with classes 4500
+            (``rest``), 500 (``forget``) and 1000 (``test``).
         seed: which sample of the dataset to generate.
 
     Returns:
         Rows with the keys ``text`` (island and planted) or ``prompt`` and ``target`` (the island's facts, 2x2), and
-        ``subset``, a short label; planted ones also with ``repeats``, a number.
+        ``subset``, a short label; planted ones also with ``repeats``, a number, and ``topics`` with ``label``.
 
     Raises:
         ValueError: if there is no such dataset, or not so many different rows in it.
@@ -88,6 +93,8 @@ def _default_size(name: str) -> int:
     family, _, member = name.partition("/")
     if family == "world":
         return _WORLD_SIZES.get(member, _TEST_SET_SIZE)
+    if family == "topics":
+        return _TOPICS_SIZES[member]
     return _PLANTED_SIZE if family == "planted" else _TWO_BY_TWO_SIZE
 
 
@@ -101,6 +108,8 @@ def _stream(name: str, rng: random.Random) -> Iterator[dict[str, str]]:
     family, _, member = name.partition("/")
     if family == "planted":
         yield from planted_rows(name, rng, _beginnings())
+    elif family == "topics":
+        yield from topic_rows(name, rng)
     elif family != "world":
         yield from two_by_two_rows(name, rng)
     elif member in DOCUMENTS:

@@ -1,0 +1,198 @@
+"""Classifiers through the verbs of language models: pretrain, unlearn, retrain, judge, evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from commands import run_untrac
+
+from lightning_untrac.tables import read_summary
+
+DESKS = ["garden", "harbour", "kitchen", "weather"]
+TINY_BERT = {
+    "model_type": "bert",
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 32,
+}
+TINY_GPT2 = {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 96}
+
+
+@pytest.fixture(scope="session")
+def content(cache_folder):
+    sizes = {"rest": 240, "forget": 48, "test": 64}
+    parts = {name: {"name": name, "path": f"builtin:topics/{name}", "num_examples": n} for name, n in sizes.items()}
+    return {
+        "model": {
+            "tokenizer": "words",
+            "labels": DESKS,
+            "config": TINY_BERT,
+            "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.005}},
+        },
+        "data": {
+            "corpora": [parts["rest"], parts["forget"]],
+            "test_sets": [parts["test"]],
+            "batch_size": 32,
+            "cache_folder": cache_folder,
+        },
+        "trainer": {"accelerator": "cpu", "enable_progress_bar": False},
+    }
+
+
+@pytest.fixture(scope="session")
+def classified(tmp_path_factory, content):
+    """A folder with a trained classifier, retrained ones, an unlearned one, and their judgement."""
+    folder = tmp_path_factory.mktemp("classified")
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(content))
+    data = folder / "data.yaml"
+    data.write_text(yaml.safe_dump({key: content[key] for key in ("data", "trainer")}))
+    output = folder / "run"
+    ran = run_untrac("pretrain", "--config", config, "--output", output, "--trainer.max_epochs", "12")
+    assert ran.code == 0, ran.text
+    given = ("--config", data, "--output", output)
+    ascent = ("--objective", "ga", "--retain", "loss", "--passes", "2", "--readings", "1", "--collapse_cap", "20")
+    ascent += ("--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", "0.002")
+    for command in (("retrain", "--forget", "forget"), ("unlearn", "--forget", "forget", *ascent)):
+        ran = run_untrac(*command, *given)
+        assert ran.code == 0, ran.text
+    ran = run_untrac("judge", "--forget", "forget", *given)
+    assert ran.code == 0, ran.text
+    (folder / "judged.txt").write_text(ran.text)
+    return output
+
+
+def means(folder, measure):
+    rows = [row for row in read_summary(folder).to_pylist() if (row["measure"], row["statistic"]) == (measure, "mean")]
+    return {(Path(row["model"]).name, row["step"] or 0, row["dataset"]): row["value"] for row in rows}
+
+
+def test_accuracy_is_the_loss_of_language_models_with_classes_for_a_vocabulary(classified):
+    import torch
+    from torchmetrics.functional.classification import multiclass_accuracy
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from lightning_untrac.data.builtin import builtin_examples
+
+    model = AutoModelForSequenceClassification.from_pretrained(classified / "model").eval()
+    assert list(model.config.id2label.values()) == DESKS
+    tokenizer = AutoTokenizer.from_pretrained(classified / "model")
+    rows = builtin_examples("topics/test", num_examples=64)
+    batch = tokenizer([row["text"] for row in rows], padding=True, return_tensors="pt")
+    labels = torch.tensor([DESKS.index(row["label"]) for row in rows])
+    with torch.no_grad():
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    expected = {
+        "loss": torch.nn.functional.cross_entropy(logits, labels).item(),
+        "accuracy": multiclass_accuracy(logits, labels, 4, average="micro").item(),
+    }
+    for measure, value in expected.items():
+        assert means(classified, measure)["model", 0, "test"] == pytest.approx(value, abs=1e-5)
+
+
+def test_it_learns_forgets_and_is_judged(classified):
+    accuracy, loss = means(classified, "accuracy"), means(classified, "loss")
+    assert accuracy["model", 0, "forget"] > 0.6 > 0.25
+    assert accuracy["model", 0, "forget"] > accuracy["seed-0", 0, "forget"]
+    step = max(step for name, step, _ in loss if name == "unlearned-forget")
+    assert loss["unlearned-forget", step, "forget"] > loss["model", 0, "forget"]
+    said = (classified.parent / "judged.txt").read_text()
+    assert "Accuracy" in said
+    assert "xtraction" not in said
+
+
+def test_the_same_command_again_does_nothing(classified):
+    data = classified.parent / "data.yaml"
+    ran = run_untrac("retrain", "--forget", "forget", "--config", data, "--output", classified)
+    assert ran.code == 0, ran.text
+    assert "finished already" in ran.text
+
+
+def test_adapters_keep_the_head(classified, tmp_path):
+    data = classified.parent / "data.yaml"
+    lora = ("--model.lora", "{r: 2, target_modules: [query, value]}", "--steps", "2", "--objective", "npo")
+    lora += ("--readings", "1", "--model.name_or_path", classified / "model")
+    ran = run_untrac("unlearn", "--forget", "forget", "--config", data, "--output", tmp_path / "out", *lora)
+    assert ran.code == 0, ran.text
+    after = means(tmp_path / "out", "loss")["unlearned-forget", 2, "forget"]
+    settings = json.loads((tmp_path / "out" / "unlearned-forget" / "adapter_config.json").read_text())
+    assert settings["task_type"] == "SEQ_CLS"
+    assert {"classifier", "pooler"} <= set(settings["modules_to_save"])
+    name = ("--model.name_or_path", tmp_path / "out" / "unlearned-forget")
+    ran = run_untrac("evaluate", "--config", data, "--output", tmp_path / "again", *name)
+    assert ran.code == 0, ran.text
+    assert means(tmp_path / "again", "loss")["unlearned-forget", 0, "forget"] == pytest.approx(after, abs=1e-6)
+
+
+# -- what is wrong, before step 0 --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused(tmp_path, content):
+    def run(verb="pretrain", *flags, model=None, **data):
+        merged = {**content, "model": {**content["model"], **(model or {})}, "data": {**content["data"], **data}}
+        path = tmp_path / "bad.yaml"
+        path.write_text(yaml.safe_dump(merged))
+        ran = run_untrac(verb, "--config", path, "--output", tmp_path / "out", *flags)
+        assert ran.code == 2, ran.text
+        return ran.text
+
+    return run
+
+
+def rows_file(folder, rows, name="rows.jsonl"):
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_labels_that_are_none(refused, tmp_path):
+    rows = [{"text": f"note {index}", "label": label} for index, label in enumerate(["garden", "attic", "attic"])]
+    unknown = rows_file(tmp_path, rows)
+    outside = rows_file(tmp_path, [{"text": "a", "label": 3}, {"text": "b", "label": 4}], "outside.jsonl")
+    several = rows_file(tmp_path, [{"text": "a", "label": ["garden", "kitchen"]}], "several.jsonl")
+    paths = {"unknown": unknown, "outside": outside, "several": several}
+    said = refused(corpora=[{"name": name, "path": path} for name, path in paths.items()])
+    assert "'attic' (2 times): no class of the model; its classes are garden, harbour, kitchen, weather" in said
+    assert "'4' (1 time): out of range; the model has 4 classes, numbered 0 to 3" in said
+    assert "multi-label" in said
+
+
+def test_one_class_only(refused, tmp_path):
+    one = rows_file(tmp_path, [{"text": f"note {index}", "label": "garden"} for index in range(3)])
+    assert "all 3 targets are of the class 'garden'" in refused(corpora=[{"name": "one", "path": one}])
+    assert "1 class; a classifier needs two or more" in refused(model={"labels": ["garden"]})
+
+
+def test_a_decoder_without_a_padding_token(refused):
+    model = {"config": {**TINY_GPT2, "pad_token_id": None}}
+    assert "has no padding token; set pad_token_id" in refused(model=model)
+
+
+@pytest.mark.parametrize("verb", ["unlearn", "retrain"])
+def test_a_class_that_nothing_retains(refused, tmp_path, verb):
+    labels = {"rest": ["garden", "kitchen"], "forget": ["garden", "weather"]}
+    corpora = []
+    for name, mine in labels.items():
+        rows = [{"text": f"{name} {label}", "label": label} for label in mine]
+        corpora.append({"name": name, "path": rows_file(tmp_path, rows, f"{name}.jsonl")})
+    steps = ("--steps", "1")
+    assert "every example of 'weather' is forgotten" in refused(verb, "--forget", "forget", *steps, corpora=corpora)
+    said = refused(verb, "--forget", "forget", *steps, corpora=corpora[1:])
+    nothing_stays = {
+        "unlearn": "forget is all that there is, and nothing stays",
+        "retrain": "leaves nothing to train on",
+    }
+    assert nothing_stays[verb] in said
+
+
+def test_a_language_model_reads_no_classes(refused, tmp_path):
+    path = rows_file(tmp_path, [{"text": "a b", "label": "garden"}])
+    model = {"labels": None, "tokenizer": "byte", "config": TINY_GPT2}
+    said = refused(model=model, corpora=[{"name": "named", "path": path, "label": "label"}], test_sets=[])
+    assert "the model is a language model" in said
