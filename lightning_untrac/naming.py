@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-IRREGULAR = {"corpus": "corpora", "pass": "passes", "batch": "batches"}
+IRREGULAR = {"class": "classes", "corpus": "corpora", "pass": "passes", "batch": "batches"}
 
 
 def counted(number: int, noun: str) -> str:

@@ -56,7 +56,7 @@ class ClassEncoder:
         for cell, tags in zip(batch["tokens"], batch["tags"], strict=True):
             words, classes = json.loads(cell), json.loads(tags)
             ids, labels, before = self._words(words, classes)
-            yield content_hash("", " ".join(words)), (ids, labels, int((labels != IGNORE_INDEX).sum()), before)
+            yield content_hash("", cell), (ids, labels, int((labels != IGNORE_INDEX).sum()), before)
 
     def _words(self, words: list[str], classes: list[int]) -> tuple[list[int], np.ndarray, int]:
         if not getattr(self.tokenizer, "is_fast", False):

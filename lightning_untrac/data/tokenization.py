@@ -38,7 +38,7 @@ CACHE_VERSION = 3
 SILENT_ROWS = 20_000
 """Below this many rows tokenising takes a moment and shows no bar."""
 
-_IDENTITY = (("", "text"), ("prompt", "target"), ("tools", "messages"))
+_IDENTITY = (("", "text"), ("prompt", "target"), ("tools", "messages"), ("", "tokens"))
 """Columns whose cells are an example's identity, one pair for each kind of row."""
 
 BATCH_ROWS = 1000

@@ -161,9 +161,11 @@ def add_adapters(model: PreTrainedModel, settings: dict[str, Any], init_seed: in
     fields = {"task_type": head_of(model.config).peft_task, **settings}
     if task_name(model.config) != "language":
         # Trained and saved whole, beside the adapters: the pooler too, which a saved encoder may lack.
-        own = [name for name, _ in model.named_children() if name != model.base_model_prefix]
-        pooler = ["pooler"] if getattr(model.base_model, "pooler", None) is not None else []
-        fields["modules_to_save"] = list(dict.fromkeys([*(settings.get("modules_to_save") or ()), *own, *pooler]))
+        parts = [*model.named_children(), ("pooler", getattr(model.base_model, "pooler", None))]
+        own = [name for name, part in parts if part is not None and any(True for _ in part.parameters())]
+        named = [*(settings.get("modules_to_save") or ()), *own]
+        added = {model.base_model_prefix, "classifier", "score"}  # the last two by peft itself, and not twice
+        fields["modules_to_save"] = [name for name in dict.fromkeys(named) if name not in added]
     with refused(lambda cause: f"model.lora: {cause}"), torch.random.fork_rng():
         adapters = peft.LoraConfig(**fields)
         torch.manual_seed(init_seed)

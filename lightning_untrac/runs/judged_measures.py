@@ -14,6 +14,7 @@ from lightning_untrac.functional.recovery import recovery
 from lightning_untrac.functional.resampled import Resampled, mean_of_models, resampled_means
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.measure import Measure
+from lightning_untrac.metrics.of_sets import ReadSet, SetMeasure
 from lightning_untrac.tables.judged import (
     JUDGED_EXAMPLES,
     JUDGED_MEASURES,
@@ -51,6 +52,7 @@ def write_judged_measures(
     models: Sequence[ReadModel],
     groups: Mapping[str, Sequence[str]],
     marks: Mapping[str, Sequence[str] | None] | None = None,
+    of_sets: OfSets | None = None,
 ) -> None:
     """Write both tables of a forget set.
 
@@ -61,6 +63,7 @@ def write_judged_measures(
         models: one original, and at least one retrained.
         groups: dataset, or name of several, to the names of the datasets.
         marks: the group of each example by dataset, of those that name any.
+        of_sets: what is measured of many examples together.
     """
     import pyarrow as pa
 
@@ -72,8 +75,11 @@ def write_judged_measures(
         {**row, "forget_set": forget, "dataset": dataset, "measure": measure.name}
         for measure in measures
         for dataset, names in groups.items()
-        for row in _rows(measure, models, names, forget in names)
+        for row in _rows(measure, models, _means(measure, models, names), forget in names)
     ]
+    for measure, dataset, means in [] if of_sets is None else of_sets.means(forget, models, groups):
+        found = _rows(measure, models, means, forget in groups[dataset])
+        rows += [{**row, "forget_set": forget, "dataset": dataset, "measure": measure.name} for row in found]
     table = pa.Table.from_pylist(rows, schema=judged_measures_schema())
     replace_rows(folder, JUDGED_MEASURES, {"forget_set": forget}, table)
 
@@ -97,15 +103,44 @@ def _state(model: ReadModel) -> dict[str, Any]:
     return {"model": model.path, "method": model.method, "role": model.role, "seed": model.seed}
 
 
-def _rows(
-    measure: Measure, models: Sequence[ReadModel], names: Sequence[str], forgotten: bool
-) -> Iterator[dict[str, Any]]:
-    """Each model's mean and its difference to the retrained models', and what came back of what they know better."""
+class OfSets(NamedTuple):
+    """What is measured of many examples together.
+
+    Attributes:
+        measures: which.
+        classes: dataset to the right class of each example, ``[examples]``; NaN where there is none.
+        unseen: names of datasets that were never trained on.
+    """
+
+    measures: Sequence[SetMeasure]
+    classes: Mapping[str, Floats]
+    unseen: Sequence[str]
+
+    def means(
+        self, forget: str, models: Sequence[ReadModel], groups: Mapping[str, Sequence[str]]
+    ) -> Iterator[tuple[SetMeasure, str, list[Resampled]]]:
+        """Each measure, dataset (or group) and what it says of the models, where it says something."""
+        retrained = [place for place, model in enumerate(models) if model.role == RETRAINED]
+        arrays = [model.arrays for model in models]
+        for measure in self.measures:
+            for dataset, names in groups.items():
+                found = measure(ReadSet(arrays, retrained, names, forget, self.unseen, self.classes))
+                if found is not None:
+                    yield measure, dataset, found
+
+
+def _means(measure: Measure, models: Sequence[ReadModel], names: Sequence[str]) -> list[Resampled]:
     values, weights = (
         [np.stack([model.arrays[f"{measure.name}/{part}"][name] for model in models]) for name in names]
         for part in ("value", "weight")
     )
-    means = resampled_means(values, weights)
+    return resampled_means(values, weights)
+
+
+def _rows(
+    measure: Measure | SetMeasure, models: Sequence[ReadModel], means: Sequence[Resampled], forgotten: bool
+) -> Iterator[dict[str, Any]]:
+    """Each model's mean and its difference to the retrained models', and what came back of what they know better."""
     truth = [(model, mean) for model, mean in zip(models, means, strict=True) if model.role == RETRAINED]
     retrained = mean_of_models([mean for _, mean in truth])
     original = next(mean for model, mean in zip(models, means, strict=True) if model.role == ORIGINAL)
@@ -130,7 +165,7 @@ def _rows(
         yield row(_state(model), "recovered", found.share, "")
 
 
-def _bounded(mean: Resampled, measure: Measure) -> Mean:
+def _bounded(mean: Resampled, measure: Measure | SetMeasure) -> Mean:
     """Resamples of a mean stay within the bounds of its values, but for rounding."""
     value, low, high = mean.mean
     least, largest = measure.bounds

@@ -13,12 +13,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac.callbacks.distance_recorder import DistanceRecorder
 from lightning_untrac.callbacks.measure_recorder import EVALUATE
 from lightning_untrac.data.evaluated import groups as marks_of
+from lightning_untrac.data.stratified import classes_of
 from lightning_untrac.functional.excess import Distances, judge
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import distances as kinds
 from lightning_untrac.metrics.measure import Measure
+from lightning_untrac.metrics.of_sets import SetMeasure
 from lightning_untrac.modules.beside import Beside
-from lightning_untrac.runs.judged_measures import ReadModel, value_columns, write_judged_measures
+from lightning_untrac.runs.judged_measures import OfSets, ReadModel, value_columns, write_judged_measures
 from lightning_untrac.runs.measuring import only_measure
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.surroundings import say
@@ -116,7 +118,12 @@ def compared_models(
 
 
 def judge_all(
-    stage: Stage, models: Compared, forget: str, measures: Sequence[Measure] = (), also: Sequence[Measure] = ()
+    stage: Stage,
+    models: Compared,
+    forget: str,
+    measures: Sequence[Measure] = (),
+    also: Sequence[Measure] = (),
+    sets: Sequence[SetMeasure] = (),
 ) -> dict[str, Arrays] | None:
     """Measure all distances, and each model in the same passes, and write the tables.
 
@@ -126,6 +133,7 @@ def judge_all(
         forget: its name.
         measures: what is measured of each model.
         also: what is measured beside, and stands in none of these tables.
+        sets: what is measured of many examples together.
 
     Returns:
         What was measured of each model, on every rank; None of a trial, which stores nothing.
@@ -166,7 +174,8 @@ def judge_all(
         ReadModel(path, methods[path], roles.get(path, RETRAINED), seeds.get(path), measured[path])
         for path in models.every
     ]
-    write_judged_measures(stage.folder.path, forget, measures, read, groups, marks_of(stage.data))
+    sums = _of_sets(stage, forget, sets)
+    write_judged_measures(stage.folder.path, forget, measures, read, groups, marks_of(stage.data), sums)
     return measured
 
 
@@ -178,6 +187,17 @@ def _beside(
     recorder = DistanceRecorder(mine, theirs)
     only_measure(stage, Beside(module, other, mine, theirs), stage.data, recorder)
     return recorder.arrays, recorder.reference_arrays
+
+
+def _of_sets(stage: Stage, forget: str, measures: Sequence[SetMeasure]) -> OfSets | None:
+    """What is measured of many examples together, with the right class of each."""
+    if not measures:
+        return None
+    data = stage.data
+    classes = {part.name: classes_of(part).astype(np.float64) for part in data.evaluation_data().parts}
+    right = {name: np.where(one < 0, np.nan, one) for name, one in classes.items()}
+    unseen = [name for name in (*data.test_set_names, *data.tokenized_holdout) if name != forget and name in right]
+    return OfSets(measures, right, unseen)
 
 
 def groups_of(stage: Stage, forget: str) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.metrics.against import AGAINST
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
+from lightning_untrac.metrics.of_sets import SET_MEASURES
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.results import result_console
 from lightning_untrac.results.judged import find_judged, judged_answers
@@ -130,14 +131,17 @@ def main(argv: Arguments) -> None:
     stage.start()
     measures = find_measures(options.measures)
     names = [measure.name for measure in measures]
-    also = [measure for measure in find_measures(how.measures) if measure.name not in names]
-    names += [measure.name for measure in also]
+    task = stage.module.task
+    sets = [cls() for cls in SET_MEASURES.values()] if task.classifies and not task.by_token else []
+    asked_too = [*how.measures, *(name for one in sets for name in one.reads)]
+    also = [measure for measure in find_measures(asked_too) if measure.name not in names]
+    names += [*(measure.name for measure in also), *(one.name for one in sets)]
     stage.folder.add_to_run(measures=measure_texts([*names, *Compared.measures, *AGAINST]))
     if len(models.retrained) == 1:
         stage.folder.add_notes("warning", [note := f"{asked.stage}: {ONE}"])
         say(f"untrac: warning: {note}")
     with stage.folder.costs(asked.stage):
-        measured = judge_all(stage, models, options.forget, measures, also)
+        measured = judge_all(stage, models, options.forget, measures, also, sets)
         if measured is not None:
             judge_memorisation(stage, models, options.forget, measured, how)
             quote_continuations(stage, models, options.forget)

@@ -24,7 +24,8 @@ NAMES = [*CORPORA, *TEST_SETS, *TWO_BY_TWO]
 
 def test_names_are_all_there() -> None:
     planted = ["planted/in", "planted/in_twins", "planted/out", "planted/out_twins"]
-    assert builtin_names() == [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, *planted]
+    topics = ["topics/rest", "topics/forget", "topics/test"]
+    assert builtin_names() == [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, *planted, *topics]
 
 
 @pytest.mark.parametrize("name", [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO])

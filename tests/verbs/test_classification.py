@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from commands import run_untrac
+from scipy.stats import rankdata
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from lightning_untrac.data.builtin import builtin_examples
 from lightning_untrac.tables import read_summary
+from lightning_untrac.tables.judged import read_judged_measures
 
 DESKS = ["garden", "harbour", "kitchen", "weather"]
 TINY_BERT = {
@@ -73,11 +79,7 @@ def means(folder, measure):
 
 
 def test_accuracy_is_the_loss_of_language_models_with_classes_for_a_vocabulary(classified):
-    import torch
     from torchmetrics.functional.classification import multiclass_accuracy
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    from lightning_untrac.data.builtin import builtin_examples
 
     model = AutoModelForSequenceClassification.from_pretrained(classified / "model").eval()
     assert list(model.config.id2label.values()) == DESKS
@@ -104,6 +106,43 @@ def test_it_learns_forgets_and_is_judged(classified):
     said = (classified.parent / "judged.txt").read_text()
     assert "Accuracy" in said
     assert "xtraction" not in said
+
+
+def test_f1_agreement_and_membership_stand_beside_the_retrained_models(classified):
+    from torchmetrics.functional.classification import binary_auroc, multiclass_f1_score
+
+    def logits(name, part, count):
+        model = AutoModelForSequenceClassification.from_pretrained(classified / name).eval()
+        rows = builtin_examples(f"topics/{part}", num_examples=count)
+        batch = AutoTokenizer.from_pretrained(classified / "model")(
+            [row["text"] for row in rows], padding=True, return_tensors="pt"
+        )
+        with torch.no_grad():
+            found = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        return found, torch.tensor([DESKS.index(row["label"]) for row in rows])
+
+    rows = read_judged_measures(classified)
+    value = {(row["measure"], Path(row["model"]).name, row["dataset"], row["statistic"]): row for row in rows}
+    test, right = logits("unlearned-forget", "test", 64)
+    f1 = value["macro_f1", "unlearned-forget", "test", "mean"]
+    assert f1["value"] == pytest.approx(multiclass_f1_score(test, right, 4, average="macro").item(), abs=1e-6)
+    assert f1["ci_low"] < f1["value"] < f1["ci_high"]
+    retrained = [logits(f"retrained-forget/seed-{seed}", "test", 64)[0].argmax(1) for seed in (0, 1)]
+    agree = np.mean([(test.argmax(1) == one).float().mean().item() for one in retrained])
+    assert value["agreement", "unlearned-forget", "test", "mean"]["value"] == pytest.approx(agree, abs=1e-6)
+    between = (retrained[0] == retrained[1]).float().mean().item()
+    assert value["agreement", "seed-0", "test", "mean"]["value"] == pytest.approx(between, abs=1e-6)
+    forget = logits("unlearned-forget", "forget", 48)[0]
+    both = torch.cat([forget, test]).double().softmax(-1)
+    members = (torch.arange(112) < 48).long()
+    for measure, score in (("confidence", both.amax(-1)), ("entropy", -torch.special.entr(both).sum(-1))):
+        found = value[f"membership_{measure}", "unlearned-forget", "forget", "mean"]["value"]
+        ranks = torch.tensor(rankdata(score.numpy()) / 113)
+        assert found == pytest.approx(binary_auroc(ranks, members).item(), abs=0.002)
+    assert ("membership_loss", "unlearned-forget", "test", "mean") not in value
+    difference = value["macro_f1", "unlearned-forget", "forget", "difference"]
+    assert difference["ci_low"] <= difference["value"] <= difference["ci_high"]
+    assert "Macro-F1" in (classified.parent / "judged.txt").read_text()
 
 
 def test_the_same_command_again_does_nothing(classified):
