@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from lightning_untrac.data.labels import label_column_problems
+from lightning_untrac.data.label_columns import label_column_problems
 from lightning_untrac.data.transforms import TRANSFORMS
 from lightning_untrac.paths import path_problem
 

@@ -28,23 +28,6 @@ UNLABELLED: Final = str(IGNORE_INDEX)
 """Tag of a token that is none of a classifier's targets."""
 
 
-def label_column_problems(config: DatasetConfig) -> list[str]:
-    """What is wrong with the columns that an entry names for classes."""
-    found = []
-    if (config.tokens is None) != (config.tags is None):
-        found.append("give both `tokens` and `tags` (the words of each text, and the class of each), or neither")
-    if config.label is not None and config.tokens is not None:
-        found.append("give `label` (of a whole text), or `tokens` and `tags` (of its words), not both")
-    elsewhere = [name for name in ("prompt", "target", "messages", "alternative") if getattr(config, name) is not None]
-    if elsewhere and (config.label is not None or config.tokens is not None):
-        found.append(
-            f"{' and '.join(elsewhere)} belong to a language model, and `label` to a classifier; leave one out"
-        )
-    if config.label is not None and config.label == config.text:
-        found.append(f"`text` and `label` are both column {config.label!r}; name two columns")
-    return found
-
-
 def for_task(config: DatasetConfig, task: Task) -> DatasetConfig:
     """An entry as a model's task reads it: a classifier's has columns with classes, by their usual names.
 

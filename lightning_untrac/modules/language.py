@@ -263,7 +263,7 @@ class LanguageModule(Measuring, StepTraining):
             ``logits`` (``[batch, length, vocabulary]``; a classifier's have its classes for a vocabulary, and a length
             of 1 where a whole text has a class) and ``targets`` (``[batch, length]`` int64, aligned).
         """
-        outputs, targets = self.head.run(self.model, batch)
+        outputs, targets = self._run(batch)
         return outputs.logits, targets
 
     def outputs_of(self, batch: LanguageBatch, hidden_states: bool = False) -> Outputs:
@@ -277,10 +277,13 @@ class LanguageModule(Measuring, StepTraining):
         if not hidden_states:
             logits, targets = self(batch)
             return Outputs(logits, targets, batch)
-        outputs, targets = self.head.run(self.model, batch, output_hidden_states=True)
+        outputs, targets = self._run(batch, output_hidden_states=True)
         reads = self.architecture.reads if self.task.classifies else None
         states = self.head.hidden_states(outputs, batch, reads)
         return Outputs(outputs.logits, targets, batch, states)
+
+    def _run(self, batch: LanguageBatch, **options: Any) -> tuple[Any, Tensor]:
+        return self.head.run(self.model, batch, **options)
 
     @override
     def see(self, batch: LanguageBatch) -> Seen:

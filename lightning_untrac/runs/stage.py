@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import lightning.pytorch as L
@@ -21,9 +20,8 @@ from lightning_untrac.data.checks import stream_problems
 from lightning_untrac.data.class_checks import lost_class_problems
 from lightning_untrac.data.preparation import data_rows
 from lightning_untrac.data.shared_texts import kept_texts_note
-from lightning_untrac.errors import ConfigurationError, raise_if_any
+from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
-from lightning_untrac.metrics.measure import CLASS_MEASURES, DEFAULT_MEASURES
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.naming import counted
 from lightning_untrac.redaction import redacted
@@ -36,6 +34,7 @@ from lightning_untrac.runs.checks import (
     source_problems,
     space_problems,
 )
+from lightning_untrac.runs.classifying import choose_measures, tell_new_head
 from lightning_untrac.runs.data_files import Record, configured, take, with_digests
 from lightning_untrac.runs.finished import folder_problems, is_finished, note_data_content
 from lightning_untrac.runs.identity import with_effective_batch
@@ -49,10 +48,6 @@ from lightning_untrac.verb import method_of_stage, traits
 NOTHING_STAYS = (
     "no corpus is left beside {name}: nothing holds the rest of the model in place, and no reading shows what it costs "
     "the other corpora; name those that are to stay in data.corpora"
-)
-
-NEW_HEAD = (
-    "{stage}: the saved model has no head for its classes; a new one is drawn from init_seed {seed} and trained with it"
 )
 
 
@@ -89,7 +84,7 @@ class Stage:
         self.on_cpu = False  # until the flags have been checked
         self._built = False
         self.module, self.data, self.trainer_arguments = parsed.build()
-        self._choose_measures()
+        choose_measures(parsed.options, self.module)
         self.data.choose(asked.choice)
         self._trial: L.Trainer | Exception | None = None
         self.replicas = self._count_replicas()
@@ -98,14 +93,6 @@ class Stage:
         )
         if asked.choice is not None:
             self.identity["forget_set"] = asked.choice.digest
-
-    def _choose_measures(self) -> None:
-        """What a classifier is measured by, where the user named nothing."""
-        if getattr(self.parsed.options, "measures", None) != DEFAULT_MEASURES:
-            return
-        with suppress(ConfigurationError):  # of a model that isn't there, which is said elsewhere
-            if not self.module.problems() and self.module.task.classifies:
-                self.parsed.options.measures = CLASS_MEASURES
 
     def _count_replicas(self) -> int:
         try:
@@ -179,8 +166,7 @@ class Stage:
         ]
         found += [] if unseen else plan.problems(*names)
         found += stream_problems(self.module, self.data, plan)
-        if not found:
-            found += lost_class_problems(self.data, plan, facts.task)
+        found += [] if found else lost_class_problems(self.data, plan, facts.task)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
         return found + rule_problems(self, self._rules, plan) or length_problems(self, plan)
@@ -196,9 +182,7 @@ class Stage:
         notes = flag_notes(self.trainer_arguments, self.column)
         self.folder.add_notes("warning", [f"{self.name}: {note}" for note in notes])
         self._tell_untrained()
-        if self.module.new_head:
-            self.folder.add_notes("info", [said := NEW_HEAD.format(stage=self.name, seed=self.module.init_seed)])
-            say(said)
+        tell_new_head(self)
         self.folder.add_to_run(methods=texts_of([method_of_stage(self.name)]))
         self.folder.update_run(
             data=data_rows(self.data.by_role(), self.module, self.data.report_texts),

@@ -1,0 +1,42 @@
+"""What is chosen and said where a model is a classifier."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Final
+
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.metrics.measure import CLASS_MEASURES, DEFAULT_MEASURES
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.runs.asked import Checked
+from lightning_untrac.runs.surroundings import say
+
+NEW_HEAD: Final = (
+    "{stage}: the saved model has no head for its classes; a new one is drawn from init_seed {seed} and trained with it"
+)
+
+
+def choose_measures(options: Any, module: LanguageModule) -> None:
+    """What a classifier is measured by, where the user named nothing.
+
+    Args:
+        options: of the verb; its ``measures`` are changed.
+        module: the model, whose weights are not loaded yet.
+    """
+    if getattr(options, "measures", None) != DEFAULT_MEASURES or module.problems():
+        return
+    with suppress(ConfigurationError):  # of a model that isn't there, which is said elsewhere
+        if module.task.classifies:
+            options.measures = CLASS_MEASURES
+
+
+def tell_new_head(stage: Checked) -> None:
+    """Say that a saved model gets a head that it had not.
+
+    Args:
+        stage: the verb's, started.
+    """
+    if stage.module.new_head:
+        said = NEW_HEAD.format(stage=stage.name, seed=stage.module.init_seed)
+        stage.folder.add_notes("info", [said])
+        say(said)
