@@ -1,7 +1,7 @@
 """What a step of each objective costs beside the bare passes of its formula, and what memory NPO takes beside ascent.
 
     python benchmarks/objective_steps.py [--steps 40] [--objectives ga,npo_kl]
-    python benchmarks/objective_steps.py --memory
+    python benchmarks/objective_steps.py --memory --hidden 1024
 
 After each step of ``untrac unlearn`` a bare PyTorch step runs on the same number of tokens: the forward and backward
 passes that the formula needs (mean cross-entropy in place of the objective, ``F.cross_entropy`` on logits), forward
@@ -99,7 +99,8 @@ def unlearn(model: str, folder: Path, options: str, steps: int, batch_size: int,
     config = {
         "model": {"name_or_path": model},
         "data": {
-            "block_size": LENGTH, "max_length": LENGTH, "batch_size": batch_size,
+            "block_size": LENGTH, "max_length": LENGTH, "batch_size": batch_size, "eval_batch_size": batch_size,
+            "corpus_eval_examples": batch_size,  # readings cost little beside the steps
             "corpora": [{"name": name, "path": f"builtin:world/{name}"} for name in CORPORA],
             "test_sets": [{"name": TEST_SETS[0], "path": f"builtin:world/{TEST_SETS[0]}"}],
         },
@@ -147,9 +148,9 @@ def peak(options: str, hidden: int, layers: int, batch_size: int) -> None:
     print(json.dumps({"peak_mib": mib, "weights_mib": 4 * num_parameters(hidden, layers) / 2**20}))
 
 
-def memory(batch_size: int) -> None:
+def memory(hidden: int, layers: int, batch_size: int) -> None:
     """Print the peaks of ascent and of NPO."""
-    sizes = ["--hidden", "1024", "--layers", "4", "--batch-size", str(batch_size)]
+    sizes = ["--hidden", str(hidden), "--layers", str(layers), "--batch-size", str(batch_size)]
     found = {name: in_a_process("--peak", name, *sizes, file=__file__) for name in ("ga", "npo")}
     ascent, npo = (found[name]["peak_mib"] for name in ("ga", "npo"))
     print(f"weights {found['ga']['weights_mib']:.0f} MiB; peak of ascent {ascent:.0f} MiB, of NPO {npo:.0f} MiB: "
@@ -170,6 +171,6 @@ if __name__ == "__main__":
     if given.peak:
         peak(given.peak, given.hidden, given.layers, given.batch_size)
     elif given.memory:
-        memory(given.batch_size)
+        memory(given.hidden, given.layers, given.batch_size)
     else:
         times(given.objectives.split(","), given.steps, given.hidden, given.layers, given.batch_size)
