@@ -57,7 +57,7 @@ def at_hand(tmp_path: Path, cache_folder: str, model: str) -> Any:
     def mend(recipe: dict[str, Any]) -> dict[str, Any]:
         data = recipe["data"]
         for key in ("name_or_path", "tokenizer"):
-            if recipe["model"].get(key, "byte") != "byte":
+            if recipe["model"].get(key, "byte") not in ("byte", "words"):
                 recipe["model"][key] = model
         for role in ("corpora", "test_sets"):
             data[role] = [dataset(entry) for entry in data[role]]
