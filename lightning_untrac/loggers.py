@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from typing_extensions import override
 
 from lightning_untrac.redaction import hidden, redacted, redacted_arguments
+from lightning_untrac.wandb_service import is_gone, let_go
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 REACH_TIMEOUT_SECONDS = 3.0
@@ -54,8 +55,8 @@ def _guarded(method: Method) -> Method:
             return method(self, *args, **kwargs)
         except Exception as error:  # W&B's own errors, the network's, its service process' death: none may end a run
             self.failed = True
-            if _is_gone(error):
-                _let_go()
+            if is_gone(error):
+                let_go()
             warnings.warn(
                 f"W&B failed ({type(error).__name__}: {hidden(str(error))}); the run goes on without it, and its "
                 "results are in the output folder",
@@ -65,22 +66,6 @@ def _guarded(method: Method) -> Method:
             return None
 
     return call  # type: ignore[return-value]
-
-
-def _is_gone(error: Exception) -> bool:
-    """Whether an error says that W&B's service process has died: by the socket, or by an answer that never came."""
-    from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
-
-    return isinstance(error, (ConnectionError, HandleAbandonedError, MailboxClosedError))
-
-
-def _let_go() -> None:
-    """Forget W&B's service process, which died: W&B would look for it when this process ends, and print its errors."""
-    import wandb
-
-    # W&B ends the whole program with its service's exit code, where the socket still took its last message.
-    with contextlib.suppress(Exception, SystemExit):
-        wandb.teardown()
 
 
 class SafeWandbLogger(WandbLogger):

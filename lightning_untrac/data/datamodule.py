@@ -129,9 +129,8 @@ class CorpusDataModule(PreparedDataModule):
         """The plan given, or the one that the fitted module's phase asks for."""
         if self.plan is not None:
             return self.plan
-        return EpisodePlan(
-            getattr(self.trainer.lightning_module, "episode_kind", "mixture") if self.trainer else "mixture"
-        )
+        module = self.trainer.lightning_module if self.trainer else None
+        return EpisodePlan(getattr(module, "episode_kind", "mixture"))
 
     def episodes(self) -> list[Episode]:
         """All episodes, in order."""
@@ -292,10 +291,9 @@ class CorpusDataModule(PreparedDataModule):
 
     def loader_options(self) -> dict[str, Any]:
         """What every DataLoader of this data is made with."""
+        known = self._known()
         return {
-            "collate_fn": Collator(
-                padding_token(self._known().tokenizer, self._known().vocabulary_size), self._known().targets_apart
-            ),
+            "collate_fn": Collator(padding_token(known.tokenizer, known.vocabulary_size), known.targets_apart),
             "num_workers": self.num_workers,
             "persistent_workers": False,
             "pin_memory": bool(self.trainer and self.trainer.strategy.root_device.type == "cuda"),

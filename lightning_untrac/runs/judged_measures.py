@@ -123,8 +123,10 @@ class OfSets(NamedTuple):
         retrained = [place for place, model in enumerate(models) if model.role == RETRAINED]
         arrays = [model.arrays for model in models]
         for measure in self.measures:
+            weights = models[0].arrays[f"{measure.reads[0]}/weight"]  # 0 where an example was not read
+            classes = {name: np.where(weights[name] > 0, right, math.nan) for name, right in self.classes.items()}
             for dataset, names in groups.items():
-                found = measure(ReadSet(arrays, retrained, names, forget, self.unseen, self.classes))
+                found = measure(ReadSet(arrays, retrained, names, forget, self.unseen, classes))
                 if found is not None:
                     yield measure, dataset, found
 

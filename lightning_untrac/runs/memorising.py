@@ -19,7 +19,7 @@ from lightning_untrac.metrics.against.measure import statistic
 from lightning_untrac.metrics.measure import measure_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.runs.judging import Arrays, Compared, groups_of, methods_of
-from lightning_untrac.runs.memorised_data import KNOWN, Memorised, measures_read, read_of
+from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Memorised, measures_read, read_of
 from lightning_untrac.runs.memorised_steps import write_memorisation_steps
 from lightning_untrac.runs.neighbouring import Proposer, neighbourhood_scores
 from lightning_untrac.runs.outliers import LevelOf, levels_of, memorisation_notes, outlier_rows, sides_of
@@ -34,6 +34,7 @@ from lightning_untrac.tables.memorisation import (
     memorisation_summary_schema,
     outliers_schema,
 )
+from lightning_untrac.tasks import Task
 
 Rows = list[dict[str, Any]]
 
@@ -60,15 +61,17 @@ class Memorisation:
     neighbours_from: Proposer = "retrained"
 
     @classmethod
-    def of(cls, options: Any, retrained: int) -> Memorisation:
+    def of(cls, options: Any, retrained: int, task: Task) -> Memorisation:
         """How a verb's options ask for it.
 
         Args:
             options: of ``judge``, sound.
             retrained: how many retrained models there are.
+            task: of the models. Where a text has one target, its class, that is right or wrong, and the loss says more.
         """
         level: LevelOf = options.level or ("sequence" if retrained > 1 else "retrained")
-        (counted,) = find_measures(options.memorisation)
+        one_target = task.classifies and not task.by_token
+        (counted,) = find_measures(LOSS if one_target and options.memorisation == KNOWN else options.memorisation)
         return cls(counted.name, level, options.by_group, options.neighbours, options.neighbours_from)
 
     @property

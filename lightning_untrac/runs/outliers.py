@@ -117,7 +117,7 @@ def memorisation_notes(stage: Stage, read: Memorised, counted: str, level_of: Le
     """
     forget, found = read.forget, []
     short = int((forget.tokens < FEW_TOKENS).sum())
-    if short:
+    if short and counted != LOSS:
         found.append(
             f"{short} of {len(forget.examples)} sequences of {forget.name} have fewer than {FEW_TOKENS} target tokens: "
             "a share of their tokens is 0 or 1, and says little"

@@ -71,7 +71,8 @@ class JudgeOptions:
             hand itself knows of its unseen twins (``own``).
         by_group: every group of the forget set (``group`` of a dataset) has a level of its own, and the twins of its
             group.
-        memorisation: the measure by which survivors are counted.
+        memorisation: the measure by which survivors are counted; of a classifier of whole texts the loss, unless it is
+            told otherwise.
         neighbours: how many copies with some tokens replaced each sequence of the forget set and its twins is held
             against, so many more passes over both; 0 leaves the attack out.
         neighbours_from: what proposes the other tokens: the first retrained model, the original, or how often a token
@@ -126,7 +127,7 @@ def main(argv: Arguments) -> None:
     _, missing = chosen_before(options.output, options.forget)
     stage.check(asked.plan, [*asked.problems, *problems, *missing, *_model_problems(stage, models)])
     stage.data.plan = asked.plan
-    how = Memorisation.of(options, len(models.retrained))
+    how = Memorisation.of(options, len(models.retrained), stage.module.task)
     raise_if_any(level_problems(stage, options.forget, how, len(models.retrained)))
     stage.start()
     measures = find_measures(options.measures)

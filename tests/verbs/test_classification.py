@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from lightning_untrac.data.builtin import builtin_examples
 from lightning_untrac.tables import read_summary
-from lightning_untrac.tables.judged import read_judged_measures
+from lightning_untrac.tables.judged import read_judged_examples, read_judged_measures
 
 DESKS = ["garden", "harbour", "kitchen", "weather"]
 TINY_BERT = {
@@ -44,6 +44,7 @@ def content(cache_folder):
             "corpora": [parts["rest"], parts["forget"]],
             "test_sets": [parts["test"]],
             "batch_size": 32,
+            "corpus_eval_examples": 120,
             "cache_folder": cache_folder,
         },
         "trainer": {"accelerator": "cpu", "enable_progress_bar": False},
@@ -127,6 +128,12 @@ def test_f1_agreement_and_membership_stand_beside_the_retrained_models(classifie
     f1 = value["macro_f1", "unlearned-forget", "test", "mean"]
     assert f1["value"] == pytest.approx(multiclass_f1_score(test, right, 4, average="macro").item(), abs=1e-6)
     assert f1["ci_low"] < f1["value"] < f1["ci_high"]
+    retained, of_retained = logits("unlearned-forget", "rest", 240)
+    read = read_judged_examples(classified).to_pandas().query("model.str.endswith('/model') and measure == 'accuracy'")
+    places = torch.tensor(read[read.dataset == "rest"].example.tolist())
+    assert len(places) == 120  # those that a reading takes
+    expected = multiclass_f1_score(retained[places], of_retained[places], 4, average="macro").item()
+    assert value["macro_f1", "unlearned-forget", "(retained)", "mean"]["value"] == pytest.approx(expected, abs=1e-6)
     retrained = [logits(f"retrained-forget/seed-{seed}", "test", 64)[0].argmax(1) for seed in (0, 1)]
     agree = np.mean([(test.argmax(1) == one).float().mean().item() for one in retrained])
     assert value["agreement", "unlearned-forget", "test", "mean"]["value"] == pytest.approx(agree, abs=1e-6)

@@ -28,7 +28,8 @@ class ReadSet:
         names: of the datasets whose examples count together.
         forget: name of the forget set.
         unseen: names of datasets that were never trained on.
-        classes: dataset to the right class of each example, ``[examples]``; NaN where there is none.
+        classes: dataset to the right class of each example, ``[examples]``; NaN where there is none, or where the
+            example was not read.
     """
 
     arrays: Sequence[Mapping[str, Mapping[str, Floats]]]
