@@ -26,6 +26,7 @@ def shipped() -> dict[str, Any]:
 
 
 TERMS = shipped()
+ARGUMENTS: dict[str, dict[str, Any]] = {"DeepCUT": {"views": 1}}  # the models here have no dropout to make others by
 every_term = pytest.mark.parametrize("name", TERMS)
 
 
@@ -40,7 +41,7 @@ def test_the_model_before_unlearning_is_never_flagged(name: str, trace: Any, mak
     _, rows, _ = trace(
         data=make_pairs(batch_size=4), steps=2, callbacks=(CollapseGuard(),),
         optimizer=lambda p: torch.optim.SGD(p, lr=1e-6),
-        module_options={"unlearning_objective": Objective(forget=TERMS[name]())},
+        module_options={"unlearning_objective": Objective(forget=TERMS[name](**ARGUMENTS.get(name, {})))},
     )  # fmt: skip
     assert rows
     # An untrained model stands at a uniform guess, which is called broken.
@@ -51,7 +52,7 @@ def test_the_model_before_unlearning_is_never_flagged(name: str, trace: Any, mak
 @every_term
 def test_a_resumed_run_ends_in_the_same_weights(name: str, whole_and_resumed: Any) -> None:
     before, whole, resumed = whole_and_resumed(
-        lambda: Objective(forget=TERMS[name]()), lambda p: torch.optim.Adam(p, lr=1e-3)
+        lambda: Objective(forget=TERMS[name](**ARGUMENTS.get(name, {}))), lambda p: torch.optim.Adam(p, lr=1e-3)
     )
     assert not torch.equal(before, whole)
     assert torch.equal(whole, resumed)

@@ -74,7 +74,7 @@ def test_settings_of_a_term_go_with_its_short_name() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--objective", "npoo"], "objective: 'npoo' is unknown; did you mean 'npo'? use one of altpo, ceu,"),
+        (["--objective", "npoo"], "objective: 'npoo' is unknown; did you mean 'npo'? use one of altpo, bad_teacher,"),
         (["--retain", "kll"], "retain: 'kll' is unknown; did you mean 'kl'? use one of ap,"),
         (["--objective", "npo,wga"], "objective: got 'npo,wga'; give the name of one forget term"),
         (["--retain_weight", "2"], "retain_weight: weighs what `retain` names, and nothing is named"),
