@@ -85,7 +85,7 @@ class Command:
             raise TimeoutError(f"still ran after {seconds} s:\n{self.text}")
         return self.process.exitcode
 
-    def wait_for(self, marker: str, seconds: float = 120) -> None:
+    def wait_for(self, marker: str, seconds: float = 300) -> None:
         """Until it has printed something."""
         deadline = time.monotonic() + seconds
         while marker not in self.text and self.process.is_alive():
