@@ -193,7 +193,7 @@ class EpisodePlan:
         return found
 
     def retained(self, dataset: str, corpora: Sequence[str]) -> tuple[str, ...]:
-        """Names of the corpora that an episode is to keep: all but the one that is unlearned.
+        """Names of the corpora that an episode is to keep: all but the one that is unlearned, or trained without.
 
         In alphabetical order, so that the order of the configuration makes no difference.
 
@@ -205,7 +205,8 @@ class EpisodePlan:
             >>> EpisodePlan("one").retained("a", ["c", "a", "b"])
             ('b', 'c')
         """
-        return tuple(sorted(name for name in corpora if name != dataset)) if self.kind in UNLEARNING else ()
+        keeps = self.kind in UNLEARNING or self.kind == "without"
+        return tuple(sorted(name for name in corpora if name != dataset)) if keeps else ()
 
     def retain_problems(self, corpora: Sequence[str], test_sets: Sequence[str]) -> list[str]:
         """Why there is nothing to retain, for an objective that needs it."""

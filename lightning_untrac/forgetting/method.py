@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 from lightning.pytorch.callbacks import Callback
 
+from lightning_untrac.data.episodes import EpisodeKind
 from lightning_untrac.registry import Registry
 
 FORGETTING_METHODS: Final[Registry[ForgettingMethod]] = Registry("method", "lightning_untrac.forgetting")
@@ -25,6 +26,7 @@ class ForgettingMethod(ABC):
         name: what it is called on the command line.
         package: what has to be installed beside the core, or None.
         extra: the extra of this project that brings it.
+        episodes: what it steps on: ``one``, the forget set, or ``without``, all corpora but that.
         batch_size: examples of a step where the user gives none; None for the usual number.
         steps: optimizer steps where the user gives neither steps nor passes; None for one pass.
         rate: part of the usual learning rate that it takes where the user gives none.
@@ -37,6 +39,7 @@ class ForgettingMethod(ABC):
     name: ClassVar[str]
     package: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
+    episodes: ClassVar[EpisodeKind] = "one"
     batch_size: ClassVar[int | None] = None
     steps: ClassVar[int | None] = None
     rate: ClassVar[float] = 1.0

@@ -104,12 +104,12 @@ class Course:
 
     @property
     def plan_fields(self) -> dict[str, Any]:
-        """Fields of the episode plan."""
+        """Fields of the episode plan, its kind among them."""
         until = self.until_rise is not None and not self.bounded
         length = {"steps": MOST_STEPS} if until and self.texts else {"least_steps": MOST_STEPS if until else 1}
-        fields: dict[str, Any] = {"extra_steps": max(0, self.heal_steps), **length}
+        fields: dict[str, Any] = {"kind": "one", "extra_steps": max(0, self.heal_steps), **length}
         if self.method is not None:
-            fields["batch_size"] = self.method.batch_size
+            fields["kind"], fields["batch_size"] = self.method.episodes, self.method.batch_size
             if not self.bounded and self.method.steps is not None:
                 fields["steps"] = self.method.steps
         return fields

@@ -84,7 +84,7 @@ class UnlearnOptions:
             and another objective, seed or learning rate can be tried in the same folder.
         seed: seed of the data order.
         steps: optimizer steps of forgetting; None for ``passes``.
-        passes: passes over the forgotten dataset; 1 by default.
+        passes: passes over the forgotten dataset (of ``finetune`` over those that stay); 1 by default.
         until_rise: forgetting ends before its last step once the loss has gone this share of the way to that of a
             uniform guess; by default .5 where objective, steps and passes are left to us, or a text is forgotten (in
             at most 64 steps) and steps and passes are left to us; elsewhere never.
@@ -165,7 +165,7 @@ def intent(parsed: Parsed) -> Intent:
     forget = _forget_set(options) if chosen.choice is None else chosen.choice.chosen
     course = _course(parsed)
     length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
-    plan = EpisodePlan("one", (options.seed,), only=(forget,), **length)
+    plan = EpisodePlan(seeds=(options.seed,), only=(forget,), **length)
     problems = [*episode_problems(options), *chosen.problems, *course.problems, *(texts.problems if texts else ())]
     if texts is None and options.forget is None:
         problems.append("forget: not given; name a dataset, or give a question or a text as forget_text")
