@@ -23,6 +23,7 @@ from lightning_untrac.callbacks.stop_at_holdout import StopAtHoldout
 from lightning_untrac.callbacks.stop_at_measure import StopAtMeasure
 from lightning_untrac.callbacks.stop_at_retained_loss import StopAtRetainedLoss
 from lightning_untrac.callbacks.stopping_rule import StoppingRule
+from lightning_untrac.callbacks.training_time import TrainingTime
 from lightning_untrac.callbacks.until_rise import UntilRise
 from lightning_untrac.callbacks.weights_must_move import WeightsMustMove
 
@@ -46,6 +47,7 @@ __all__ = [
     "StopAtMeasure",
     "StopAtRetainedLoss",
     "StoppingRule",
+    "TrainingTime",
     "UntilRise",
     "WeightsMustMove",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.style import format_number
+from lightning_untrac.results.training_time import training_seconds
 from lightning_untrac.tables.distances import RETAINED, TEST_SETS, read_judgements
 from lightning_untrac.tables.judged import ORIGINAL, RETRAINED, UNLEARNED, read_judged_measures
 
@@ -102,6 +103,8 @@ class JudgedSet:
         together: the retrained models as one; None where nothing but distances was measured.
         scored: names of what was measured of each model, as it was asked for.
         roles: dataset to what it is (``corpus``, ``test set``, ...).
+        seconds: path of an unlearned model to the wall time of its training, and of ``together`` to the mean of the
+            retrained models'; empty where it is not known.
     """
 
     forget_set: str
@@ -112,6 +115,7 @@ class JudgedSet:
     together: JudgedModel | None = None
     scored: Sequence[str] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
@@ -173,6 +177,8 @@ def find_judged(folder: Path, run: Mapping[str, Any] | None = None) -> list[Judg
         there = dict.fromkeys(row["dataset"] for row in rows)
         names = [one for one in dict.fromkeys((forget_set, RETAINED, TEST_SETS, *roles, *there)) if one in there]
         kinds = dict.fromkeys(row["measure"] for row in scored)
+        together = next((one for one in models if one.role == RETRAINED), None)
+        unlearned = [one.model for one in models if one.role == UNLEARNED]
         found.append(
             JudgedSet(
                 forget_set,
@@ -180,9 +186,10 @@ def find_judged(folder: Path, run: Mapping[str, Any] | None = None) -> list[Judg
                 [one for one in models if one.role != RETRAINED],
                 sorted({row["measure"] for row in rows}, reverse=True),
                 names,
-                next((one for one in models if one.role == RETRAINED), None),
+                together,
                 [name for name in dict.fromkeys((*((run or {}).get("measures") or ()), *kinds)) if name in kinds],
                 roles,
+                training_seconds(run or {}, unlearned, together.model if together else None),
             )
         )
     return found

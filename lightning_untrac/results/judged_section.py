@@ -10,6 +10,7 @@ from lightning_untrac.results.judged import JudgedSet, judged_answers
 from lightning_untrac.results.judged_plot import save_judged_plot
 from lightning_untrac.results.judged_spread import save_spread_plots
 from lightning_untrac.results.judged_table import measures_table
+from lightning_untrac.results.judged_time import time_section
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
 from lightning_untrac.results.page import escape, picture_html, table_html
@@ -49,6 +50,7 @@ def judged_section(every: Sequence[JudgedSet], drawn: Mapping[str, Mapping[str, 
             parts.append(f"<h4>Methods by measures</h4>{table}")
         if (path := pictures.pop(EXCESS, None)) is not None:
             parts.append(picture_html(path, f"Excess on {judged.forget_set} and on what is retained"))
+        parts.append(time_section(judged))
         parts.append(_spread(pictures))
         parts.append(recovered_section(judged))
         parts += [_tables(judged, measure) for measure in judged.measures]

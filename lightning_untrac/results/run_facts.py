@@ -37,7 +37,11 @@ def sound_notes(content: Any) -> list[dict[str, Any]]:
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("title", "asked", "command"), str),
     **dict.fromkeys(
-        ("versions", "methods", "measures", "example_texts", "commands", "endings", "cards", "answers"), dict
+        (
+            *("versions", "methods", "measures", "example_texts", "commands", "endings", "cards", "answers"),
+            "training_seconds",
+        ),
+        dict,
     ),
     **dict.fromkeys(("data", "costs"), list),
 }

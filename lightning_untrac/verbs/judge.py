@@ -19,6 +19,7 @@ from lightning_untrac.modules import Evaluation
 from lightning_untrac.results import result_console
 from lightning_untrac.results.judged import find_judged, judged_answers
 from lightning_untrac.results.judged_section import save_judged_plots
+from lightning_untrac.results.judged_time import time_table
 from lightning_untrac.results.measures import measure_texts
 from lightning_untrac.results.memorised import find_memorised, memorised_answers
 from lightning_untrac.results.memorised_plot import save_memorised_plot
@@ -192,6 +193,10 @@ def _show(stage: Stage, forget: str) -> None:
     console = result_console()
     for one in judged:
         console.print(judged_table(one, console.width), crop=False)
+        if (times := time_table(one, console.width)) is not None:
+            console.print()
+            console.print(times, crop=False)
+            console.print()
         for sentence in (*judged_answers(one), *recovered_answers(one)):
             console.print(sentence, soft_wrap=True, highlight=False)
     steps = [one for one in find_memorisation_steps(stage.folder.path) if one.forget_set == forget]

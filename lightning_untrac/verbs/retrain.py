@@ -24,6 +24,7 @@ from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
 from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained, training_seed
+from lightning_untrac.runs.training_time import timed
 from lightning_untrac.runs.training_took import training_took
 from lightning_untrac.verb import Arguments, Traits
 
@@ -160,7 +161,12 @@ def _notes(stage: Stage, plan: EpisodePlan) -> list[str]:
 
 def _retrain(stage: Stage, seed: int, result: Path) -> None:
     trainer = stage.build_trainer(
-        callbacks=[EpisodeProgress(METHOD), WeightsMustMove(), SavePretrained(result)],
+        callbacks=[
+            timed(stage.folder, result),
+            EpisodeProgress(METHOD),
+            WeightsMustMove(),
+            SavePretrained(result),
+        ],
         logger=stage.build_loggers(f"{stage.name} seed {seed}"),
         max_epochs=1,
         limit_val_batches=0,  # the saved model is measured

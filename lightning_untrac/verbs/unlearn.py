@@ -51,6 +51,7 @@ from lightning_untrac.runs.stopping import Ending, asked_rules, ending, tell_end
 from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
+from lightning_untrac.runs.training_time import timed
 from lightning_untrac.tables import InfluenceRow
 from lightning_untrac.verb import Arguments, Traits
 
@@ -245,7 +246,7 @@ def main(argv: Arguments) -> None:
     recorder = MeasureRecorder(stage.folder.path, options.measures, method=method, result=str(result))
     trainer = stage.build_trainer(
         callbacks=episode_callbacks(
-            [EpisodeProgress("unlearn"), WeightsMustMove()],
+            [timed(stage.folder, result), EpisodeProgress("unlearn"), WeightsMustMove()],
             [
                 *asked.rules,
                 readings,

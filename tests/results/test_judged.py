@@ -18,6 +18,7 @@ from lightning_untrac.results.judged import JudgedSet, find_judged
 from lightning_untrac.results.judged_section import EXCESS, judged_section, save_judged_plots
 from lightning_untrac.results.judged_spread import plot_spread, spread_of
 from lightning_untrac.results.judged_table import LIKE, measure_rows, measures_table
+from lightning_untrac.results.judged_time import time_rows, time_section, time_table
 from lightning_untrac.results.recovered_section import recovered_answers, recovered_section
 from lightning_untrac.results.terminal import result_console
 from lightning_untrac.results.terminal_tables import judged_table
@@ -244,6 +245,25 @@ def test_the_section_shows_the_first_measure_and_the_rest_with_a_click(folder: P
     assert shown.count("data:image/png") == 2
     assert "Memorisation accuracy of each example" in hidden
     assert "What came back" in section
+
+
+def test_training_is_held_against_the_mean_of_retraining(folder: Path) -> None:
+    took = {"unlearned-forum-half": 3.0, "retrained-forum/seed-0": 11.0, "retrained-forum/seed-1": 13.0}
+    others = {"retrained-forum-chosen/seed-0": 1.0, "unlearned-poems": 1.0, "unlearned-forum-none": "soon"}
+    (judged,) = find_judged(folder, {**RUN, "training_seconds": {**took, **others}})
+    assert time_rows(judged) == [("half", "3.00", "25.0%", "4"), ("retrained (2)", "12.0", "", "")]
+    assert "<td>half</td>" in judged_section([judged], {}).partition("Time of training")[2]
+    console = result_console()
+    with console.capture() as capture:
+        console.print(time_table(judged, 80), crop=False)
+    assert "times as fast" in capture.get()
+
+
+def test_no_time_is_said_where_none_is_known(folder: Path, judged: JudgedSet) -> None:
+    assert time_table(judged) is None
+    assert time_section(judged) == ""
+    (only_half,) = find_judged(folder, {**RUN, "training_seconds": {"unlearned-forum-half": 3.0}})
+    assert time_rows(only_half) == []
 
 
 def test_a_folder_that_was_judged_before_still_has_its_page(folder: Path) -> None:

@@ -109,6 +109,16 @@ def test_it_learns_forgets_and_is_judged(classified):
     assert "xtraction" not in said
 
 
+def test_the_time_of_training_stands_beside_retraining(classified):
+    took = json.loads((classified / "run.json").read_text())["training_seconds"]
+    assert set(took) == {"unlearned-forget", "retrained-forget/seed-0", "retrained-forget/seed-1"}
+    assert all(seconds > 0 for seconds in took.values())
+    again = (took["retrained-forget/seed-0"] + took["retrained-forget/seed-1"]) / 2
+    line = next(line for line in (classified.parent / "judged.txt").read_text().partition("Time of training")[2]
+                .splitlines() if "unlearned" in line)  # fmt: skip
+    assert f"{took['unlearned-forget'] / again:.1%}" in line
+
+
 def test_f1_agreement_and_membership_stand_beside_the_retrained_models(classified):
     from torchmetrics.functional.classification import binary_auroc, multiclass_f1_score
 
