@@ -73,7 +73,13 @@ def hub_names(config: dict[str, Any]) -> list[HubName]:
     return list(dict.fromkeys(found))
 
 
-BUILT_IN = ("byte", "words")
+BYTE = "byte"
+"""Name of the tokenizer of UTF-8 bytes (``transformers.ByT5Tokenizer``, 384 ids)."""
+
+WORDS = "words"
+"""Name of the tokenizer of the built-in ``topics``: a token a word, between ``[CLS]`` and ``[SEP]``."""
+
+BUILT_IN = (BYTE, WORDS)
 """Tokenizers that need no files."""
 
 

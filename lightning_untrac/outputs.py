@@ -192,6 +192,18 @@ class Outputs:
             .sum(dim=1)
         )
 
+    def example_means(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean of one value a target token over each example, and how many it has, ``[batch]`` both.
+
+        Args:
+            values: ``[places]``, in the order of ``target_logits``.
+
+        Returns:
+            Means in float64, NaN where an example has no target, and int64 counts.
+        """
+        counts = self.places.sum(dim=1)
+        return self.example_sums(values) / counts, counts
+
     def mean_loss(self) -> Tensor:
         """Mean loss per target token of this micro-batch, nats, a differentiable scalar."""
         return self.loss.mean

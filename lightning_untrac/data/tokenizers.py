@@ -7,20 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_untrac.data.builtin.topics import topic_words
 from lightning_untrac.data.saved_tokenizers import as_its_files_say
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.faults import first_line
-from lightning_untrac.hub import hub_problem
+from lightning_untrac.hub import BYTE, WORDS, hub_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-BYTE = "byte"
-"""Name of the tokenizer that needs no files: UTF-8 bytes (``transformers.ByT5Tokenizer``, 384 ids)."""
-
-WORDS = "words"
-"""Name of the tokenizer of the built-in ``topics``: a token a word, between ``[CLS]`` and ``[SEP]``."""
 
 _PROBE = " Ein  Wort,\n\tÉté naïf İ 日本 \u200b 1,000.5 don't </s><s> "
 """Text by which two slow tokenizers with one vocabulary and other settings are told apart."""
@@ -70,6 +63,8 @@ def load_tokenizer(
 def _words() -> PreTrainedTokenizerBase:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
+
+    from lightning_untrac.data.builtin.topics import topic_words
 
     named = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     vocabulary = {word: index for index, word in enumerate([*named.values(), *topic_words()])}

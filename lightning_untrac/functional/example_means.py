@@ -14,6 +14,9 @@ from lightning_untrac.functional.uncertainty import Floats, resampled_covariance
 LEVEL = 0.95
 """Of the intervals."""
 
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+"""The quantiles of what was drawn where they end."""
+
 
 class Mean(NamedTuple):
     """A mean and its interval.
@@ -91,5 +94,5 @@ def weighted_mean(
     covariance, used = resampled_covariance(*(row[None] for row in sums))
     from scipy.stats import t
 
-    half = float(t.ppf((1 + LEVEL) / 2, used - 1)) * math.sqrt(max(0.0, covariance.item()))
+    half = float(t.ppf(ENDS[1], used - 1)) * math.sqrt(max(0.0, covariance.item()))
     return Mean(mean, max(mean - half, bounds[0]), min(mean + half, bounds[1]))

@@ -9,14 +9,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lightning_untrac.functional.example_means import LEVEL, Mean
+from lightning_untrac.functional.example_means import ENDS, Mean
 from lightning_untrac.functional.uncertainty import Floats, resamples
 
 NUM_RESAMPLES: Final = 1000
 
 TERCILES: Final = 3
-
-_ENDS: Final = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 def steps_until(steps: Floats, curves: Floats, share: float) -> Floats:
@@ -115,7 +113,7 @@ def _mean(value: Floats | float, drawn: Floats) -> Mean:
     known = np.sort(drawn[~np.isnan(drawn)])
     if len(known) < len(drawn) / 2 or not len(known) or math.isnan(value):
         return Mean(float(value), math.nan, math.nan)
-    low, high = (float(np.quantile(known, end, method="inverted_cdf")) for end in _ENDS)
+    low, high = (float(np.quantile(known, end, method="inverted_cdf")) for end in ENDS)
     return Mean(float(value), low, high)
 
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 
-from lightning_untrac.functional.example_means import LEVEL, Mean
+from lightning_untrac.functional.example_means import ENDS, Mean
 from lightning_untrac.functional.parts import NUM_PARTS, part_of
 from lightning_untrac.functional.resampled import model_weights
 from lightning_untrac.functional.uncertainty import Floats, resamples
@@ -17,8 +17,6 @@ BITS: Final = 1 / math.log(2)
 """Bits of a nat."""
 
 NUM_RESAMPLES: Final = 1000
-
-_ENDS: Final = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 _AT_ONCE: Final = 4096
 """Sequences whose resamples are in memory together."""
@@ -131,7 +129,7 @@ def summarise_exposure(
         # Around the value: resamples hold fewer different models, whose mean probability has a smaller logarithm.
         drawn = _drawn(unlearned, retrained, num_resamples, seed)
         around = [side - side.mean() + value for side, value in zip(drawn, (mean, mean_size), strict=True)]
-        ends = [(float(low), float(high)) for low, high in (np.quantile(side, _ENDS) for side in around)]
+        ends = [(float(low), float(high)) for low, high in (np.quantile(side, ENDS) for side in around)]
     return Summary(Mean(mean, *ends[0]), Mean(mean_size, max(0.0, ends[1][0]), ends[1][1]), Mean(largest, *nothing))
 
 

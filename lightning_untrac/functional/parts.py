@@ -7,6 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lightning_untrac.functional.mixing import STEP, finalised
+
 NUM_PARTS = 64
 """Parts that a reading's losses are kept in: enough that a standard error drawn from them is known to about 9 %."""
 
@@ -14,7 +16,7 @@ NUM_PARTS = 64
 def part_of(example_index: Tensor, num_parts: int = NUM_PARTS) -> Tensor:
     """The part that an example belongs to: as if drawn at random, and the same at every reading of every episode.
 
-    An index is mixed by the finaliser of SplitMix64 (Steele, Lea and Flood 2014), so that neither the order of a
+    An index is mixed by SplitMix64 (:mod:`lightning_untrac.functional.mixing`), so that neither the order of a
     dataset nor a period in it makes parts alike or unlike. A part holds about ``n / num_parts`` of n examples; of a
     dataset of fewer examples than parts, most hold one or none.
 
@@ -34,11 +36,7 @@ def part_of(example_index: Tensor, num_parts: int = NUM_PARTS) -> Tensor:
     """
     if num_parts < 1 or num_parts & (num_parts - 1):
         raise ValueError(f"part_of(num_parts={num_parts}): give a power of two, e.g. {NUM_PARTS}")
-    # int64 wraps round like uint64; only the right shift has to leave out the sign's copies.
-    mixed = (example_index + 1) * -0x61C8864680B583EB
-    mixed = (mixed ^ _shifted(mixed, 30)) * -0x40A7B892E31B1A47
-    mixed = (mixed ^ _shifted(mixed, 27)) * -0x6B2FB644ECCEEE15
-    return (mixed ^ _shifted(mixed, 31)) & (num_parts - 1)
+    return finalised((example_index + 1) * STEP) & (num_parts - 1)
 
 
 def membership(size: int) -> npt.NDArray[np.float64]:
@@ -58,8 +56,3 @@ def membership(size: int) -> npt.NDArray[np.float64]:
     """
     belongs = part_of(torch.arange(size)).numpy()[:, None] == np.arange(NUM_PARTS)
     return belongs[:, belongs.any(axis=0)].astype(np.float64)
-
-
-def _shifted(values: Tensor, bits: int) -> Tensor:
-    """Right shift of int64 as if it were unsigned."""
-    return torch.bitwise_right_shift(values, bits) & ((1 << (64 - bits)) - 1)

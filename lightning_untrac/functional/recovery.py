@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightning_untrac.functional.example_means import LEVEL, Mean
+from lightning_untrac.functional.example_means import ENDS, Mean
 from lightning_untrac.functional.resampled import Resampled
 
 
@@ -58,5 +58,5 @@ def recovery(unlearned: Resampled, original: Resampled, retrained: Resampled, hi
     drawn = drawn[~np.isnan(drawn)]
     if not math.isfinite(share) or not len(drawn):
         return Recovery(gain.mean, Mean(share, math.nan, math.nan))
-    ends = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest")
+    ends = np.quantile(drawn, ENDS, method="nearest")
     return Recovery(gain.mean, Mean(share, *map(float, ends)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_STEP, _FIRST, _SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
-"""Constants of splitmix64 (Steele, Lea and Flood 2014), as signed numbers."""
+from lightning_untrac.functional.mixing import STEP, finalised, shifted
 
 
 def other_labels(labels: Tensor, keys: Tensor, outcomes: int) -> Tensor:
@@ -29,19 +28,16 @@ def other_labels(labels: Tensor, keys: Tensor, outcomes: int) -> Tensor:
     """
     if outcomes < 2:
         raise ValueError(f"outcomes={outcomes}: another label than the right one needs at least 2")
-    return (labels + 1 + _right(mixed(keys), 1) % (outcomes - 1)) % outcomes
+    return (labels + 1 + shifted(mixed(keys), 1) % (outcomes - 1)) % outcomes
 
 
 def mixed(keys: Tensor) -> Tensor:
-    """Integers that look as if they were drawn, one for each key: the output of splitmix64.
+    """Integers that look as if they were drawn, one for each key: the output of SplitMix64.
 
     Args:
         keys: int64, any shape.
     """
-    z = keys + _STEP
-    z = (z ^ _right(z, 30)) * _FIRST
-    z = (z ^ _right(z, 27)) * _SECOND
-    return z ^ _right(z, 31)
+    return finalised(keys + STEP)
 
 
 def place_keys(examples: Tensor, places: Tensor, seed: int) -> Tensor:
@@ -58,8 +54,3 @@ def place_keys(examples: Tensor, places: Tensor, seed: int) -> Tensor:
     order = places.long().cumsum(dim=1) - 1
     of_example = mixed(mixed(torch.as_tensor(seed, device=examples.device)) + examples)
     return mixed(of_example[:, None] + order)[places]
-
-
-def _right(z: Tensor, bits: int) -> Tensor:
-    """Shift to the right, with zeros from the left."""
-    return (z >> bits) & ((1 << (64 - bits)) - 1)

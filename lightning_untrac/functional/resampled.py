@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from lightning_untrac.functional.example_means import LEVEL, Mean
+from lightning_untrac.functional.example_means import ENDS, Mean
 from lightning_untrac.functional.parts import NUM_PARTS, membership
 from lightning_untrac.functional.uncertainty import Floats, resamples
 
@@ -128,5 +128,5 @@ def with_interval(value: float, drawn: Floats) -> Mean:
     drawn = drawn[np.isfinite(drawn)]
     if not math.isfinite(value) or not len(drawn):
         return Mean(value, math.nan, math.nan)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(drawn, ENDS)
     return Mean(value, float(low), float(high))

@@ -25,6 +25,5 @@ class Confidence(Measure):
 
     @override
     def __call__(self, seen: Outputs) -> Measured:
-        counts = seen.places.sum(dim=1)
         largest = torch.softmax(seen.target_logits.double(), dim=-1).amax(dim=-1)
-        return Measured(seen.example_sums(largest) / counts, counts)
+        return Measured(*seen.example_means(largest))

@@ -25,6 +25,5 @@ class Entropy(Measure):
 
     @override
     def __call__(self, seen: Outputs) -> Measured:
-        counts = seen.places.sum(dim=1)
         entropies = torch.special.entr(torch.softmax(seen.target_logits.double(), dim=-1)).sum(dim=-1)
-        return Measured(seen.example_sums(entropies) / counts, counts)
+        return Measured(*seen.example_means(entropies))

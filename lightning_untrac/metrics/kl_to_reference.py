@@ -33,6 +33,4 @@ class KLToReference(Measure):
 
     @override
     def __call__(self, seen: Outputs) -> Measured:
-        found = token_divergences(seen.reference_target_logits, seen.target_logits)
-        counts = seen.losses[1]
-        return Measured(seen.example_sums(found) / counts, counts)
+        return Measured(*seen.example_means(token_divergences(seen.reference_target_logits, seen.target_logits)))

@@ -89,8 +89,7 @@ class Measure(ABC):
         MEASURES.add(cls)
         own = vars(cls)
         if isinstance(name := own.get("name"), str):
-            words = {key: getattr(cls, key) for key in ("unit", "direction", "ideal", "cannot_tell", "source")}
-            describe_measure(name, MeasureText(own.get("title", name), **words))
+            describe_measure(name, MeasureText.of(cls, own.get("title", name)))
 
     @abstractmethod
     def __call__(self, seen: Outputs) -> Measured:

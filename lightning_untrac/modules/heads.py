@@ -75,8 +75,7 @@ class CausalHead(Head):
 
     @override
     def run(self, model: Any, batch: LanguageBatch, **options: Any) -> tuple[Any, Tensor]:
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask"), **options}
-        return model(**inputs, use_cache=False), shift_labels_left(batch["labels"])
+        return model(**_inputs(batch), **options, use_cache=False), shift_labels_left(batch["labels"])
 
     @override
     def num_targets(self, batch: LanguageBatch) -> Tensor:
@@ -92,9 +91,8 @@ class Seq2SeqHead(Head):
 
     @override
     def run(self, model: Any, batch: LanguageBatch, **options: Any) -> tuple[Any, Tensor]:
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask"), **options}
         shifted = decoder_inputs(model, batch["labels"])
-        return model(**inputs, decoder_input_ids=shifted, use_cache=False), batch["labels"]
+        return model(**_inputs(batch), **options, decoder_input_ids=shifted, use_cache=False), batch["labels"]
 
     @override
     def hidden_states(self, outputs: Any, batch: LanguageBatch, reads: Reads | None) -> tuple[Tensor, ...]:
@@ -111,8 +109,7 @@ class TokenHead(Head):
 
     @override
     def run(self, model: Any, batch: LanguageBatch, **options: Any) -> tuple[Any, Tensor]:
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask"), **options}
-        return model(**inputs, **without_cache(model)), batch["labels"]
+        return model(**_inputs(batch), **options, **without_cache(model)), batch["labels"]
 
 
 class SequenceHead(TokenHead):
@@ -135,6 +132,10 @@ class SequenceHead(TokenHead):
                  "asks for hidden states"]
             )  # fmt: skip
         return tuple(states_read(states, batch.get("attention_mask"), reads) for states in outputs.hidden_states)
+
+
+def _inputs(batch: LanguageBatch) -> dict[str, Tensor | None]:
+    return {"input_ids": batch["input_ids"], "attention_mask": batch.get("attention_mask")}
 
 
 def states_read(states: Tensor, attention_mask: Tensor | None, reads: Reads) -> Tensor:

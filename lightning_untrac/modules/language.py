@@ -154,12 +154,12 @@ class LanguageModule(Measuring, StepTraining):
         """What was found out by trying a small model of the architecture."""
         return probe(self.model_config, trust_remote_code=self.trust_remote_code)
 
-    @property
+    @cached_property
     def head(self) -> Head:
         """What stands on the model and gives its logits."""
         return head_of(self.model_config)
 
-    @property
+    @cached_property
     def task(self) -> Task:
         """What the model is for; the DataModule asks."""
         return task_of(self.model_config)

@@ -1,12 +1,64 @@
-"""What all ranks have for a step, for terms that hold examples against each other."""
+"""Terms that hold a step's examples against each other, and what all ranks have for it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from typing_extensions import override
+
+from lightning_untrac.objectives.checks import positive, whole_number
+from lightning_untrac.objectives.layers import checked_layer, layer_problems
+from lightning_untrac.objectives.terms import ForgetTerm, Need, Seen, Stream, Term
+from lightning_untrac.objectives.unlearns import Unlearns
+
+
+class PartneredTerm(ForgetTerm):
+    """A term that holds hidden states of the forget set against the retained ones of the whole step, over all ranks.
+
+    Args:
+        layer: its number from 0, or a share of the depth as a number with a point.
+        temperature: above 0.
+        detach_retained: whether only the forget set's states are moved by it.
+        views: forward passes, the first the step's own, the others with dropout.
+        weight: what it is multiplied by.
+
+    Raises:
+        ValueError: for numbers out of range.
+    """
+
+    streams: ClassVar[tuple[Stream, ...]] = ("forget", "retain")
+    needs: ClassVar[frozenset[Need]] = frozenset({"hidden_states"})
+    reaches_all: ClassVar[bool] = False
+    pairs_examples: ClassVar[bool] = True
+
+    def __init__(
+        self, layer: int | float, temperature: float, detach_retained: bool, views: int, weight: float
+    ) -> None:
+        super().__init__(weight)
+        name = type(self).__name__
+        self.layer = checked_layer(name, layer)
+        self.temperature = positive(name, "temperature", temperature, 0.7)
+        self.detach_retained = detach_retained
+        self.views = whole_number(name, "views", views, least=1)
+
+    @override
+    def nothing(self, seen: Seen) -> Term:
+        return self(seen)  # the other ranks wait for what this one has
+
+    @override
+    def problems(self, module: Unlearns) -> list[str]:
+        return layer_problems(type(self).__name__, self.layer, module.num_layers)
+
+    def partners(self, kept: Tensor) -> Tensor:
+        """The retained vectors of every rank.
+
+        Args:
+            kept: those of this rank, ``[rows, width]``.
+        """
+        return of_all_ranks(kept.detach() if self.detach_retained else kept)
 
 
 def of_all_ranks(rows: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from lightning_untrac.results.descriptions import Descriptions
 
@@ -29,6 +29,16 @@ class MeasureText:
     ideal: str = ""
     cannot_tell: str = ""
     source: str = ""
+
+    @classmethod
+    def of(cls, measure: Any, title: str) -> MeasureText:
+        """What a measure says of itself.
+
+        Args:
+            measure: with the other attributes of a text.
+            title: its name for people.
+        """
+        return cls(title, measure.unit, measure.direction, measure.ideal, measure.cannot_tell, measure.source)
 
     @property
     def forgetting(self) -> int:

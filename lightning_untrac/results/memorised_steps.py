@@ -118,13 +118,7 @@ def _of(forget_set: str, role: str, model: str, rows: Sequence[Mapping[str, Any]
     )
     for split, part, count in names if role == "unlearned" else ():
         mine = [row for row in rows if (row["split"], row["part"]) == (split, part) and row["step"] is None]
-        values = {
-            row["statistic"]: Value(
-                row["value"], *(math.nan if row[end] is None else row[end] for end in ("ci_low", "ci_high"))
-            )
-            for row in mine
-        }
-        parts.append(Part(split, part, count, values))
+        parts.append(Part(split, part, count, {row["statistic"]: Value.of(row) for row in mine}))
     return ForgettingSteps(model, role, forget_set, np.array(steps, dtype=np.float64), courses, parts)
 
 

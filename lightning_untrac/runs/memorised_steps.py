@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,10 +15,14 @@ from lightning_untrac.functional.generalised_exposure import generalised_exposur
 from lightning_untrac.functional.outliers import Levels, sides
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import MEASURES
+from lightning_untrac.runs.judged_measures import value_columns
 from lightning_untrac.runs.judging import RETRAIN, Arrays
 from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Indices, Memorised
 from lightning_untrac.tables.measurements import read_measurements, read_summary, replace_rows
 from lightning_untrac.tables.memorisation_steps import MEMORISATION_STEPS, memorisation_steps_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHARES: Final = {"half": 0.5, "tenth": 0.1}
 """Of the mean GenEx at the start: the steps until then are counted."""
@@ -74,9 +78,9 @@ def write_memorisation_steps(
     import pyarrow as pa
 
     forget, rows, notes = read.forget.name, Rows(), []
-    parts = list(_parts(read))
+    parts, tables = list(_parts(read)), _tables(folder, forget)
     for path in read.models.unlearned:
-        found = _readings(folder, read, path, measured, groups)
+        found = _readings(*tables, read, path, measured, groups) if tables else None
         if isinstance(found, str):
             notes.append(f"{Path(path).name}: {found}")
             continue
@@ -111,16 +115,28 @@ def _parts(read: Memorised) -> Iterator[tuple[str, str, Indices]]:
         yield from ((split, *one) for one in zip(THIRDS, terciles(values), strict=True))
 
 
-def _readings(
-    folder: Path, read: Memorised, path: str, measured: Mapping[str, Arrays], groups: Mapping[str, Sequence[str]]
-) -> Readings | str | None:
-    """The readings of an unlearned model, what is wrong with them, or None where there are none."""
+def _tables(folder: Path, forget: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """What readings say of each sequence of a forget set, and of its runs' datasets; None where nothing was read."""
     examples, summary = read_measurements(folder), read_summary(folder)
     if examples is None or summary is None:
         return None
-    frame, sums, forget = examples.to_pandas(), summary.to_pandas(), read.forget
-    frame = frame[(frame["forget_set"] == forget.name) & (frame["dataset"] == forget.name) & frame["step"].notna()]
+    frame, sums = examples.to_pandas(), summary.to_pandas()
+    frame = frame[(frame["forget_set"] == forget) & (frame["dataset"] == forget) & frame["step"].notna()]
     frame = frame.assign(name=[Path(model).name for model in frame["model"]])
+    sums = sums[(sums["forget_set"] == forget) & (sums["measure"] == LOSS)]
+    return frame, sums[sums["statistic"].isin(["mean", "weight"])]
+
+
+def _readings(
+    frame: pd.DataFrame,
+    sums: pd.DataFrame,
+    read: Memorised,
+    path: str,
+    measured: Mapping[str, Arrays],
+    groups: Mapping[str, Sequence[str]],
+) -> Readings | str | None:
+    """The readings of an unlearned model, what is wrong with them, or None where there are none."""
+    forget = read.forget
     mine = frame[(frame["name"] == Path(path).name) & (frame["step"] > 0)]
     if mine.empty:
         return None
@@ -135,8 +151,7 @@ def _readings(
     weights = frame[(frame["measure"] == LOSS) & (frame["step"] == steps[-1])].sort_values("example")["weight"]
     if LOSS not in values or not np.array_equal(weights, forget.tokens):
         return "its readings do not hold the loss of each sequence that is judged, so that its steps are left out"
-    sums = sums[(sums["forget_set"] == forget.name) & (sums["method"] == method) & (sums["seed"] == seed)]
-    sums = sums[(sums["measure"] == LOSS) & sums["statistic"].isin(["mean", "weight"])]
+    sums = sums[(sums["method"] == method) & (sums["seed"] == seed)]
     tables = sums.pivot_table(index=["statistic", "dataset"], columns="step", values="value", dropna=False)
     beside = {}
     for name, datasets in groups.items():
@@ -217,5 +232,4 @@ def _of_retrained(
 
 
 def _row(statistic: str, mean: Mean, unit: str, step: int | None = None) -> dict[str, Any]:
-    ends = {name: None if np.isnan(end) else float(end) for name, end in (("ci_low", mean.low), ("ci_high", mean.high))}
-    return {"step": step, "statistic": statistic, "value": float(mean.value), **ends, "unit": unit}
+    return {"step": step, "statistic": statistic, **value_columns(mean), "unit": unit}

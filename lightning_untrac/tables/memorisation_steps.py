@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lightning_untrac.tables.files import conform, read_table
+from lightning_untrac.tables.measurements import rows_if_there
 from lightning_untrac.tables.schema import schema_of
 
 if TYPE_CHECKING:
@@ -43,5 +43,4 @@ def read_memorisation_steps(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ResultsError: if the table is damaged.
     """
-    path = folder / MEMORISATION_STEPS
-    return conform(read_table(path), memorisation_steps_schema(), path).to_pylist() if path.exists() else []
+    return rows_if_there(folder / MEMORISATION_STEPS, memorisation_steps_schema())

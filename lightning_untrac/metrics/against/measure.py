@@ -99,8 +99,7 @@ class AgainstRetrained(ABC):
         super().__init_subclass__(**kwargs)
         AGAINST.add(cls)
         if isinstance(name := vars(cls).get("name"), str):
-            words = {key: getattr(cls, key) for key in ("unit", "direction", "ideal", "cannot_tell", "source")}
-            describe_measure(name, MeasureText(cls.title, **words))
+            describe_measure(name, MeasureText.of(cls, cls.title))
 
     def suits(self, seen: Sequences) -> bool:
         """Whether there is what it needs."""

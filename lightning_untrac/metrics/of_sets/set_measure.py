@@ -74,8 +74,7 @@ class SetMeasure(ABC):
         super().__init_subclass__(**kwargs)
         if isinstance(name := vars(cls).get("name"), str):
             SET_MEASURES.add(cls)
-            words = {key: getattr(cls, key) for key in ("unit", "direction", "ideal", "cannot_tell", "source")}
-            describe_measure(name, MeasureText(cls.title, **words))
+            describe_measure(name, MeasureText.of(cls, cls.title))
 
     @abstractmethod
     def __call__(self, read: ReadSet) -> list[Resampled] | None:

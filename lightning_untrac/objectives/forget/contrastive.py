@@ -10,14 +10,12 @@ from typing_extensions import override
 
 from lightning_untrac.functional.contrastive import push_apart
 from lightning_untrac.functional.pooling import mean_states
-from lightning_untrac.objectives.checks import positive, whole_number
-from lightning_untrac.objectives.layers import DEFAULT, checked_layer, layer_problems, states_of_views
-from lightning_untrac.objectives.partners import of_all_ranks
-from lightning_untrac.objectives.terms import ForgetTerm, Need, Outputs, Seen, Stream, Term, Unit
-from lightning_untrac.objectives.unlearns import Unlearns
+from lightning_untrac.objectives.layers import DEFAULT, states_of_views
+from lightning_untrac.objectives.partners import PartneredTerm
+from lightning_untrac.objectives.terms import Outputs, Seen, Term, Unit
 
 
-class Contrastive(ForgetTerm):
+class Contrastive(PartneredTerm):
     """``log mean exp(cosine / temperature)`` between a forget sequence and the retained ones, the mean over sequences.
 
     Contrastive unlearning for texts without classes. Our reading of the push in Lee et al. (arXiv 2401.10458) and
@@ -43,10 +41,6 @@ class Contrastive(ForgetTerm):
 
     name: ClassVar[str] = "contrastive"
     unit: ClassVar[Unit] = "sequence"
-    streams: ClassVar[tuple[Stream, ...]] = ("forget", "retain")
-    needs: ClassVar[frozenset[Need]] = frozenset({"hidden_states"})
-    reaches_all: ClassVar[bool] = False
-    pairs_examples: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -56,25 +50,12 @@ class Contrastive(ForgetTerm):
         views: int = 1,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(weight)
-        self.layer = checked_layer("Contrastive", layer)
-        self.temperature = positive("Contrastive", "temperature", temperature, 0.7)
-        self.detach_retained = detach_retained
-        self.views = whole_number("Contrastive", "views", views, least=1)
-
-    @override
-    def nothing(self, seen: Seen) -> Term:
-        return self(seen)  # the other ranks wait for what this one has
-
-    @override
-    def problems(self, module: Unlearns) -> list[str]:
-        return layer_problems("Contrastive", self.layer, module.num_layers)
+        super().__init__(layer, temperature, detach_retained, views, weight)
 
     @override
     def __call__(self, seen: Seen) -> Term:
         anchors, kept = self._vectors(seen.forget), self._vectors(seen.of("retain"))
-        partners = of_all_ranks(kept.detach() if self.detach_retained else kept)
-        values = push_apart(anchors, partners, temperature=self.temperature)
+        values = push_apart(anchors, self.partners(kept), temperature=self.temperature)
         return Term(values.sum() / self.views, seen.forget.count("sequence"))
 
     def _vectors(self, outputs: Outputs) -> Tensor:

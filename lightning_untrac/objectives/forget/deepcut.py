@@ -7,14 +7,12 @@ from typing import ClassVar
 from typing_extensions import override
 
 from lightning_untrac.functional.contrastive import DENOMINATORS, Denominator, contrastive_unlearning
-from lightning_untrac.objectives.checks import positive, whole_number
-from lightning_untrac.objectives.layers import checked_layer, layer_problems, targets_of_views
-from lightning_untrac.objectives.partners import of_all_ranks
-from lightning_untrac.objectives.terms import ForgetTerm, Need, Seen, Stream, Term
-from lightning_untrac.objectives.unlearns import Unlearns
+from lightning_untrac.objectives.layers import targets_of_views
+from lightning_untrac.objectives.partners import PartneredTerm, of_all_ranks
+from lightning_untrac.objectives.terms import Seen, Term
 
 
-class DeepCUT(ForgetTerm):
+class DeepCUT(PartneredTerm):
     """Contrastive unlearning in the latent space of a classifier, the mean over forget samples.
 
     Deep contrastive unlearning for language models (He et al. 2025, arXiv 2503.14900): ``CE(retained) + gamma L_f``,
@@ -47,10 +45,6 @@ class DeepCUT(ForgetTerm):
     """
 
     name: ClassVar[str] = "deepcut"
-    streams: ClassVar[tuple[Stream, ...]] = ("forget", "retain")
-    needs: ClassVar[frozenset[Need]] = frozenset({"hidden_states"})
-    reaches_all: ClassVar[bool] = False
-    pairs_examples: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -62,22 +56,11 @@ class DeepCUT(ForgetTerm):
         stratified: bool = True,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(weight)
+        super().__init__(layer, temperature, detach_retained, views, weight)
         if denominator not in DENOMINATORS:
             raise ValueError(f"DeepCUT(denominator={denominator!r}): give one of {', '.join(DENOMINATORS)}")
-        self.layer = checked_layer("DeepCUT", layer)
-        self.temperature = positive("DeepCUT", "temperature", temperature, 0.7)
+        self.denominator = denominator
         self.stratifies = self.stratified = stratified
-        self.denominator, self.detach_retained = denominator, detach_retained
-        self.views = whole_number("DeepCUT", "views", views, least=1)
-
-    @override
-    def nothing(self, seen: Seen) -> Term:
-        return self(seen)  # the other ranks wait for what this one has
-
-    @override
-    def problems(self, module: Unlearns) -> list[str]:
-        return layer_problems("DeepCUT", self.layer, module.num_layers)
 
     @override
     def __call__(self, seen: Seen) -> Term:
@@ -86,7 +69,7 @@ class DeepCUT(ForgetTerm):
         values = contrastive_unlearning(
             targets_of_views(forget, self.layer, self.views),
             forget.target_ids.repeat(self.views),
-            of_all_ranks(kept.detach() if self.detach_retained else kept),
+            self.partners(kept),
             of_all_ranks(retain.target_ids.repeat(self.views)),
             temperature=self.temperature,
             denominator=self.denominator,
