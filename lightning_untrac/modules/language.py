@@ -146,7 +146,7 @@ class LanguageModule(Measuring, StepTraining):
         else:
             options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
             config = pretrained_config(self.name_or_path, **options)
-        self.new_head = with_classes(config, self.task_asked, self.labels)
+        self.new_head = with_classes(config, self.task_asked, self.labels) and self.name_or_path is not None
         return config
 
     @cached_property

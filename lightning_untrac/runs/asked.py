@@ -54,5 +54,8 @@ class Checked(Protocol):
     on_cpu: bool
     log_every_n_steps: int
 
+    def tell(self, level: str, note: str) -> None:
+        """Print what the report is to say too."""
+
     def take_trial(self) -> L.Trainer:
         """A Trainer that only shows whether the flags make one."""

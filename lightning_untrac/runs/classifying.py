@@ -9,10 +9,9 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics.measure import CLASS_MEASURES, DEFAULT_MEASURES
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.asked import Checked
-from lightning_untrac.runs.surroundings import say
 
 NEW_HEAD: Final = (
-    "{stage}: the saved model has no head for its classes; a new one is drawn from init_seed {seed} and trained with it"
+    "the saved model has no head for its classes; a new one is drawn from init_seed {seed} and trained with it"
 )
 
 
@@ -37,6 +36,4 @@ def tell_new_head(stage: Checked) -> None:
         stage: the verb's, started.
     """
     if stage.module.new_head:
-        said = NEW_HEAD.format(stage=stage.name, seed=stage.module.init_seed)
-        stage.folder.add_notes("info", [said])
-        say(said)
+        stage.tell("info", NEW_HEAD.format(seed=stage.module.init_seed))

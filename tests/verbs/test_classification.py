@@ -62,6 +62,7 @@ def classified(tmp_path_factory, content):
     output = folder / "run"
     ran = run_untrac("pretrain", "--config", config, "--output", output, "--trainer.max_epochs", "12")
     assert ran.code == 0, ran.text
+    assert "no head for its classes" not in ran.text  # it has one, from scratch
     given = ("--config", data, "--output", output)
     ascent = ("--objective", "ga", "--retain", "loss", "--passes", "2", "--readings", "1", "--collapse_cap", "20")
     ascent += ("--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", "0.002")
