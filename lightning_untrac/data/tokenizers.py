@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning_untrac.data.saved_tokenizers import as_its_files_say
 from lightning_untrac.errors import ConfigurationError
@@ -160,13 +160,26 @@ def padding_token(tokenizer: PreTrainedTokenizerBase, vocabulary_size: int) -> i
     return 0
 
 
+def _uncut(backend: Any) -> Any:
+    """The same tokenizer of ``tokenizers`` without lengths to cut and to pad to."""
+    if backend.truncation is None and backend.padding is None:
+        return backend
+    copy = type(backend).from_str(backend.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
+
+
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A digest that changes when the tokenizer encodes differently; part of the cache's key."""
+    """A digest that changes when the tokenizer encodes differently; part of the cache's key.
+
+    How the last call cut and padded is left out: transformers keeps it in the tokenizer, and each call sets it anew.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     identity = [type(tokenizer).__name__, tokenizer.bos_token_id, tokenizer.eos_token_id]
     identity.append(getattr(tokenizer, "split_special_tokens", False))
     if backend is not None:
-        identity.append(backend.to_str())
+        identity.append(_uncut(backend).to_str())
     else:
         ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
         identity += [sorted(tokenizer.get_vocab().items()), ids]

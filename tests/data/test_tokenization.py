@@ -303,6 +303,15 @@ def test_special_tokens_are_missed_only_where_they_are_needed(run, plain_tokeniz
     assert (bare[0]["input_ids"].tolist(), bare[0]["labels"].tolist()) == ([1, 2], [-100, 2])
 
 
+def test_the_fingerprint_does_not_know_how_the_last_call_cut_and_padded(bpe_folder):
+    tokenizer = load_tokenizer(str(bpe_folder))
+    before = tokenizer_fingerprint(tokenizer)
+    tokenizer(["a b c", "d"], truncation=True, max_length=2, padding="max_length")
+    assert tokenizer.backend_tokenizer.truncation is not None
+    assert tokenizer_fingerprint(tokenizer) == before
+    assert tokenizer.backend_tokenizer.truncation is not None
+
+
 @pytest.mark.parametrize("setting", ["lower", "case"])
 def test_settings_of_a_slow_tokenizer_are_part_of_its_fingerprint(tmp_path, setting):
     from transformers.models.canine.tokenization_canine import CanineTokenizer
