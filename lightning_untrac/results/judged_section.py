@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightning_untrac.results.judged import JudgedSet, judged_answers
+from lightning_untrac.results.judged_latent import LOOK, save_latent_plot
 from lightning_untrac.results.judged_plot import save_judged_plot
 from lightning_untrac.results.judged_spread import save_spread_plots
 from lightning_untrac.results.judged_table import measures_table
@@ -27,8 +28,8 @@ retraining. An unlearned model may also go past the retrained one, and end farth
 Intervals (95 %) come from resampling texts and retrained models together.</p>
 """
 
-EXCESS = "(excess)"
-"""Stands for a measure's name among pictures."""
+EXCESS, LATENT = "(excess)", "(latent)"
+"""Stand for a measure's name among pictures."""
 
 FEW = "With two retrained models they do not know how far another pair would be apart; give three seeds or more. "
 
@@ -50,6 +51,9 @@ def judged_section(every: Sequence[JudgedSet], drawn: Mapping[str, Mapping[str, 
             parts.append(f"<h4>Methods by measures</h4>{table}")
         if (path := pictures.pop(EXCESS, None)) is not None:
             parts.append(picture_html(path, f"Excess on {judged.forget_set} and on what is retained"))
+        if (path := pictures.pop(LATENT, None)) is not None:
+            parts.append(f"<h4>Latent space</h4>{LOOK}")
+            parts.append(picture_html(path, f"Latent space of each model, with {judged.forget_set} marked"))
         parts.append(time_section(judged))
         parts.append(_spread(pictures))
         parts.append(recovered_section(judged))
@@ -66,10 +70,10 @@ def save_judged_plots(folder: Path, judged: JudgedSet) -> dict[str, Path]:
         judged: the models of one forget set.
 
     Returns:
-        :data:`EXCESS`, and the measures whose examples are drawn, to their files.
+        :data:`EXCESS`, :data:`LATENT` and the measures whose examples are drawn, to their files, of those that are.
     """
-    excess = save_judged_plot(folder, judged)
-    return {**({} if excess is None else {EXCESS: excess}), **save_spread_plots(folder, judged)}
+    drawn = {EXCESS: save_judged_plot(folder, judged), LATENT: save_latent_plot(folder, judged)}
+    return {name: path for name, path in drawn.items() if path is not None} | save_spread_plots(folder, judged)
 
 
 def _spread(pictures: Mapping[str, Path]) -> str:

@@ -11,6 +11,7 @@ from lightning_untrac.runs.saved_models import digest_of
 from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
+from lightning_untrac.tables.latent import JUDGED_LATENT
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, drop_rows
 from lightning_untrac.tables.memorisation import MEMORISATION, MEMORISATION_SUMMARY, OUTLIERS
 from lightning_untrac.tables.memorisation_steps import MEMORISATION_STEPS
@@ -20,7 +21,7 @@ DERIVED = ("comparison.parquet", "report.html")
 """Files that are made from several stages' results; ``compare`` and ``report`` make them again."""
 
 OF_MODELS = (
-    *(DISTANCES, JUDGEMENTS, JUDGED_EXAMPLES, JUDGED_MEASURES),
+    *(DISTANCES, JUDGEMENTS, JUDGED_EXAMPLES, JUDGED_MEASURES, JUDGED_LATENT),
     *(MEMORISATION, MEMORISATION_SUMMARY, MEMORISATION_STEPS, OUTLIERS),
 )
 """The same of several stages' models; ``judge`` makes them again."""

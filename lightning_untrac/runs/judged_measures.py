@@ -14,7 +14,8 @@ from lightning_untrac.functional.recovery import recovery
 from lightning_untrac.functional.resampled import Resampled, mean_of_models, resampled_means
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.measure import Measure
-from lightning_untrac.metrics.of_sets import ReadSet, SetMeasure
+from lightning_untrac.metrics.of_sets import ExampleStates, ReadSet, SetMeasure
+from lightning_untrac.tables.distances import RETAINED
 from lightning_untrac.tables.judged import (
     JUDGED_EXAMPLES,
     JUDGED_MEASURES,
@@ -110,11 +111,13 @@ class OfSets(NamedTuple):
         measures: which.
         classes: dataset to the right class of each example, ``[examples]``; NaN where there is none.
         unseen: names of datasets that were never trained on.
+        states: path of a model to dataset to what its head reads; empty where that was not read.
     """
 
     measures: Sequence[SetMeasure]
     classes: Mapping[str, Floats]
     unseen: Sequence[str]
+    states: Mapping[str, Mapping[str, ExampleStates]]
 
     def means(
         self, forget: str, models: Sequence[ReadModel], groups: Mapping[str, Sequence[str]]
@@ -122,12 +125,14 @@ class OfSets(NamedTuple):
         """Each measure, dataset (or group) and what it says of the models, where it says something."""
         retrained = [place for place, model in enumerate(models) if model.role == RETRAINED]
         arrays = [model.arrays for model in models]
-        for measure in self.measures:
-            weights = models[0].arrays[f"{measure.reads[0]}/weight"]  # 0 where an example was not read
-            classes = {name: np.where(weights[name] > 0, right, math.nan) for name, right in self.classes.items()}
-            for dataset, names in groups.items():
-                found = measure(ReadSet(arrays, retrained, names, forget, self.unseen, classes))
-                if found is not None:
+        states = [self.states[model.path] for model in models] if self.states else []
+        weights = models[0].arrays[f"{self.measures[0].reads[0]}/weight"]  # 0 where an example was not read
+        classes = {name: np.where(weights[name] > 0, right, math.nan) for name, right in self.classes.items()}
+        for dataset, names in groups.items():
+            kept = groups.get(RETAINED, [])
+            read = ReadSet(arrays, retrained, names, forget, self.unseen, classes, states, kept)
+            for measure in self.measures:
+                if (found := measure(read)) is not None:
                     yield measure, dataset, found
 
 

@@ -12,13 +12,14 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.callbacks.distance_recorder import DistanceRecorder
 from lightning_untrac.callbacks.measure_recorder import EVALUATE
+from lightning_untrac.data import CorpusDataModule
 from lightning_untrac.data.evaluated import groups as marks_of
 from lightning_untrac.data.stratified import classes_of
 from lightning_untrac.functional.excess import Distances, judge
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import distances as kinds
 from lightning_untrac.metrics.measure import Measure
-from lightning_untrac.metrics.of_sets import SetMeasure
+from lightning_untrac.metrics.of_sets import ExampleStates, SetMeasure
 from lightning_untrac.modules.beside import Beside
 from lightning_untrac.runs.judged_measures import OfSets, ReadModel, value_columns, write_judged_measures
 from lightning_untrac.runs.measuring import only_measure
@@ -124,6 +125,7 @@ def judge_all(
     measures: Sequence[Measure] = (),
     also: Sequence[Measure] = (),
     sets: Sequence[SetMeasure] = (),
+    states: Mapping[str, Mapping[str, ExampleStates]] | None = None,
 ) -> dict[str, Arrays] | None:
     """Measure all distances, and each model in the same passes, and write the tables.
 
@@ -134,6 +136,7 @@ def judge_all(
         measures: what is measured of each model.
         also: what is measured beside, and stands in none of these tables.
         sets: what is measured of many examples together.
+        states: model to dataset to what its head reads, for those of ``sets`` that look at it.
 
     Returns:
         What was measured of each model, on every rank; None of a trial, which stores nothing.
@@ -174,7 +177,7 @@ def judge_all(
         ReadModel(path, methods[path], roles.get(path, RETRAINED), seeds.get(path), measured[path])
         for path in models.every
     ]
-    sums = _of_sets(stage, forget, sets)
+    sums = _of_sets(stage, forget, sets, states or {})
     write_judged_measures(stage.folder.path, forget, measures, read, groups, marks_of(stage.data), sums)
     return measured
 
@@ -189,15 +192,21 @@ def _beside(
     return recorder.arrays, recorder.reference_arrays
 
 
-def _of_sets(stage: Stage, forget: str, measures: Sequence[SetMeasure]) -> OfSets | None:
+def _of_sets(
+    stage: Stage, forget: str, measures: Sequence[SetMeasure], states: Mapping[str, Mapping[str, ExampleStates]]
+) -> OfSets | None:
     """What is measured of many examples together, with the right class of each."""
     if not measures:
         return None
-    data = stage.data
-    classes = {part.name: classes_of(part).astype(np.float64) for part in data.evaluation_data().parts}
-    right = {name: np.where(one < 0, np.nan, one) for name, one in classes.items()}
+    data, right = stage.data, right_classes(stage.data)
     unseen = [name for name in (*data.test_set_names, *data.tokenized_holdout) if name != forget and name in right]
-    return OfSets(measures, right, unseen)
+    return OfSets(measures, right, unseen, states)
+
+
+def right_classes(data: CorpusDataModule) -> dict[str, Floats]:
+    """Dataset to the right class of each example, of those that are evaluated; NaN where there is none."""
+    classes = {part.name: classes_of(part).astype(np.float64) for part in data.evaluation_data().parts}
+    return {name: np.where(one < 0, np.nan, one) for name, one in classes.items()}
 
 
 def groups_of(stage: Stage, forget: str) -> dict[str, list[str]]:

@@ -78,7 +78,7 @@ def log_influences(
 def parquet_files(folder: Path) -> dict[str, Path]:
     """The result tables of a folder, by the key that they have in W&B."""
     # A row an example is too much for a W&B table; those files are in the artifact.
-    large = ("examples", "measurements", "distances", "judged_examples", "memorisation")
+    large = ("examples", "measurements", "distances", "judged_examples", "judged_latent", "memorisation")
     return {f"tables/{path.stem}": path for path in sorted(folder.glob("*.parquet")) if path.stem not in large}
 
 

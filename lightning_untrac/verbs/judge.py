@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import problems_of, raise_if_any
+from lightning_untrac.functional.latent_plane import Projection
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.metrics.against import AGAINST
@@ -33,6 +34,7 @@ from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.continuations import quote_continuations
 from lightning_untrac.runs.forget_set import chosen_before
 from lightning_untrac.runs.judging import Compared, compared_models, judge_all
+from lightning_untrac.runs.latent import projection_problems, read_states, write_latent
 from lightning_untrac.runs.memorised_data import KNOWN
 from lightning_untrac.runs.memorising import Memorisation, judge_memorisation, level_problems, memorisation_problems
 from lightning_untrac.runs.model_cards import refresh_model_cards
@@ -47,6 +49,7 @@ from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
+from lightning_untrac.tables.latent import JUDGED_LATENT
 from lightning_untrac.tables.memorisation import MEMORISATION, MEMORISATION_SUMMARY, OUTLIERS
 from lightning_untrac.tables.memorisation_steps import MEMORISATION_STEPS
 from lightning_untrac.verb import Arguments, Traits
@@ -78,6 +81,8 @@ class JudgeOptions:
             against, so many more passes over both; 0 leaves the attack out.
         neighbours_from: what proposes the other tokens: the first retrained model, the original, or how often a token
             stands in the retained corpora.
+        projection: how the picture of a classifier's latent space is made: the plane of most variance (``pca``), or a
+            curved map that keeps neighbours together (``umap``, whose first call takes a minute or more).
         wandb: send the tables and pictures to Weights & Biases.
     """
 
@@ -91,6 +96,7 @@ class JudgeOptions:
     memorisation: str = KNOWN
     neighbours: int = 0
     neighbours_from: Proposer = "retrained"
+    projection: Projection = "pca"
     wandb: WandbConfig | None = None
 
 
@@ -109,6 +115,7 @@ def intent(parsed: Parsed) -> Intent:
     choice, _ = chosen_before(options.output, options.forget)
     problems = measure_problems(options.measures, Evaluation.gives("validate") | given_by(parsed.config.data))
     problems += memorisation_problems(options.memorisation, options.neighbours)
+    problems += projection_problems(options.projection)
     return Intent(f"judge-{options.forget}", plan, problems, "evaluate", choice)
 
 
@@ -129,12 +136,13 @@ def main(argv: Arguments) -> None:
     stage.check(asked.plan, [*asked.problems, *problems, *missing, *_model_problems(stage, models)])
     stage.data.plan = asked.plan
     how = Memorisation.of(options, len(models.retrained), stage.module.task)
-    raise_if_any(level_problems(stage, options.forget, how, len(models.retrained)))
+    whole = stage.module.task.classifies and not stage.module.task.by_token
+    problems = projection_problems(options.projection, whole)
+    raise_if_any([*level_problems(stage, options.forget, how, len(models.retrained)), *problems])
     stage.start()
     measures = find_measures(options.measures)
     names = [measure.name for measure in measures]
-    task = stage.module.task
-    sets = [cls() for cls in SET_MEASURES.values()] if task.classifies and not task.by_token else []
+    sets = [cls() for cls in SET_MEASURES.values()] if whole else []
     asked_too = [*how.measures, *(name for one in sets for name in one.reads)]
     also = [measure for measure in find_measures(asked_too) if measure.name not in names]
     names += [*(measure.name for measure in also), *(one.name for one in sets)]
@@ -143,10 +151,12 @@ def main(argv: Arguments) -> None:
         stage.folder.add_notes("warning", [note := f"{asked.stage}: {ONE}"])
         say(f"untrac: warning: {note}")
     with stage.folder.costs(asked.stage):
-        measured = judge_all(stage, models, options.forget, measures, also, sets)
+        states = read_states(stage, models.every) if sets else {}
+        measured = judge_all(stage, models, options.forget, measures, also, sets, states)
         if measured is not None:
             judge_memorisation(stage, models, options.forget, measured, how)
             quote_continuations(stage, models, options.forget)
+            write_latent(stage, models, options.forget, states, options.projection)
     if measured is None or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     stage.mark_done()
@@ -209,6 +219,7 @@ def _show(stage: Stage, forget: str) -> None:
         if (table := steps_table(steps, console.width)) is not None:
             console.print()
             console.print(table, crop=False)
-    names = (JUDGED_MEASURES, JUDGED_EXAMPLES, JUDGEMENTS, DISTANCES, *OF_SEQUENCES)
-    where = f"tables: {', '.join(str(stage.folder.path / name) for name in names)}"
+    names = (JUDGED_MEASURES, JUDGED_EXAMPLES, JUDGEMENTS, DISTANCES, JUDGED_LATENT, *OF_SEQUENCES)
+    paths = [str(path) for name in names if (path := stage.folder.path / name).is_file()]
+    where = f"tables: {', '.join(paths)}"
     console.print(where, soft_wrap=True, highlight=False)

@@ -21,6 +21,14 @@ TINY_MODEL = {
     "max_position_embeddings": 64,
     "tie_word_embeddings": True,
 }
+TINY_BERT = {
+    "model_type": "bert",
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 32,
+}
 STAGES: list[dict[str, Any]] = [
     {"pretrain": {"steps": 4}},
     {"trace": {"method": "untrac", "steps": 2, "readings": 2}},
@@ -121,3 +129,50 @@ def judged_run(
 def run_copy(tmp_path: Path, finished_run: Path) -> Path:
     """A copy of the finished run."""
     return Path(shutil.copytree(finished_run, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def class_content(cache_folder: str) -> dict[str, Any]:
+    """Model, data and Trainer of a tiny classifier."""
+    sizes = {"rest": 240, "forget": 48, "test": 64}
+    parts = {name: {"name": name, "path": f"builtin:topics/{name}", "num_examples": n} for name, n in sizes.items()}
+    return {
+        "model": {
+            "tokenizer": "words",
+            "labels": ["garden", "harbour", "kitchen", "weather"],
+            "config": TINY_BERT,
+            "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.005}},
+        },
+        "data": {
+            "corpora": [parts["rest"], parts["forget"]],
+            "test_sets": [parts["test"]],
+            "batch_size": 32,
+            "corpus_eval_examples": 120,
+            "cache_folder": cache_folder,
+        },
+        "trainer": {"accelerator": "cpu", "enable_progress_bar": False},
+    }
+
+
+@pytest.fixture(scope="session")
+def classified(tmp_path_factory: pytest.TempPathFactory, class_content: dict[str, Any]) -> Path:
+    """A folder with a trained classifier, retrained ones, an unlearned one, and their judgement."""
+    folder = tmp_path_factory.mktemp("classified")
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(class_content))
+    data = folder / "data.yaml"
+    data.write_text(yaml.safe_dump({key: class_content[key] for key in ("data", "trainer")}))
+    output = folder / "run"
+    ran = run_untrac("pretrain", "--config", config, "--output", output, "--trainer.max_epochs", "12")
+    assert ran.code == 0, ran.text
+    assert "no head for its classes" not in ran.text  # it has one, from scratch
+    given = ("--config", data, "--output", output)
+    ascent = ("--objective", "ga", "--retain", "loss", "--passes", "2", "--readings", "1", "--collapse_cap", "20")
+    ascent += ("--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", "0.002")
+    for command in (("retrain", "--forget", "forget"), ("unlearn", "--forget", "forget", *ascent)):
+        ran = run_untrac(*command, *given)
+        assert ran.code == 0, ran.text
+    ran = run_untrac("judge", "--forget", "forget", *given)
+    assert ran.code == 0, ran.text
+    (folder / "judged.txt").write_text(ran.text)
+    return output

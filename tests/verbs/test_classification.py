@@ -18,61 +18,7 @@ from lightning_untrac.tables import read_summary
 from lightning_untrac.tables.judged import read_judged_examples, read_judged_measures
 
 DESKS = ["garden", "harbour", "kitchen", "weather"]
-TINY_BERT = {
-    "model_type": "bert",
-    "hidden_size": 32,
-    "intermediate_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "max_position_embeddings": 32,
-}
 TINY_GPT2 = {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 96}
-
-
-@pytest.fixture(scope="session")
-def content(cache_folder):
-    sizes = {"rest": 240, "forget": 48, "test": 64}
-    parts = {name: {"name": name, "path": f"builtin:topics/{name}", "num_examples": n} for name, n in sizes.items()}
-    return {
-        "model": {
-            "tokenizer": "words",
-            "labels": DESKS,
-            "config": TINY_BERT,
-            "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.005}},
-        },
-        "data": {
-            "corpora": [parts["rest"], parts["forget"]],
-            "test_sets": [parts["test"]],
-            "batch_size": 32,
-            "corpus_eval_examples": 120,
-            "cache_folder": cache_folder,
-        },
-        "trainer": {"accelerator": "cpu", "enable_progress_bar": False},
-    }
-
-
-@pytest.fixture(scope="session")
-def classified(tmp_path_factory, content):
-    """A folder with a trained classifier, retrained ones, an unlearned one, and their judgement."""
-    folder = tmp_path_factory.mktemp("classified")
-    config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(content))
-    data = folder / "data.yaml"
-    data.write_text(yaml.safe_dump({key: content[key] for key in ("data", "trainer")}))
-    output = folder / "run"
-    ran = run_untrac("pretrain", "--config", config, "--output", output, "--trainer.max_epochs", "12")
-    assert ran.code == 0, ran.text
-    assert "no head for its classes" not in ran.text  # it has one, from scratch
-    given = ("--config", data, "--output", output)
-    ascent = ("--objective", "ga", "--retain", "loss", "--passes", "2", "--readings", "1", "--collapse_cap", "20")
-    ascent += ("--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", "0.002")
-    for command in (("retrain", "--forget", "forget"), ("unlearn", "--forget", "forget", *ascent)):
-        ran = run_untrac(*command, *given)
-        assert ran.code == 0, ran.text
-    ran = run_untrac("judge", "--forget", "forget", *given)
-    assert ran.code == 0, ran.text
-    (folder / "judged.txt").write_text(ran.text)
-    return output
 
 
 def means(folder, measure):
@@ -190,9 +136,13 @@ def test_adapters_keep_the_head(classified, tmp_path):
 
 
 @pytest.fixture
-def refused(tmp_path, content):
+def refused(tmp_path, class_content):
     def run(verb="pretrain", *flags, model=None, **data):
-        merged = {**content, "model": {**content["model"], **(model or {})}, "data": {**content["data"], **data}}
+        merged = {
+            **class_content,
+            "model": {**class_content["model"], **(model or {})},
+            "data": {**class_content["data"], **data},
+        }
         path = tmp_path / "bad.yaml"
         path.write_text(yaml.safe_dump(merged))
         ran = run_untrac(verb, "--config", path, "--output", tmp_path / "out", *flags)

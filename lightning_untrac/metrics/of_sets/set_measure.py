@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from lightning_untrac.functional.centroids import Nearness, nearness_to_classes
 from lightning_untrac.functional.resampled import Resampled
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.registry import Registry
@@ -16,6 +18,18 @@ from lightning_untrac.results.measures import MeasureText, describe_measure
 
 SET_MEASURES: Registry[SetMeasure] = Registry("measure of sets", "lightning_untrac.metrics.of_sets")
 """All of them by name; ``untrac judge`` takes them where a model is a classifier of whole texts."""
+
+
+class ExampleStates(NamedTuple):
+    """What a classifier's head reads of the examples of a dataset.
+
+    Attributes:
+        examples: ``[n]`` their indices, of those that were read, rising.
+        states: ``[n, width]`` the last layer's hidden states, float32.
+    """
+
+    examples: np.ndarray
+    states: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,8 @@ class ReadSet:
         unseen: names of datasets that were never trained on.
         classes: dataset to the right class of each example, ``[examples]``; NaN where there is none, or where the
             example was not read.
+        states: of each model, dataset to what its head reads; empty where that was not read.
+        kept: names of the datasets that were trained on and stay.
     """
 
     arrays: Sequence[Mapping[str, Mapping[str, Floats]]]
@@ -38,10 +54,31 @@ class ReadSet:
     forget: str
     unseen: Sequence[str]
     classes: Mapping[str, Floats]
+    states: Sequence[Mapping[str, ExampleStates]] = ()
+    kept: Sequence[str] = ()
 
     def values(self, measure: str, name: str) -> Floats:
         """A measure of a dataset under every model, ``[models, examples]``."""
         return np.stack([one[f"{measure}/value"][name] for one in self.arrays])
+
+    def vectors(self, model: int, names: Sequence[str]) -> tuple[Floats, Floats]:
+        """What a model's head reads of the examples of some datasets that have a class, and their classes.
+
+        Returns:
+            ``[n, width]`` and ``[n]``.
+        """
+        read = [self.states[model][name] for name in names]
+        classes = np.concatenate([self.classes[name][one.examples] for name, one in zip(names, read, strict=True)])
+        known = ~np.isnan(classes)
+        return np.concatenate([one.states for one in read])[known], classes[known]
+
+    @cached_property
+    def nearness(self) -> list[Nearness] | None:
+        """Where these examples lie among what is kept, under each model; None where they are of it."""
+        if not self.states or not self.kept or set(self.names) & set(self.kept):
+            return None
+        models = range(len(self.states))
+        return [nearness_to_classes(*self.vectors(one, self.names), *self.vectors(one, self.kept)) for one in models]
 
 
 class SetMeasure(ABC):
