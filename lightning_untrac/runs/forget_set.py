@@ -9,9 +9,12 @@ from typing import Protocol
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.data.forget_set import CONTENT_HASH, NAMED_AT_MOST, ROW_NUMBER, ForgetChoice
+from lightning_untrac.data.shared_texts import repeated_texts_note
+from lightning_untrac.data.short_texts import short_texts_note
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Checked
+from lightning_untrac.runs.stage import Stage
 from lightning_untrac.tables import InfluenceStore, ResultsError
 from lightning_untrac.tables.files import atomic_write_bytes
 
@@ -202,6 +205,21 @@ def top_ids(
 def write_ids(path: Path, hashes: list[str]) -> None:
     """Write what was chosen, as ``forget_examples`` reads it."""
     atomic_write_bytes(path, "".join(f"{one}\n" for one in hashes).encode())
+
+
+def tell_texts(stage: Stage, forget: str, *, memorised: bool) -> None:
+    """Say which texts of a forget set are not what they seem: copies, and texts too short for a share of tokens.
+
+    Args:
+        stage: the verb's, started.
+        forget: name of the forget set.
+        memorised: whether the share of tokens that are known by heart counts.
+    """
+    dataset = stage.data.tokenized[forget]
+    short = short_texts_note(forget, dataset.target_counts()) if memorised else None
+    for note in (repeated_texts_note(dataset), short):
+        if note is not None:
+            stage.tell("warning", note)
 
 
 def write_choice(stage: Checked, forget: str) -> None:

@@ -68,7 +68,7 @@ class Course:
         Args:
             options: of the verb.
             model: the configuration of the phase (``class_path`` and ``init_args``).
-            holdout: whether there is text that was never trained on.
+            holdout: whether a holdout shows the level of unseen text for the forget set.
         """
         own_phase = model.class_path.rpartition(".")[2] != Unlearning.__name__
         objective = model.init_args.get("unlearning_objective")
@@ -120,6 +120,11 @@ class Course:
         if objective.anchor is not None or objective.rectify is not None:
             return True
         return self.method is not None and self.method.keeps_weights
+
+    @property
+    def counts_memorised(self) -> bool:
+        """Whether it goes by how far each text is memorised."""
+        return self.method is not None and self.method.stops
 
     def module_problems(self, module: LanguageModule, replicas: int) -> list[str]:
         """Why a module can't take this course on so many data-parallel ranks."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from lightning_untrac.data.evaluated import packed
 from lightning_untrac.data.report_texts import beginnings
+from lightning_untrac.data.short_texts import short_texts_note
 from lightning_untrac.functional.generalised_exposure import generalised_exposure
 from lightning_untrac.functional.outliers import Levels, same_level, sequence_levels, sides, unseen_level
 from lightning_untrac.metrics import MEASURES
@@ -19,9 +20,6 @@ from lightning_untrac.tables.memorisation import OVER_FORGOTTEN, SURVIVOR
 LevelOf = Literal["sequence", "retrained", "twins", "own"]
 """What the level of unseen text is: what the retrained models know of the very same sequence; of the whole forget set;
 of its unseen twins; or what the model itself knows of its unseen twins."""
-
-FEW_TOKENS: Final = 2
-"""With fewer target tokens a share of them says little."""
 
 
 def levels_of(read: Memorised, model: str, counted: str, level_of: LevelOf) -> Levels:
@@ -116,12 +114,8 @@ def memorisation_notes(stage: Stage, read: Memorised, counted: str, level_of: Le
         level_of: what the level of unseen text is.
     """
     forget, found = read.forget, []
-    short = int((forget.tokens < FEW_TOKENS).sum())
-    if short and counted != LOSS:
-        found.append(
-            f"{short} of {len(forget.examples)} sequences of {forget.name} have fewer than {FEW_TOKENS} target tokens: "
-            "a share of their tokens is 0 or 1, and says little"
-        )
+    if counted != LOSS and (short := short_texts_note(forget.name, forget.tokens)) is not None:
+        found.append(short)
     if forget.name not in packed(stage.data):
         dataset = stage.data.tokenized[forget.name]
         copies = len(forget.examples) - len(set(dataset.content_hashes(forget.examples).to_pylist()))

@@ -27,6 +27,16 @@ from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Checked
 
 
+def shows_unseen(forget: str, holdouts: Sequence[Any]) -> bool:
+    """Whether a holdout shows the level of unseen text for a forget set.
+
+    Args:
+        forget: its name.
+        holdouts: configurations of all that was never trained on.
+    """
+    return bool(unseen_names(forget, {str(place): as_names(one.get("twins_of")) for place, one in enumerate(holdouts)}))
+
+
 def asked_rules(options: Any, forget: str, holdouts: Sequence[Any]) -> tuple[list[StoppingRule], list[str]]:
     """The rules that a verb's own options ask for, and what is wrong with these.
 
@@ -35,10 +45,9 @@ def asked_rules(options: Any, forget: str, holdouts: Sequence[Any]) -> tuple[lis
         forget: what is unlearned.
         holdouts: configurations of all that was never trained on.
     """
-    twinned = {str(place): as_names(one.get("twins_of")) for place, one in enumerate(holdouts)}
     rules: list[StoppingRule] = []
     problems = []
-    if options.stop_at_holdout or (options.stop_at_holdout is None and unseen_names(forget, twinned)):
+    if options.stop_at_holdout or (options.stop_at_holdout is None and shows_unseen(forget, holdouts)):
         rules.append(StopAtHoldout())
     conditions = options.stop_at.split(",") if isinstance(options.stop_at, str) else options.stop_at or []
     for condition in dict.fromkeys(map(str.strip, conditions)):

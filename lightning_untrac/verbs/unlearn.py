@@ -20,7 +20,6 @@ from lightning_untrac.callbacks.episode_callbacks import episode_callbacks
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import NAME_PATTERN
-from lightning_untrac.data.shared_texts import repeated_texts_note
 from lightning_untrac.forgetting import ForgettingMethod
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
@@ -38,7 +37,7 @@ from lightning_untrac.runs.checkpoints import (
 )
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.collateral import predict_collateral
-from lightning_untrac.runs.forget_set import chosen_examples, write_choice
+from lightning_untrac.runs.forget_set import chosen_examples, tell_texts, write_choice
 from lightning_untrac.runs.forget_text import NAME, ForgetTexts, as_it_stands
 from lightning_untrac.runs.forgetting import Course
 from lightning_untrac.runs.measuring import is_measured, quote_survivors, show_summary, tell_measures
@@ -47,7 +46,7 @@ from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import DamageWarning
 from lightning_untrac.runs.saved_models import damage_of, files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage, finish_loggers, run_trainer
-from lightning_untrac.runs.stopping import Ending, asked_rules, ending, tell_ending
+from lightning_untrac.runs.stopping import Ending, asked_rules, ending, shows_unseen, tell_ending
 from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
@@ -164,7 +163,7 @@ def intent(parsed: Parsed) -> Intent:
     if texts is not None:
         texts.put_into(parsed.config.data)
     forget = _forget_set(options) if chosen.choice is None else chosen.choice.chosen
-    course = _course(parsed)
+    course = _course(parsed, forget)
     length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
     plan = EpisodePlan(seeds=(options.seed,), only=(forget,), **length)
     problems = [*episode_problems(options), *chosen.problems, *course.problems, *(texts.problems if texts else ())]
@@ -185,8 +184,9 @@ def intent(parsed: Parsed) -> Intent:
     return Intent(f"unlearn-{_of_run(forget, options)}", plan, problems + more, "unlearn", chosen.choice, rules)
 
 
-def _course(parsed: Parsed) -> Course:
-    return Course.of(parsed.options, parsed.config.model, bool(parsed.config.data.get("holdout")))
+def _course(parsed: Parsed, forget: str) -> Course:
+    unseen = shows_unseen(forget, parsed.config.data.get("holdout") or ())
+    return Course.of(parsed.options, parsed.config.model, unseen)
 
 
 def _forget_set(options: UnlearnOptions) -> str:
@@ -216,7 +216,7 @@ def main(argv: Arguments) -> None:
         stage.folder.forget_done(stage.name)
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
-    course = _course(parsed)
+    course = _course(parsed, forget)
     chose = course.settle(stage.module)
     way = course.way(stage.module)
     method = named_method(f"unlearn:{way}", options.name)
@@ -235,8 +235,7 @@ def main(argv: Arguments) -> None:
     stage.start()
     stage.tell_what_stays(forget)
     stage.folder.add_notes("warning", list(chosen.notes))
-    if (copies := repeated_texts_note(stage.data.tokenized[forget])) is not None:
-        stage.tell("warning", copies)
+    tell_texts(stage, forget, memorised=course.counts_memorised)
     stage.folder.add_notes("info", list(texts.notes) if texts else [])
     write_choice(stage, forget)
     tell_measures(stage, options.measures, {method: named_method(f"Unlearning by {way}", options.name)})

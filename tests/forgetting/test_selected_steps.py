@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,24 @@ def test_a_run_without_a_step_to_take_says_so_and_leaves_no_model(
     assert ran.code == 2
     assert sentence in " ".join(ran.text.split()), ran.text
     assert not (tmp_path / "out" / "unlearned-secrets").exists()
+
+
+def test_twins_of_another_set_are_no_holdout_and_short_texts_are_said(
+    memorised: Any, memorised_config: Any, untrac: Any, tmp_path: Path
+) -> None:
+    twins = [{"name": "unseen", "path": str(memorised.unseen), "twins_of": "others"}]
+    config, out = memorised_config(holdout=twins), ("--output", tmp_path / "out")
+    ran = untrac(*SGA, "sga", "--config", config, *out)
+    assert ran.code == 2
+    assert "data.holdout: sga measures its threshold and level" in " ".join(ran.text.split()), ran.text
+    assert "step" not in ran.text.replace("steps", "")
+
+    short = tmp_path / "short.jsonl"
+    texts = [*Path(memorised.secrets).read_text().splitlines()[:3], json.dumps({"text": "a"})]
+    short.write_text("\n".join(texts))
+    config = memorised_config(forget=[{"name": "secrets", "path": str(short)}])
+    ran = untrac(*SGA, "sga", "--steps", 1, "--config", config, *out, "--data.append_eos", "false")
+    assert "1 of 4 texts of secrets has fewer than 2 target tokens" in " ".join(ran.text.split()), ran.text
 
 
 def test_predictions_that_are_not_finite_are_not_taken_for_forgotten(
