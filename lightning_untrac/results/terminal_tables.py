@@ -124,7 +124,8 @@ def summary_table(
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault((row["dataset"], row["measure"], row["statistic"]), []).append(row)
-    datasets, measures = (list(dict.fromkeys(row[key] for row in rows)) for key in ("dataset", "measure"))
+    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    measures = list(dict.fromkeys(row["measure"] for row in rows if row["statistic"] == "mean"))
     several = any(len(those) > 1 for those in found.values())
     weighed, of = (_units(rows, statistic) for statistic in ("weight", "count"))
     heads = ["dataset", *((*names, "change") if several else ("mean", "\u00b1"))]

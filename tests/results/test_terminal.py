@@ -114,6 +114,8 @@ def test_a_summary_shows_two_models_only_if_there_are_two():
     assert all(number in text for number in ("2.50", "0.25", "12,345", "7"))
     assert "Means over the target tokens of each dataset" in text
     assert "examples" in text
+    other = measured("d", 0.7, 4, "pass_mean", measure="memorisation_accuracy")
+    assert render(summary_table([*one, other])) == text, "a measure without a mean has no rows"
     packed = [{**row, "unit": "blocks" if row["statistic"] == "count" else row["unit"]} for row in one]
     text = render(summary_table(packed))
     assert "blocks" in text
