@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 FEW_TOKENS: Final = 2
 """With fewer target tokens a share of them says little."""
 
 
-def short_texts_note(name: str, targets: NDArray[np.generic]) -> str | None:
+def short_texts_note(name: str, targets: np.ndarray) -> str | None:
     """That texts of a dataset have too few target tokens, with how many; None where none has.
 
     Args:
