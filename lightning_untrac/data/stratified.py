@@ -11,6 +11,7 @@ import numpy as np
 from lightning_untrac.data.streams import STREAM, RetainedOrder
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional import IGNORE_INDEX
+from lightning_untrac.tasks import LANGUAGE
 
 NO_CLASS = -1
 
@@ -40,6 +41,8 @@ def classes_of(rows: Rows) -> np.ndarray:
 def stratified(order: RetainedOrder, forget: Rows, retain: Rows, module: Any, most: int) -> RetainedOrder:
     """An order that goes with the classes of what is forgotten, where a module asks for it and examples have a class.
 
+    Words have classes of their own, and are left as they come.
+
     Args:
         order: of the retained examples.
         forget: what is unlearned.
@@ -51,14 +54,14 @@ def stratified(order: RetainedOrder, forget: Rows, retain: Rows, module: Any, mo
         ConfigurationError: if a step has no room for both partners of an example, or if a class is forgotten of which
             nothing is retained, or beside which nothing of another class is.
     """
-    if not getattr(module, "stratifies", False):
+    task = getattr(module, "task", LANGUAGE)
+    if not getattr(module, "stratifies", False) or task.by_token:  # there a text with one target is a short one
         return order
     forgotten, retained = classes_of(forget), classes_of(retain)
     wanted, there = set(forgotten.tolist()) - {NO_CLASS}, set(retained.tolist()) - {NO_CLASS}
     if not wanted:
         return order
-    labels = getattr(getattr(module, "task", None), "labels", ())
-    named = lambda one: str(labels[one] if labels else one)  # noqa: E731
+    named = lambda one: str(task.labels[one] if task.labels else one)  # noqa: E731
     problems = []
     if missing := sorted(wanted - there):
         problems.append(

@@ -12,6 +12,7 @@ import pytest
 from lightning_untrac.data.stratified import StratifiedOrder, classes_of, stratified
 from lightning_untrac.data.streams import RetainedOrder
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.tasks import Task
 
 RETAINED = np.array([0] * 30 + [1] * 6 + [2] * 2 + [-1] * 4)
 FORGOTTEN = np.array([0, 1, 2, 0, 1, 2, 2, 0, 0, 0, 1, -1])
@@ -84,6 +85,8 @@ def test_texts_without_a_class_keep_their_order() -> None:
     assert stratified(order, rows([-1, -1]), rows([-1] * 4), ASKS, 8) is order
     assert stratified(order, rows([0, 1]), rows([0, 1]), SimpleNamespace(), 8) is order
     assert classes_of(rows([2, -1, 0])).tolist() == [2, -1, 0]
+    by_word = SimpleNamespace(stratifies=True, task=Task("token_classification", ("harbour", "kitchen")))
+    assert stratified(order, rows([1, -1]), rows([-1, 1, -1, -1]), by_word, 8) is order  # some have one word's class
 
 
 def test_classes_without_partners_are_said() -> None:
@@ -92,7 +95,7 @@ def test_classes_without_partners_are_said() -> None:
         stratified(order, rows([0, 2, 3]), rows([0, 1, 1, 0]), ASKS, 8)
     with pytest.raises(ConfigurationError, match=r"all retained examples are of class 1, .* no other class to go to"):
         stratified(order, rows([1]), rows([1, 1, 1, -1]), ASKS, 8)
-    named = SimpleNamespace(stratifies=True, task=SimpleNamespace(labels=("harbour", "kitchen")))
+    named = SimpleNamespace(stratifies=True, task=Task("sequence_classification", ("harbour", "kitchen")))
     with pytest.raises(ConfigurationError, match="all retained examples are of class kitchen"):
         stratified(order, rows([1]), rows([1, 1]), named, 8)
     with pytest.raises(ConfigurationError, match=r"data\.batch_size: a step has 1 retained example, and each one"):
