@@ -143,10 +143,8 @@ class DatasetConfig:
         if not self.path:
             found.append(f"{label}: path is empty; give a file, a folder, a hub id or builtin:NAME")
         of_hub = [name for name in ("split", "subset", "revision") if getattr(self, name, None) not in (None, "train")]
-        if of_hub and self.path and not path_problem(self.path) and Path(self.path).expanduser().is_file():
-            found.append(
-                f"{label}: {' and '.join(of_hub)} belong to a hub dataset, and {self.path} is a file; leave out"
-            )
+        if of_hub and (what := self._plain()):
+            found.append(f"{label}: {' and '.join(of_hub)} belong to a hub dataset, and {self.path} is {what}")
         if self.sample_seed < 0:
             found.append(f"{label}: sample_seed is {self.sample_seed}; give 0 or more")
         if isinstance(self.copies, int) and self.copies < 1:
@@ -156,6 +154,18 @@ class DatasetConfig:
         if self.transform is not None and self.transform not in TRANSFORMS:
             found.append(f"{label}: transform {self.transform!r} is unknown; there are {', '.join(sorted(TRANSFORMS))}")
         return found
+
+    def _plain(self) -> str | None:
+        """That the path is of plain files, and what to do where they are taken for splits; None if it is not."""
+        if not self.path or path_problem(self.path):
+            return None
+        path = Path(self.path).expanduser()
+        if path.is_file():
+            return "a file; leave out"
+        saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+        return (
+            None if saved or not path.is_dir() else "a folder, all of whose files are read; name those that are meant"
+        )
 
     def _column_problems(self) -> list[str]:
         found = []

@@ -66,11 +66,13 @@ def test_columns():
 
 
 @pytest.mark.parametrize("given", [{"split": "test"}, {"subset": "en"}])
-def test_what_only_hub_datasets_have_is_refused_of_a_file(given, tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("a")
-    (problem,) = DatasetConfig(str(path), "a", **given).problems("corpora[0]")
-    assert "belong to a hub dataset, and" in problem
+def test_what_only_hub_datasets_have_is_refused_of_files(given, tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    for path in (tmp_path / "a.txt", tmp_path):
+        (problem,) = DatasetConfig(str(path), "a", **given).problems("corpora[0]")
+        assert "belong to a hub dataset, and" in problem
+    (tmp_path / "dataset_dict.json").touch()
+    assert DatasetConfig(str(tmp_path), "a", **given).problems("corpora[0]") == []
     assert DatasetConfig("org/name", "a", **given).problems("corpora[0]") == []
 
 
