@@ -23,8 +23,10 @@ DELIBERATE = (
     r"The '.*dataloader' does not have many workers",  # token ids are in memory: there is nothing for workers to do
     r"It is recommended to use `self.log\(.*sync_dist=True",  # losses are summed over the ranks before they are logged
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6's own use of a torch name
+    r"`is_gradient_checkpointing` is deprecated",  # peft 0.21's of one of transformers
+    r"FSDP2-wrapped module .* returned a view tensor",  # hidden states, which nothing here writes into
 )
-"""Lightning's hints about what the verbs do on purpose, or what only Lightning can mend."""
+"""Hints of the libraries about what the verbs do on purpose, or what only they can mend."""
 
 FAST_DEV_RUN = "untrac-fast-dev-run-"
 """Beginning of the names of folders whose results are thrown away."""
