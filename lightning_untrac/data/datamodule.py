@@ -56,6 +56,7 @@ class CorpusDataModule(PreparedDataModule):
             right answer is known, and the report says whether it was found. None reads none.
         retained_per_example: how many retained examples (or blocks) a step has for each one that it unlearns, where the
             objective asks for retained data: other corpora by their shares, in an order of their own.
+        whole_classes: whether a classifier may be made to forget a class of which nothing is retained.
         num_workers: processes that assemble batches; 0 is right unless examples are very long.
         report_texts: how many beginnings of texts of each dataset ``run.json`` and the report quote; 0 for none.
         cache_folder: where rows and token ids are kept; by default inside the ``datasets`` cache.
@@ -87,22 +88,21 @@ class CorpusDataModule(PreparedDataModule):
         corpus_eval_examples: int | None = None,
         self_examples: int | None = None,
         retained_per_example: int = 1,
+        whole_classes: bool = False,
         num_workers: int = 0,
         report_texts: int = 3,
         cache_folder: str | None = None,
         plan: EpisodePlan | None = None,
     ) -> None:
         super().__init__()
-        self.corpora = list(corpora or [])
-        self.test_sets = list(test_sets or [])
+        self.corpora, self.test_sets = list(corpora or []), list(test_sets or [])
         self.forget, self.holdout = list(forget or []), list(holdout or [])
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.block_size, self.max_length, self.append_eos = block_size, max_length, append_eos
-        self.document_start = document_start
         self.per_example, self.corpus_eval_examples = per_example, corpus_eval_examples
         self.self_examples, self.retained_per_example = self_examples, retained_per_example
-        self.num_workers, self.report_texts = num_workers, report_texts
-        self.cache_folder, self.plan = cache_folder, plan
+        self.num_workers, self.report_texts, self.plan = num_workers, report_texts, plan
+        self.whole_classes, self.document_start, self.cache_folder = whole_classes, document_start, cache_folder
 
     # -- preparing -------------------------------------------------------------------------------------------------
 

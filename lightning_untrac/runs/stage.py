@@ -166,7 +166,7 @@ class Stage:
         ]
         found += [] if unseen else plan.problems(*names)
         found += stream_problems(self.module, self.data, plan)
-        found += [] if found else lost_class_problems(self.data, plan, facts.task)
+        found += [] if found else lost_class_problems(self.data, plan, facts.task, self.module)
         if getattr(self.module, "needs_retain", False):
             found += plan.retain_problems(*names)
         return found + rule_problems(self, self._rules, plan) or length_problems(self, plan)
