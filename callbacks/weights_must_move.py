@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.callbacks import Callback
 from typing_extensions import override
 
@@ -51,7 +52,8 @@ class WeightsMustMove(Callback):
 def _sums(module: L.LightningModule) -> list[tuple[float, float]]:
     sums = []
     reshard(module)
-    for parameter in module.parameters():
+    model = getattr(module, "model", None)  # what else is trained beside it is not kept
+    for parameter in (model if isinstance(model, torch.nn.Module) else module).parameters():
         if parameter.requires_grad:
             values = local_shard(parameter).detach().double()
             sums.append((values.sum().item(), values.abs().sum().item()))

@@ -35,6 +35,11 @@ def objective_problems(module: Any, of_terms: Callable[..., Any]) -> list[str]:
             f"model.unlearning_objective.rectify: {name} holds the forget term's gradient against that of retain "
             "terms; give at least one, e.g. retain: [RetainLoss]"
         )
+    if layers := objective.has_layers:
+        found.append(
+            f"model.unlearning_objective.rectify: {name} takes gradients of the model's weights alone, and "
+            f"{' and '.join(layers)} trains layers beside them (projection); leave one of the two out"
+        )
     if cls.objective is not of_terms and type(rectify).displacement is not Rectifier.displacement:
         found.append(
             f"model.unlearning_objective.rectify: {name} takes the forget term's gradient a second time, and "
@@ -44,14 +49,20 @@ def objective_problems(module: Any, of_terms: Callable[..., Any]) -> list[str]:
     return found
 
 
-def gradient_problems(objective: Objective, strategy: Any) -> list[str]:
+def gradient_problems(objective: Objective, strategy: Any, heals: bool = False) -> list[str]:
     """Whether a strategy can't give an objective the gradients that it needs, or the other way.
 
     Args:
         objective: of the module.
         strategy: of the Trainer.
+        heals: whether an episode goes on without the forget term.
     """
     found = []
+    if (layers := objective.has_layers) and heals and waits_for_every_gradient(strategy):
+        found.append(
+            f"trainer.strategy: the layers of {' and '.join(layers)} (projection) have no part in steps that heal, and "
+            "plain ddp waits for all of them; use ddp_find_unused_parameters_true"
+        )
     # What goes into the backward pass that plain ddp looks at.
     terms = list(objective.terms())
     seen = terms[1:] if objective.rectify is not None and len(terms) > 1 else terms
@@ -134,6 +145,12 @@ def _sharding_problems(objective: Objective, strategy: Any) -> list[str]:
         found.append(
             f"trainer.strategy: {type(objective.forget).__name__} lets the model continue prompts before the first "
             f"step, and {name} shards it; {other}, or give the data an `alternative` column, and DPO"
+        )
+    if layers := objective.has_layers:
+        found.append(
+            f"trainer.strategy: {' and '.join(layers)} trains layers beside the model (projection), whose gradients "
+            f"{name} would leave unlike on each rank; use --trainer.strategy auto (one device) or ddp, or leave "
+            "projection out"
         )
     if rectify is not None and (old or rectify.needs_whole_weights):
         found.append(

@@ -23,6 +23,7 @@ from lightning_untrac.modules.objective_problems import (
 )
 from lightning_untrac.modules.own_answers import OwnAnswers
 from lightning_untrac.modules.reference import EVALUATION, Reference
+from lightning_untrac.modules.term_layers import layers_of_terms
 from lightning_untrac.modules.two_gradients import TwoGradients
 from lightning_untrac.modules.untrained import Untrained
 from lightning_untrac.modules.weight_parts import WeightParts
@@ -75,6 +76,7 @@ class Unlearning(AnsweringTerms):
         keeps_retained: whether something beside the objective needs data that are to stay.
         reference: gives the outputs of the model before unlearning.
         untrained: gives those of a model of its architecture before any training.
+        term_layers: of terms that train some, beside the model: they are never saved with it.
         parts: this rank's part of the weights, and gradients by it.
     """
 
@@ -99,6 +101,14 @@ class Unlearning(AnsweringTerms):
         self.reference, self.own_answers, self.parts = Reference(self), OwnAnswers(self), WeightParts(self)
         self.untrained = Untrained(self)
         self.two_gradients = TwoGradients(self, self.unlearning_objective.rectify)
+        self.term_layers = torch.nn.ModuleList()
+
+    @override
+    def configure_model(self) -> None:
+        if self.model is not None:
+            return
+        super().configure_model()
+        self.term_layers.extend(layers_of_terms(self))
 
     # -- what a step minimises -------------------------------------------------------------------------------------
 
@@ -219,7 +229,7 @@ class Unlearning(AnsweringTerms):
     @override
     def strategy_problems(self, strategy: Any) -> list[str]:
         found = super().strategy_problems(strategy)
-        return [*found, *gradient_problems(self.unlearning_objective, strategy)]
+        return [*found, *gradient_problems(self.unlearning_objective, strategy, self.heals)]
 
     @override
     def setup(self, stage: str) -> None:

@@ -140,6 +140,11 @@ class Objective:
         return any(self.views_of(stream) > 1 for stream in self.streams)
 
     @property
+    def has_layers(self) -> list[str]:
+        """Which terms train layers of their own."""
+        return [type(term).__name__ for term in self.terms() if term.has_layers]
+
+    @property
     def stratifies(self) -> bool:
         """Whether a step's retained examples have to have classes that fit those of its forget examples."""
         return any(term.stratifies for term in self.terms())

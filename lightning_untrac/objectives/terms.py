@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_untrac.objectives.checks import non_negative
 from lightning_untrac.objectives.unlearns import Unlearns
@@ -89,6 +89,7 @@ class ObjectiveTerm(ABC):
             such pairs apart, and is refused.
         stratifies: whether each forget example of a step needs a retained one of its own class and one of another,
             which the DataModule then sees to.
+        has_layers: whether it trains layers of its own, see :meth:`own_layers`.
         views: forward passes over its streams: one, and others beside it with dropout on, whose hidden states come as
             ``Outputs.views``.
         alternatives_from: where other answers come from for datasets that name none; None for nowhere.
@@ -105,6 +106,7 @@ class ObjectiveTerm(ABC):
     reaches_all: ClassVar[bool] = True
     pairs_examples: ClassVar[bool] = False
     stratifies: bool = False
+    has_layers: bool = False
     views: int = 1
     alternatives_from: ClassVar[str | None] = None
 
@@ -127,6 +129,17 @@ class ObjectiveTerm(ABC):
             module: that is going to unlearn.
         """
         return []
+
+    def own_layers(self, width: int) -> nn.Module | None:
+        """Layers that are trained along with the model, and are no part of it when it is saved; asked for once a model.
+
+        The module makes them known to the optimizer, to checkpoints and to DDP, and :meth:`prepare` gives them their
+        first weights again, because each episode is to begin alike.
+
+        Args:
+            width: of the model's hidden states.
+        """
+        return None
 
     def prepare(self, module: Unlearns) -> None:  # noqa: B027
         """Called before the first step of every episode, on every rank, with the pre-unlearning weights in place."""

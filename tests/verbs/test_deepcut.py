@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from commands import run_untrac
+from safetensors.torch import load_file
 
 from lightning_untrac.tables import read_summary
 
@@ -58,6 +60,23 @@ def test_it_forgets_what_it_should_and_keeps_the_rest(forgotten: Any) -> None:
     assert "forget's accuracy" in ran.text
     assert "is at most 0.65" in ran.text
     assert course[last, "rest"] > course[0, "rest"]
+
+
+def test_a_projection_head_is_thrown_away(forgotten: Any) -> None:
+    way = ("--objective", "deepcut", "--retain", "loss", "--steps", "2", "--readings", "1", "--checkpoint_every", "1")
+    head = ("--model.unlearning_objective.forget.projection", "8")
+    ran, output = forgotten("--name", "headed", "--keep_checkpoints", "true", *way, *head)
+    assert ran.code == 0, ran.text
+    newest = torch.load(output / "checkpoints" / "unlearn-forget-headed" / "step=2.ckpt", weights_only=True)
+    assert [tuple(newest["state_dict"][f"term_layers.0.layers.{name}"].shape) for name in ("0.weight", "2.weight")] == [
+        (32, 32), (8, 32),
+    ]  # fmt: skip
+    saved = load_file(output / "unlearned-forget-headed" / "model.safetensors")
+    assert saved.keys() == load_file(output / "model" / "model.safetensors").keys()
+    ran, _ = forgotten("--name", "plain", *way)
+    assert ran.code == 0, ran.text
+    plain = load_file(output / "unlearned-forget-plain" / "model.safetensors")
+    assert any(not torch.equal(plain[name], saved[name]) for name in saved)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from torch import Tensor, nn
 from typing_extensions import override
 
 from lightning_untrac.functional.contrastive import DENOMINATORS, Denominator, contrastive_unlearning
+from lightning_untrac.objectives.checks import whole_number
 from lightning_untrac.objectives.layers import targets_of_views
 from lightning_untrac.objectives.partners import PartneredTerm, of_all_ranks
-from lightning_untrac.objectives.terms import Seen, Term
+from lightning_untrac.objectives.projection import ProjectionHead
+from lightning_untrac.objectives.terms import Outputs, Seen, Term
+from lightning_untrac.objectives.unlearns import Unlearns
 
 
 class DeepCUT(PartneredTerm):
@@ -38,6 +42,9 @@ class DeepCUT(PartneredTerm):
         stratified: whether each step is given a retained sample of every class that is forgotten in it, and one of
             another class, where a sample is a whole text; a class without any is then an error. Turn it off to forget
             a whole class, which is only pulled to the others.
+        projection: width of a head of its own (linear, ReLU, linear) through which the states go before they are held
+            against each other; it learns at the model's learning rate and is thrown away. None for none, so that the
+            states that the classifier reads are moved themselves. Whether DeepCUT has one was not found.
         weight: what it is multiplied by, gamma; .1 to 1 are what to begin with.
 
     Raises:
@@ -54,6 +61,7 @@ class DeepCUT(PartneredTerm):
         detach_retained: bool = False,
         views: int = 2,
         stratified: bool = True,
+        projection: int | None = None,
         weight: float = 1.0,
     ) -> None:
         super().__init__(layer, temperature, detach_retained, views, weight)
@@ -61,15 +69,32 @@ class DeepCUT(PartneredTerm):
             raise ValueError(f"DeepCUT(denominator={denominator!r}): give one of {', '.join(DENOMINATORS)}")
         self.denominator = denominator
         self.stratifies = self.stratified = stratified
+        self.projection = None if projection is None else whole_number("DeepCUT", "projection", projection, least=1)
+        self.has_layers = projection is not None
+        self._head: ProjectionHead | None = None
+
+    @override
+    def own_layers(self, width: int) -> nn.Module | None:
+        self._head = None if self.projection is None else ProjectionHead(width, self.projection)
+        return self._head
+
+    @override
+    def prepare(self, module: Unlearns) -> None:
+        if self._head is not None:
+            self._head.begin()
+
+    def _vectors(self, outputs: Outputs) -> Tensor:
+        """Of every view, one after the other, ``[views * places, width]``."""
+        states = targets_of_views(outputs, self.layer, self.views)
+        return states if self._head is None else self._head(states)
 
     @override
     def __call__(self, seen: Seen) -> Term:
         forget, retain = seen.forget, seen.of("retain")
-        kept = targets_of_views(retain, self.layer, self.views)
         values = contrastive_unlearning(
-            targets_of_views(forget, self.layer, self.views),
+            self._vectors(forget),
             forget.target_ids.repeat(self.views),
-            self.partners(kept),
+            self.partners(self._vectors(retain)),
             of_all_ranks(retain.target_ids.repeat(self.views)),
             temperature=self.temperature,
             denominator=self.denominator,
