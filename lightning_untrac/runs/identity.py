@@ -26,7 +26,7 @@ CHANGES_NOTHING = {
         "predict",
     ),
     "model": ("activation_checkpointing", "compile"),
-    "data": ("eval_batch_size", "num_workers", "cache_folder", "report_texts"),
+    "data": ("eval_batch_size", "num_workers", "cache_folder", "report_texts", "whole_classes"),
     "trainer": (
         *("accelerator", "devices", "num_nodes", "strategy", "logger", "default_root_dir", "profiler", "max_time"),
         *("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "log_every_n_steps"),
