@@ -51,6 +51,7 @@ class MeasureRecorder(Callback):
         method: name in the tables of how a fit makes its model; by default the class of the module. Of a validation:
             how the model was made.
         episode: of a validation, the forget set and the seed with which its model was made.
+        step: of a validation, the optimizer steps that its model is away from the one before unlearning.
         model: name of the model that is measured, or that a fit starts from; by default the module's.
         result: name of the model that a fit makes; by default as ``model``.
 
@@ -71,6 +72,7 @@ class MeasureRecorder(Callback):
         model: str | None = None,
         result: str | None = None,
         episode: tuple[str | None, int | None] = (None, None),
+        step: int | None = None,
     ) -> None:
         self.folder = Path(folder) if folder is not None else None
         self.measures = each_once(measures)
@@ -82,6 +84,7 @@ class MeasureRecorder(Callback):
         self._along: list[Reading] = []
         self._losses_before: dict[str, float] = {}
         self._validated = self._episode = episode
+        self._step = step
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -127,11 +130,12 @@ class MeasureRecorder(Callback):
         losses = {name: loss for name, loss, num_tokens in measured if num_tokens}
         model = self._model(pl_module)
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
-            step = 0 if trainer.sanity_checking else None
-            self._before, self._losses_before = self._reading(pl_module, model, step, losses), losses
-            self._episode, self.summary = (None, None) if step == 0 else self._validated, []
-            if step is None:
-                self._take(trainer, self._before, self.method or EVALUATE, examples=[self._before])
+            fits = trainer.sanity_checking
+            self._before = self._reading(pl_module, model, 0 if fits else self._step, losses)
+            self._losses_before = losses
+            self._episode, self.summary = (None, None) if fits else self._validated, []
+            if not fits:
+                self._take(trainer, self._before, self.method or EVALUATE, examples=[self._before], alone=True)
             return
         self._begin(trainer, pl_module)
         step = InfluenceLogger.optimizer_step(trainer)
@@ -208,7 +212,9 @@ class MeasureRecorder(Callback):
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
-    def _take(self, trainer: L.Trainer, reading: Reading, method: str, examples: list[Reading] | None) -> None:
+    def _take(
+        self, trainer: L.Trainer, reading: Reading, method: str, examples: list[Reading] | None, alone: bool = False
+    ) -> None:
         """Add a reading to the summary, log it, and write the tables.
 
         Args:
@@ -216,6 +222,7 @@ class MeasureRecorder(Callback):
             reading: what was measured.
             method: name in the tables.
             examples: the readings that are written example by example now; None where those on disk stay.
+            alone: whether it is a model's by itself, and not one of a fit.
         """
         if not trainer.is_global_zero:
             return
@@ -229,7 +236,7 @@ class MeasureRecorder(Callback):
         import pyarrow as pa
 
         mine: dict[str, Any] = made
-        if reading.step is None:  # one of several evaluations of a model, each of some measures and datasets
+        if alone:  # one of several evaluations of a model, each of some measures and datasets
             cells = {key: list(dict.fromkeys(row[key] for row in rows)) for key in ("measure", "dataset")}
             mine = {**made, "model": reading.model, **cells}
         replace_rows(self.folder, SUMMARY, mine, pa.Table.from_pylist(self.summary, schema=summary_schema()))

@@ -40,6 +40,7 @@ class PreparedDataModule(L.LightningDataModule):
             that :meth:`choose` took out of it.
         tokenized_holdout: what is never stepped on, by name.
         choice: those examples, if any.
+        part: what training steps on in place of its corpora; None for those.
         alternatives_from: where other answers come from for datasets that name none, as the objective asks.
     """
 
@@ -68,6 +69,7 @@ class PreparedDataModule(L.LightningDataModule):
         self.tokenized_forget: dict[str, TokenizedDataset] = {}
         self.tokenized_holdout: dict[str, TokenizedDataset] = {}
         self.choice: ForgetChoice | None = None
+        self.part: Concatenation | None = None
         self._facts: Facts | None = None
         self._prepared_for: ModelFacts | None = None
         self._identity: tuple[Any, ...] | None = None

@@ -22,6 +22,7 @@ from lightning_untrac.modules.classes import Labels, task_of, with_classes
 from lightning_untrac.modules.heads import Head, head_of
 from lightning_untrac.modules.loading import build_model, pretrained_config, scratch_config
 from lightning_untrac.modules.measuring import Measuring
+from lightning_untrac.modules.members import fit_problems
 from lightning_untrac.modules.parameters import freeze, select_parameters
 from lightning_untrac.modules.probing import Findings, probe
 from lightning_untrac.modules.settings import setting_problems
@@ -227,6 +228,7 @@ class LanguageModule(Measuring, StepTraining):
     def setup(self, stage: str) -> None:
         # Here and not in `configure_model`, where a strategy may leave weights that are made uninitialised.
         raise_if_any([*self.architecture_problems(), *self.strategy_problems(self.trainer.strategy)])
+        raise_if_any(fit_problems(self.name_or_path) if stage == "fit" else ())
         if self.trainer.strategy.root_device.type == "mps":
             raise ConfigurationError(
                 ["trainer.accelerator: losses are summed in float64, which Apple's GPUs lack; use `accelerator: cpu`"]

@@ -15,6 +15,7 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.hub import hub_problem
 from lightning_untrac.modules.adapters import adapter_base, add_adapters, load_adapters
 from lightning_untrac.modules.heads import task_name
+from lightning_untrac.modules.members import member_folders
 from lightning_untrac.modules.refusals import refused
 from lightning_untrac.modules.small_models import model_class
 
@@ -118,7 +119,8 @@ def build_model(
 ) -> PreTrainedModel:
     """The model with its weights: from ``name_or_path``, or drawn from ``init_seed`` where that is None.
 
-    A ``new_head`` is one that the saved weights don't have: it is drawn from ``init_seed`` too.
+    A folder of several members (``ensemble.json``) becomes one model that predicts as all of them together. A
+    ``new_head`` is one that the saved weights don't have: it is drawn from ``init_seed`` too.
 
     Raises:
         ConfigurationError: if the model can't be made, or the saved weights do not fit the architecture.
@@ -131,6 +133,13 @@ def build_model(
         with torch.random.fork_rng(), refused(lambda cause: f"model: can't be made ({cause}{_mending(cause, config)})"):
             torch.manual_seed(init_seed)
             model = model_class(config).from_config(config, **options)
+    elif members := member_folders(name_or_path):
+        from lightning_untrac.modules.ensemble import Ensemble
+
+        return Ensemble(
+            [_with_saved_weights(config, str(member), init_seed, new_head, revision=None, **options)
+             for member in members]
+        )  # fmt: skip
     else:
         base = adapter_base(name_or_path)
         model = _with_saved_weights(config, base or name_or_path, init_seed, new_head, revision=revision, **options)

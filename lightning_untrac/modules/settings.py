@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lightning_untrac.errors import problems_of
 from lightning_untrac.modules.adapters import adapter_folder, adapter_problems
 from lightning_untrac.modules.classes import Labels, class_problems
 from lightning_untrac.modules.loading import DTYPES
+from lightning_untrac.modules.members import member_folders
 
 
 def setting_problems(
@@ -42,4 +44,4 @@ def setting_problems(
     if dtype not in DTYPES:
         found.append(f"model.dtype: {dtype!r} is unknown; use one of {', '.join(DTYPES)}")
     found += class_problems(task, labels, name_or_path is None)
-    return found + adapter_problems(name_or_path)
+    return found + adapter_problems(name_or_path) + problems_of(lambda: member_folders(name_or_path))

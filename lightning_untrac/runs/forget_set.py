@@ -103,7 +103,8 @@ def chosen_before(output: str, forget: str) -> tuple[ForgetChoice | None, list[s
     corpus = forget.removesuffix("-chosen")
     if corpus == forget:
         return None, []
-    files = [file for verb in ("unlearn", "retrain") for file in Path(output).glob(f"{verb}-{forget}*.examples.txt")]
+    verbs = ("unlearn", "retrain", "sisa")
+    files = [file for verb in verbs for file in Path(output).glob(f"{verb}-{forget}*.examples.txt")]
     if (file := min(files, default=None)) is None:
         missing = f"forget: {output} does not say which examples {forget!r} are; unlearn or retrain them there first"
         return ForgetChoice(corpus, ("0",), "forget"), [missing]

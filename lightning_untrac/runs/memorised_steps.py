@@ -142,6 +142,9 @@ def _readings(
         return None
     method, seed = mine["method"].iloc[0], mine["seed"].iloc[0]
     frame = frame[(frame["method"] == method) & (frame["seed"] == seed)]
+    first = {Path(model).name for model in frame.loc[frame["step"] == 0, "model"]}
+    if first - {Path(read.models.original).name}:
+        return f"it began from {', '.join(sorted(first))} and not from the original, so that its steps are left out"
     steps = np.sort(frame["step"].unique())
     values = {}
     for measure, rows in frame.groupby("measure"):

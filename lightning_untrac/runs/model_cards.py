@@ -35,15 +35,49 @@ def add_model_card(stage: Stage, trainer: L.Trainer, model: Path, method: str, s
         ended: how the fit ended.
         status: of its last reading.
     """
-    (forget_set,) = stage.data.active_plan.only
-    dataset = stage.data.tokenized[forget_set]
+    settings = stage.config["model"]["init_args"].get("unlearning_objective")
+    trained = {
+        "objective": way,
+        "its settings": None if settings is None else f"`{json.dumps(settings)}`",
+        "optimizer": _optimizer(trainer),
+        "examples in a step": stage.identity.get("effective_batch_size"),
+        "seed": seed,
+    }
+    end = {"steps": f"{ended.step} of {ended.steps}", "stopped by": ended.reason,
+           "status": None if status == "ok" else status}  # fmt: skip
     start = str(stage.module.name_or_path or "a new model")
     is_local = Path(start).exists() or Path(start).is_absolute()
-    settings = stage.config["model"]["init_args"].get("unlearning_objective")
+    of_hub = stage.module.name_or_path is not None and not is_local
+    before = Path(start).name if is_local else start
+    text = write_model_card(stage, model, method, seed, trained, end, before, of_hub)
+    for logger in trainer.loggers:
+        if isinstance(logger, SafeWandbLogger) and text is not None:
+            logger.log_page("model_card", text)
+
+
+def write_model_card(stage: Stage, model: Path, method: str, seed: int, trained: dict[str, Any], ended: dict[str, Any],
+                     start: str, of_hub: bool = False) -> str | None:  # fmt: skip
+    """Write the card of a model, and keep in ``run.json`` what it is made from.
+
+    Args:
+        stage: the verb's.
+        model: its folder.
+        method: as in the tables.
+        seed: of the data order.
+        trained: what was done, a word to what is said of it.
+        ended: how it ended, the same.
+        start: name of the model before.
+        of_hub: whether that is a name of the hub.
+
+    Returns:
+        The card; None where the model is gone.
+    """
+    (forget_set,) = stage.data.active_plan.only
+    dataset = stage.data.tokenized[forget_set]
     facts = {
         "model": model.name,
-        "start": Path(start).name if is_local else start,
-        "hub": stage.module.name_or_path is not None and not is_local,
+        "start": start,
+        "hub": of_hub,
         "lora": stage.module.lora is not None,
         "method": method,
         "forget_set": forget_set,
@@ -53,21 +87,11 @@ def add_model_card(stage: Stage, trainer: L.Trainer, model: Path, method: str, s
             "size": counts(len(dataset), len(dataset.distinct_hashes())),
             "digest of its texts": digest(dataset),
         },
-        "trained": {
-            "objective": way,
-            "its settings": None if settings is None else f"`{json.dumps(settings)}`",
-            "optimizer": _optimizer(trainer),
-            "examples in a step": stage.identity.get("effective_batch_size"),
-            "seed": seed,
-        },
-        "ended": {"steps": f"{ended.step} of {ended.steps}", "stopped by": ended.reason,
-                  "status": None if status == "ok" else status},
-    }  # fmt: skip
+        "trained": trained,
+        "ended": ended,
+    }
     stage.folder.add_to_run(cards={stage.name: facts})
-    text = _write(stage.folder, stage.name)
-    for logger in trainer.loggers:
-        if isinstance(logger, SafeWandbLogger) and text is not None:
-            logger.log_page("model_card", text)
+    return _write(stage.folder, stage.name)
 
 
 @rank_zero_only

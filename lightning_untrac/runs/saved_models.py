@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.modules.members import member_folders
 from lightning_untrac.tables.checksums import CHECKSUMS, damaged_files, file_digest, read_checksums
 
 
@@ -60,15 +61,20 @@ def files_digest(folder: Path) -> str:
 
 def digest_of(folder: Path) -> str:
     """The same of any model, as its checksums say, whether or not its files are still what was saved."""
+    try:
+        members = member_folders(str(folder))
+    except ConfigurationError:
+        members = []
     patterns = ("*.safetensors", "*.bin", "config.json", "adapter_config.json")
-    paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    paths = sorted(path for pattern in patterns for part in (folder, *members) for path in part.glob(pattern))
     digest = hashlib.sha256()
     part = 16 * 2**20
     known = read_checksums(folder) or {}
     for path in paths:
         size = path.stat().st_size
-        digest.update(f"{path.name}|{size}|{known.get(path.name, '')}".encode())
-        if path.name not in known:
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}|{size}|{known.get(name, '')}".encode())
+        if name not in known:
             with path.open("rb") as file:
                 digest.update(file.read(part))
                 file.seek(max(0, size - part))

@@ -16,6 +16,7 @@ from lightning_untrac.config.trainer_flags import flag_problems, in_episodes, tr
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.lengths import episode_steps
 from lightning_untrac.faults import first_line
+from lightning_untrac.modules.members import fit_problems
 from lightning_untrac.runs.asked import Checked
 from lightning_untrac.runs.checks import schedule_problems
 from lightning_untrac.runs.ending import EndOnSignal, EndWhenTold, prepared, with_our_own_requeueing
@@ -39,6 +40,7 @@ def trainer_problems(stage: Checked) -> list[str]:
     """
     given = stage.trainer_arguments
     found = flag_problems(given, stage.column) + callback_problems(given.get("callbacks"), stage.column)
+    found += fit_problems(stage.module.name_or_path) if trains(stage.column) else []
     if given.get("barebones"):
         return found
     if problems := name_problems(given.get("strategy"), given.get("accelerator")):

@@ -11,7 +11,7 @@ from pathlib import Path
 from lightning_untrac.tables.files import atomic_write_bytes
 
 CHECKSUMS = "checksums.json"
-"""Name of the file of checksums: file name to 64 hex digits."""
+"""Name of the file of checksums: a file's path in the folder to 64 hex digits."""
 
 
 def write_checksums(folder: Path) -> None:
@@ -20,14 +20,14 @@ def write_checksums(folder: Path) -> None:
     A README has none: what is known of a model grows, and is written into it later.
 
     Args:
-        folder: Holds files only.
+        folder: Holds files, or the folders of an ensemble's members too.
     """
     sums = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS):
         with path.open("rb") as file:
             os.fsync(file.fileno())
         if path.name != "README.md":
-            sums[path.name] = file_digest(path)
+            sums[path.relative_to(folder).as_posix()] = file_digest(path)
     atomic_write_bytes(folder / CHECKSUMS, json.dumps(sums, indent=1).encode())
 
 
@@ -59,7 +59,7 @@ def damaged_files(folder: Path) -> list[str]:
     found = []
     for name, expected in sums.items():
         path = folder / name
-        if Path(name).name != name or name in ("", ".", ".."):  # comes from a file, and leads out of the folder
+        if not name or {"", ".", ".."} & {*name.split("/")} or {":", "\\"} & {*name}:  # leads out of the folder
             found.append(f"{CHECKSUMS} names {name!r}, which is no file of this folder")
         elif not path.is_file():
             found.append(f"{name} is missing")
