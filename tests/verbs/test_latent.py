@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import wandb_offline
 from commands import run_untrac
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -124,3 +125,28 @@ def test_umap(classified, tmp_path):
     assert set(frame.projection) == {"umap"}
     assert frame.share.isna().all()
     assert np.isfinite(frame[["x", "y"]]).all(axis=None)
+
+
+def test_where_nobody_knows_what_the_head_reads_it_is_left_out(classified, tmp_path, monkeypatch):
+    from lightning_untrac.modules import probing
+
+    monkeypatch.setattr(probing, "_known", {})
+    monkeypatch.setattr(probing._Probe, "_reads", lambda self, model: None)
+    folder = tmp_path / "copy"
+    ran = judge(classified, folder)
+    assert ran.code == 0, ran.text
+    assert "it could not be found out which token's hidden state the classifier reads" in ran.text
+    found = {row["measure"] for row in read_judged_measures(folder)}
+    assert "macro_f1" in found
+    assert not found & set(COSINES)
+    assert not (folder / JUDGED_LATENT).exists()
+
+
+def test_it_is_sent_to_wandb(classified, tmp_path):
+    pytest.importorskip("sklearn")
+    ran = judge(classified, tmp_path / "sent", "--wandb.mode", "offline")
+    assert ran.code == 0, ran.text
+    (logged,) = wandb_offline.offline_runs(tmp_path / "sent")
+    keys = {key for row in logged.history for key in row} | set(logged.summary)
+    assert any(key.startswith("plots/judged_forget_latent") for key in keys), keys
+    assert not any("judged_latent" in key for key in keys if key.startswith("tables/"))  # a row an example
