@@ -21,8 +21,8 @@ from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trainers import steps_of, whole_length
 from lightning_untrac.verb import traits, verb_module
 
-LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path")
-"""What a stage knows only when the stages before it are finished."""
+LATER = ("model_files", "trained_model_files", "model.init_args.name_or_path", "batch_cut")
+"""What a stage knows only when the stages before it are finished; how a batch is cut counts for dropout alone."""
 
 
 @dataclass

@@ -227,6 +227,30 @@ def test_it_is_measured_and_judged_as_other_models(run: Path) -> None:
     assert "is an ensemble of 2 models, which is measured and not trained" in ran.text
 
 
+def test_it_is_a_stage_that_is_finished_once(tmp_path: Path, cache_folder: str) -> None:
+    config = yaml.safe_load(content(tmp_path, cache_folder, {"early": ROWS[:40], "late": ROWS[40:]}).read_text())
+    stages: list[dict[str, Any]] = [
+        {"pretrain": {"steps": 3}},
+        {"sisa": {"forget": "late", "shards": 2, "slices": 1}},
+        {"retrain": {"forget": "late", "seeds": [0]}},
+    ]
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**config, "output": str(tmp_path / "run"), "stages": stages}))
+    ran = run_untrac("run", tmp_path / "recipe.yaml")
+    assert ran.code == 0, ran.text
+    made = weights(tmp_path / "run" / "unlearned-late-sisa")
+    assert len(made) == 2
+    ran = run_untrac("run", tmp_path / "recipe.yaml")
+    assert ran.code == 0, ran.text
+    assert "sisa: finished already" in ran.text
+    assert "retrain: finished already" in ran.text
+    stages[1]["sisa"]["shards"] = 1
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**config, "output": str(tmp_path / "new"), "stages": stages}))
+    ran = run_untrac("run", tmp_path / "recipe.yaml")
+    assert ran.code == 2
+    assert "stage 2 (sisa): shards: 1; give at least 2" in ran.text
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_language_model_goes_on_as_its_ensemble(judged_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(judged_run, tmp_path / "run"))
     ran = run_untrac("sisa", "--output", run, "--forget", "birds", *PARTS, "--passes", 1)
