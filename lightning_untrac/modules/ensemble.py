@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 from typing_extensions import override
 
-from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional.ensemble import log_mean_probs
 from lightning_untrac.modules.heads import without_cache
 
@@ -50,24 +50,15 @@ class Ensemble(PreTrainedModel, GenerationMixin):
         use_cache: bool = False,
         **options: Any,
     ) -> CausalLMOutput:
-        """The logits of one forward pass of each member.
-
-        Raises:
-            ConfigurationError: if hidden states are asked for.
-        """
-        if options.get("output_hidden_states"):
-            raise ConfigurationError(
-                [
-                    "model: an ensemble has no hidden states of its own, and a measure or a term asks for them; leave "
-                    "it out, or give one of the members"
-                ]
-            )
+        """One forward pass of each member; hidden states, where they are asked for, are theirs beside each other."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **options}
         # Of texts that go on, which stand at the right end; not every architecture has them.
         if position_ids is not None and "position_ids" in inspect.signature(self.members[0].forward).parameters:
             inputs["position_ids"] = position_ids
-        each = [member(**inputs, **without_cache(member)).logits for member in self.members]
-        return CausalLMOutput(logits=log_mean_probs(each))
+        each = [member(**inputs, **without_cache(member)) for member in self.members]
+        layers = zip(*(one.hidden_states for one in each), strict=True) if options.get("output_hidden_states") else ()
+        states = tuple(torch.cat(layer, dim=-1) for layer in layers)
+        return CausalLMOutput(logits=log_mean_probs([one.logits for one in each]), hidden_states=states or None)
 
     @override
     def generate(self, *args: Any, **options: Any) -> Any:

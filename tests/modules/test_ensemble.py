@@ -111,13 +111,23 @@ def test_it_is_not_trained(saved: Callable[..., Path], tmp_path: Path, cache_fol
         trainer.fit(Pretraining(str(folder)), data)
 
 
-def test_it_has_no_hidden_states(saved: Callable[..., Path]) -> None:
-    module = LanguageModule(str(saved("gpt2")))
+def test_its_hidden_states_are_those_of_all_members(saved: Callable[..., Path]) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    folder = saved("bert", ["no", "yes"])
+    module = LanguageModule(str(folder))
     module.configure_model()
-    ids = torch.tensor([[5, 6, 7, 8]])
-    batch: Any = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
-    with pytest.raises(ConfigurationError, match="no hidden states of its own"):
-        module.outputs_of(batch, hidden_states=True)
+    ids = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 3]])
+    batch: Any = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.tensor([[0], [1]])}
+    with module.without_dropout(), torch.no_grad():
+        found = module.outputs_of(batch, hidden_states=True).hidden_states
+    assert found is not None
+    assert [layer.shape for layer in found] == [(2, 1, 48)] * 2
+    for number in range(3):
+        member = AutoModelForSequenceClassification.from_pretrained(folder / f"shard-{number + 1}").eval()
+        with torch.no_grad():
+            alone = member(input_ids=ids, output_hidden_states=True).hidden_states[-1][:, 0]
+        torch.testing.assert_close(found[-1][:, 0, 16 * number : 16 * (number + 1)], alone)
 
 
 @pytest.mark.parametrize("content", ["{}", '{"members": []}', '{"members": ["../gpt2-0"]}', '{"members": 3}', "["])
