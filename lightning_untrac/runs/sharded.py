@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from lightning_untrac.callbacks import EpisodeProgress, SavePretrained, WeightsMustMove
+from lightning_untrac.callbacks import EpisodeProgress, SavePretrained, TrainingTime, WeightsMustMove
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.shards import ShardedSamples
 from lightning_untrac.modules.members import ENSEMBLE
@@ -112,15 +112,16 @@ class ShardedTraining:
         return after
 
     def took(self) -> dict[str, dict[str, Any]]:
-        """What the trained states took: ``seconds`` and ``steps``, by key."""
+        """What the trained states took: ``seconds``, of which ``training_seconds``, and ``steps``, by key."""
         found: dict[str, dict[str, Any]] = self.stage.folder.read_json(f"{self.folder.name}/{TRAINED}", {})
         return found
 
     def _fit(self, state: State, before: str | None, after: Path) -> None:
         stage = self.stage
         where = f"shard {state.shard + 1} of {self.samples.shards}, slice {state.slices} of {self.samples.slices}"
+        timer = TrainingTime()
         trainer = stage.build_trainer(
-            callbacks=[EpisodeProgress(f"sisa, {where}"), WeightsMustMove(), SavePretrained(after)],
+            callbacks=[timer, EpisodeProgress(f"sisa, {where}"), WeightsMustMove(), SavePretrained(after)],
             logger=stage.build_loggers(f"{stage.name} {where}"),
             max_epochs=1,
             limit_val_batches=0,
@@ -135,6 +136,7 @@ class ShardedTraining:
             stage.data.plan, stage.data.part = serves, None
         seconds = round(time.perf_counter() - begun, 2)
         took = {"samples": len(state.rows), "steps": trainer.global_step, "seconds": seconds}
+        took["training_seconds"] = round(timer.seconds, 2)  # without start-up and saving, as of other models
         stage.folder.write_json(f"{self.folder.name}/{TRAINED}", self.took() | {state.key: took})
         finish_loggers(trainer)
 

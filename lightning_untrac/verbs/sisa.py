@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from lightning_untrac.modules import Pretraining
 from lightning_untrac.modules.adapters import adapter_folder
 from lightning_untrac.naming import counted, named_method
 from lightning_untrac.results.model_card import CARD
+from lightning_untrac.results.training_time import TRAINING_SECONDS
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.forget_set import chosen_examples, write_choice
 from lightning_untrac.runs.measuring import is_measured, measure, quote_survivors, show_summary, tell_measures
@@ -275,6 +277,10 @@ def _account(stage: Stage, training: ShardedTraining, all_states: list[list[Stat
     }
     for step, number in seconds.items():
         stage.folder.add_cost({"step": step, "seconds": round(number, 2), "peak_memory_mb": peak})
+    trained = round(sum(took[state.key].get("training_seconds", math.nan) for state in again), 2)
+    if math.isfinite(trained):  # states of an earlier version do not say it
+        name = _models(stage.folder.path, stage.name)[0].name
+        stage.folder.add_to_run(**{TRAINING_SECONDS: {name: trained}})
     whole, forgetting = map(duration, seconds.values())
     return (
         f"{len({state.shard for state in again})} of {counted(len(all_states), 'shard')} and {len(again)} of "

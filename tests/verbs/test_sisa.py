@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from lightning_untrac.data.builtin import builtin_examples
 from lightning_untrac.data.shards import shards_and_slices
-from lightning_untrac.runs.sharded import ShardedTraining
+from lightning_untrac.runs.sharded import TRAINED, ShardedTraining
 from lightning_untrac.tables import read_summary
+from lightning_untrac.tables.judged import read_judged_measures
 
 DESKS = ["garden", "harbour", "kitchen", "weather"]
 TINY_BERT = {
@@ -222,6 +225,18 @@ def test_it_is_measured_and_judged_as_other_models(run: Path) -> None:
     assert "unlearned-late-sisa: nearer to the retrained model" in ran.text
     assert "sisa-2x2/ensemble" not in ran.text
     assert "it began from ensemble and not from the original" in ran.text
+    # It has no latent space of its own, and the others have; its time is that of what was trained again.
+    assert "nothing of the latent space of unlearned-late-sisa: it is an ensemble" in ran.text
+    cosines = [row for row in read_judged_measures(run) if row["measure"].endswith("class_cosine")]
+    known = {Path(row["model"]).name: math.isfinite(row["value"]) for row in cosines if row["statistic"] == "mean"}
+    assert not known.pop("unlearned-late-sisa")
+    assert known["model"]
+    assert known["seed-0"]
+    took = json.loads((run / "run.json").read_text())["training_seconds"]
+    states = json.loads((run / "sisa-2x2" / TRAINED).read_text()).values()
+    assert 0 < took["unlearned-late-sisa"] < sum(one["training_seconds"] for one in states)
+    assert all(0 < one["training_seconds"] <= one["seconds"] for one in states)
+    assert re.search(r"Time of training.*^sisa ", ran.text, re.DOTALL | re.MULTILINE)
     ran = run_untrac("unlearn", "--output", run, "--forget", "late", "--name", "more", "--model.name_or_path", result)
     assert ran.code == 2
     assert "is an ensemble of 2 models, which is measured and not trained" in ran.text
