@@ -13,6 +13,10 @@ from typing_extensions import override
 
 from lightning_untrac.functional import uniform_guess_loss
 from lightning_untrac.sharding import local_shard
+from lightning_untrac.tasks import guess_loss
+
+OF_A_LANGUAGE_MODEL, OF_A_CLASSIFIER = 2, 10
+"""Times the loss of a uniform guess at which a model has collapsed."""
 
 
 class CollapseGuard(Callback):
@@ -26,8 +30,9 @@ class CollapseGuard(Callback):
     pre-unlearning model itself, which did not collapse.
 
     Args:
-        cap: nats per token; by default twice the loss of a uniform guess, ``2 ln V``. ``inf`` looks for non-finite
-            numbers only (the UnTrac paper's own runs collapse: its curves reach hundreds of nats).
+        cap: nats per token; by default twice the loss of a uniform guess, ``2 ln V``, and of a classifier ten times
+            that, ``10 ln C``, because being sure of another class is no collapse. ``inf`` looks for non-finite numbers
+            only (the UnTrac paper's own runs collapse: its curves reach hundreds of nats).
     """
 
     def __init__(self, cap: float | None = None) -> None:
@@ -36,7 +41,10 @@ class CollapseGuard(Callback):
         self._steps, self._judges = 1, True  # a run that is resumed inside an episode has made its first step
 
     def _cap(self, module: Any) -> float:
-        return 2 * uniform_guess_loss(module.num_outcomes) if self.cap is None else self.cap
+        if self.cap is not None:
+            return self.cap
+        times = OF_A_LANGUAGE_MODEL if guess_loss(module) is not None else OF_A_CLASSIFIER
+        return times * uniform_guess_loss(module.num_outcomes)
 
     @override
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -17,9 +17,10 @@ from typing_extensions import override
 
 from lightning_untrac.data.episodes import Episode
 from lightning_untrac.errors import UnlearningError
-from lightning_untrac.functional import READOUTS, Readout, read_out, uniform_guess_loss
+from lightning_untrac.functional import READOUTS, Readout, read_out
 from lightning_untrac.metrics import DatasetLosses
 from lightning_untrac.tables import InfluenceRow, InfluenceStore, ResultsError
+from lightning_untrac.tasks import guess_loss
 
 EPISODE_STEP = "episode_step"
 """The x axis of the curves: optimizer steps since the pre-unlearning weights."""
@@ -176,8 +177,7 @@ class InfluenceLogger(Callback):
             return
         status: Any = getattr(module, "episode_status", "ok")
         final = bool(trainer.is_last_batch) or getattr(module, "episode_ended", False)
-        outcomes = getattr(module, "num_outcomes", None)
-        guess = None if outcomes is None else uniform_guess_loss(outcomes)
+        guess = guess_loss(module)
         rows = []
         names = data.evaluation_names
         for index, name in enumerate(names):

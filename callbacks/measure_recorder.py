@@ -17,7 +17,6 @@ from typing_extensions import override
 
 from lightning_untrac.data.evaluated import groups, packed
 from lightning_untrac.errors import UnlearningError, raise_if_any
-from lightning_untrac.functional import uniform_guess_loss
 from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.metrics import Measure
 from lightning_untrac.metrics.measure import check_shape, each_once, given_by, need_problems
@@ -28,6 +27,7 @@ from lightning_untrac.tables.measurements import (
     replace_rows,
     summary_schema,
 )
+from lightning_untrac.tasks import guess_loss
 
 EVALUATE = "evaluate"
 """``method`` of a model that is measured as it is."""
@@ -166,8 +166,8 @@ class MeasureRecorder(Callback):
 
     def _reading(self, module: Any, model: str, step: int | None, losses: Mapping[str, float]) -> Reading:
         of_episode = getattr(module, "episode_status", "ok") if step else "ok"
-        outcomes = getattr(module, "num_outcomes", None)
-        guess = math.inf if outcomes is None else uniform_guess_loss(outcomes)
+        uniform = guess_loss(module)
+        guess = math.inf if uniform is None else uniform
 
         def status(name: str) -> str:
             if of_episode != "ok" or name not in losses:  # one without target tokens has no loss

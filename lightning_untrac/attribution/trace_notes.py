@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lightning_untrac.functional import uniform_guess_loss
 from lightning_untrac.objectives import Objective
 from lightning_untrac.tables import InfluenceRow
 from lightning_untrac.tables.schema import UNITS
@@ -15,7 +14,7 @@ FAR = 0.5
 raised a corpus' own loss by more than about 0.2, and was gone at 3 and more."""
 
 
-def worse_than_guessing(stage: str, rows: Sequence[InfluenceRow], vocabulary_size: int) -> list[str]:
+def worse_than_guessing(stage: str, rows: Sequence[InfluenceRow], limit: float | None) -> list[str]:
     """Say where unlearning went further than to know nothing, short of the collapse that ends an episode.
 
     A loss that stood above a uniform guess before the first step was not brought there.
@@ -23,9 +22,10 @@ def worse_than_guessing(stage: str, rows: Sequence[InfluenceRow], vocabulary_siz
     Args:
         stage: e.g. ``trace-untrac``.
         rows: of finished episodes.
-        vocabulary_size: of the model.
+        limit: loss of a uniform guess; None where it says nothing.
     """
-    limit = uniform_guess_loss(vocabulary_size)
+    if limit is None:
+        return []
     above = sorted(
         {f"{r.corpus} / {r.test_set}" for r in rows if r.final and (r.loss_before or 0) <= limit < (r.loss_after or 0)}
     )

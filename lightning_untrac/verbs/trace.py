@@ -34,6 +34,7 @@ from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
+from lightning_untrac.tasks import guess_loss
 from lightning_untrac.verb import Arguments, Traits
 
 
@@ -242,7 +243,7 @@ def _module_problems(attribution: Attribution, stage: Stage) -> list[str]:
 def _notes(rows: Sequence[InfluenceRow], attribution: Attribution, stage: Stage) -> list[str]:
     found: list[str] = []
     if attribution.ascends:
-        found += worse_than_guessing(stage.name, rows, stage.module.num_outcomes)
+        found += worse_than_guessing(stage.name, rows, guess_loss(stage.module))
         options = stage.parsed.options
         strength = [f"{name} {getattr(options, name)}" for name in READ_AT if getattr(options, name) is not None]
         found += [] if found else went_far(stage.name, rows)

@@ -93,7 +93,8 @@ class UnlearnOptions:
         measures: what is measured, example by example before and after and in sum at every reading: names separated by
             commas or in a list, or class paths of your own measures.
         readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.
-        collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess.
+        collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess, of a
+            classifier ten times.
         stop_at_holdout: stop at the reading at which the forget set's loss has reached that of ``data.holdout``; by
             default where there is a holdout.
         stop_at: stop where a measure has reached a value: ``memorisation_accuracy<=0.3`` of the forget set, or
