@@ -313,6 +313,40 @@ def test_what_cannot_be_is_said_before_the_first_step(
     assert not list(run.glob("sisa-*"))
 
 
+def test_neither_shares_nor_adapters_nor_encoder_decoders(
+    run_copy: Path, tmp_path: Path, settings: Any, model_folders: Any, pair_files: dict[str, Path]
+) -> None:
+    pairs = {"prompt": "prompt", "target": "target", "share": 1}
+    corpora = [{"name": name, "path": str(pair_files[name]), **pairs} for name in ("birds", "ships")]
+    data = {"corpora": corpora, "cache_folder": settings["data"]["cache_folder"]}
+    path = tmp_path / "pairs.yaml"
+    path.write_text(yaml.safe_dump({**settings, "data": data, "model": {"name_or_path": model_folders("t5")}}))
+    ran = run_untrac("sisa", "--config", path, "--output", tmp_path / "out", "--forget", "birds", "--passes", 1)
+    assert ran.code == 2
+    text = " ".join(ran.text.split())
+    assert "a `share` is of a whole training" in text
+    assert "encoder-decoders are no members of an ensemble here" in text
+    ran = run_untrac("sisa", "--output", run_copy, "--forget", "birds", "--model.lora", "{r: 2}")
+    assert ran.code == 2
+    assert "adapters are no members of an ensemble here" in ran.text
+
+
+def test_another_split_takes_the_place_of_the_first(run: Path) -> None:
+    sisa(run, "--passes", 1)
+    again = ("sisa", "--output", run, "--forget", "late", "--shards", 3, "--slices", 1, "--passes", 1)
+    ran = run_untrac(*again)
+    assert ran.code == 2
+    assert "holds results of 'sisa-late' with other settings" in ran.text
+    ran = run_untrac(*again, "--overwrite", "true")
+    assert ran.code == 0, ran.text
+    assert len(weights(run / "unlearned-late-sisa")) == 3
+    assert {row["method"] for row in read_summary(run).to_pylist()} == {"sisa:3x1"}
+    ran = run_untrac("sisa", "--output", run, "--forget", "late", "--name", "other", *PARTS, "--passes", 1)
+    assert ran.code == 0, ran.text
+    assert len(weights(run / "unlearned-late-other-sisa")) == 2
+    assert {row["method"] for row in read_summary(run).to_pylist()} == {"sisa:3x1", "sisa:2x2 [other]"}
+
+
 def test_all_that_there_is_can_not_go(trained: Path, tmp_path: Path, cache_folder: str) -> None:
     config = content(tmp_path / "only", cache_folder, {"late": ROWS[40:]})
     ran = run_untrac("sisa", "--config", config, "--output", tmp_path / "out", "--forget", "late", *PARTS)
