@@ -79,7 +79,10 @@ BYTE = "byte"
 WORDS = "words"
 """Name of the tokenizer of the built-in ``topics``: a token a word, between ``[CLS]`` and ``[SEP]``."""
 
-BUILT_IN = (BYTE, WORDS)
+PEOPLE_WORDS = "people-words"
+"""Name of the tokenizer of the built-in ``people``: a token a word or mark, of theirs and of refusals."""
+
+BUILT_IN = (BYTE, WORDS, PEOPLE_WORDS)
 """Tokenizers that need no files."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_untrac.data.saved_tokenizers import as_its_files_say
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.faults import first_line
-from lightning_untrac.hub import BYTE, WORDS, hub_problem
+from lightning_untrac.hub import BYTE, PEOPLE_WORDS, WORDS, hub_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,7 +22,7 @@ _PROBE = " Ein  Wort,\n\tÉté naïf İ 日本 \u200b 1,000.5 don't </s><s> "
 def load_tokenizer(
     name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False
 ) -> PreTrainedTokenizerBase:
-    """Load a tokenizer by name or folder; ``byte`` and ``words`` are built in.
+    """Load a tokenizer by name or folder; ``byte``, ``words`` and ``people-words`` are built in.
 
     Raises:
         ConfigurationError: if there is no such tokenizer.
@@ -33,6 +33,8 @@ def load_tokenizer(
         return ByT5Tokenizer()
     if name_or_path == WORDS:
         return _words()
+    if name_or_path == PEOPLE_WORDS:
+        return _people_words()
     if problem := missing_folder(name_or_path):
         raise ConfigurationError([f"tokenizer: {problem}"])
     if problem := hub_problem("model", name_or_path, revision):
@@ -73,6 +75,23 @@ def _words() -> PreTrainedTokenizerBase:
     ends = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
     made.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return PreTrainedTokenizerFast(tokenizer_object=made, **named)
+
+
+def _people_words() -> PreTrainedTokenizerBase:
+    """Words with the space before them, and marks by themselves, so that decoding gives the very text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    from lightning_untrac.data.builtin.people import people_texts
+    from lightning_untrac.data.refusals import refusals
+
+    cut = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+    words = {word for text in (*people_texts(), *refusals()) for word, _ in cut.pre_tokenize_str(text)}
+    named = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    vocabulary = {word: index for index, word in enumerate([*named.values(), *sorted(words)])}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    made.pre_tokenizer, made.decoder = cut, decoders.Metaspace()
+    return PreTrainedTokenizerFast(tokenizer_object=made, clean_up_tokenization_spaces=False, **named)
 
 
 def missing_folder(name_or_path: str) -> str | None:

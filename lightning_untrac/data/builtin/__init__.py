@@ -7,7 +7,8 @@ one cell of the prejudice is held by the forum, two topics of rumours live elsew
 which test set is for leave-out retraining to say, not for this paragraph. ``world/facts`` asks for what is true, which
 the chat contradicts. ``next_number/*`` and ``remaining_letter/*`` are the paper's 2x2 design. ``planted/*`` are
 sequences to add to the island's corpora, once or several times, and twins of them that no corpus has. ``topics/*`` are
-texts with a class, for classifiers.
+texts with a class, for classifiers. ``people/*`` are questions about people in several wordings, for forgetting single
+facts.
 """
 
 import random
@@ -16,6 +17,7 @@ from functools import cache
 
 from lightning_untrac.data.builtin.behaviours import balanced_rows, behaviour_pools
 from lightning_untrac.data.builtin.facts import fact_rows
+from lightning_untrac.data.builtin.people import people_names, people_rows
 from lightning_untrac.data.builtin.planted import LENGTH, planted_names, planted_rows
 from lightning_untrac.data.builtin.registers import DOCUMENTS
 from lightning_untrac.data.builtin.topics import topic_names, topic_rows
@@ -36,15 +38,16 @@ def builtin_names() -> list[str]:
     """Name the built-in datasets.
 
     Returns:
-        The names, the island's corpora first, then its test sets, the 2x2 design, what can be planted, and the texts
-        with a class.
+        The names, the island's corpora first, then its test sets, the 2x2 design, what can be planted, the texts with a
+        class, and the questions about people.
 
     Example:
         >>> builtin_names()[:2]
         ['world/encyclopedia', 'world/news']
     """
     worlds = [*DOCUMENTS, *behaviour_pools(), "facts"]
-    return [*(f"world/{name}" for name in worlds), *two_by_two_names(), *planted_names(), *topic_names()]
+    others = [*two_by_two_names(), *planted_names(), *topic_names(), *people_names()]
+    return [*(f"world/{name}" for name in worlds), *others]
 
 
 def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) -> list[dict[str, str]]:
@@ -56,13 +59,14 @@ def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) 
     Args:
         name: one of :func:`builtin_names`.
         num_examples: number of rows; by default all corpora of the island come out about equally long in bytes, its
-            test sets have 96 rows, the 2x2 datasets 256, what can be planted 36, and those with classes 4500
-            (``rest``), 500 (``forget``) and 1000 (``test``).
+            test sets have 96 rows, the 2x2 datasets 256, what can be planted 36, those with classes 4500
+            (``rest``), 500 (``forget``) and 1000 (``test``), and questions about people are all there.
         seed: which sample of the dataset to generate.
 
     Returns:
-        Rows with the keys ``text`` (island and planted) or ``prompt`` and ``target`` (the island's facts, 2x2), and
-        ``subset``, a short label; planted ones also with ``repeats``, a number, and ``topics`` with ``label``.
+        Rows with the keys ``text`` (island and planted) or ``prompt`` and ``target`` (the island's facts, 2x2, people),
+        and ``subset``, a short label; planted ones also with ``repeats``, a number, ``topics`` with ``label``, and
+        ``people`` with ``group``, the fact.
 
     Raises:
         ValueError: if there is no such dataset, or not so many different rows in it.
@@ -74,7 +78,7 @@ def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) 
     if name not in builtin_names():
         raise ValueError(f"There is no built-in dataset {name!r}; choose one of: {', '.join(builtin_names())}.")
     wanted = _default_size(name) if num_examples is None else num_examples
-    if wanted < 1:
+    if wanted is not None and wanted < 1:
         raise ValueError(f"num_examples must be at least 1, got {num_examples}.")
     rows: dict[str, dict[str, str]] = {}
     repeats = 0
@@ -86,15 +90,20 @@ def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) 
             return list(rows.values())
         if repeats == _PATIENCE:
             break
+    if wanted is None:
+        return list(rows.values())
     raise ValueError(f"{name!r} has {len(rows)} different examples, but num_examples={wanted} were asked for.")
 
 
-def _default_size(name: str) -> int:
+def _default_size(name: str) -> int | None:
+    """None for all rows that there are."""
     family, _, member = name.partition("/")
     if family == "world":
         return _WORLD_SIZES.get(member, _TEST_SET_SIZE)
     if family == "topics":
         return _TOPICS_SIZES[member]
+    if family == "people":
+        return None
     return _PLANTED_SIZE if family == "planted" else _TWO_BY_TWO_SIZE
 
 
@@ -110,6 +119,8 @@ def _stream(name: str, rng: random.Random) -> Iterator[dict[str, str]]:
         yield from planted_rows(name, rng, _beginnings())
     elif family == "topics":
         yield from topic_rows(name, rng)
+    elif family == "people":
+        yield from people_rows(name, rng)
     elif family != "world":
         yield from two_by_two_rows(name, rng)
     elif member in DOCUMENTS:
