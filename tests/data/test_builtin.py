@@ -8,7 +8,7 @@ import re
 import pytest
 
 from lightning_untrac.data.builtin import builtin_examples, builtin_names
-from lightning_untrac.data.builtin.number_words import number_in_words
+from lightning_untrac.functional.number_words import number_in_words
 from lightning_untrac.data.builtin.traits import bias_sentences, insult_sentences, rumour_sentences
 from lightning_untrac.data.builtin.world import FACTS, TOPICS
 

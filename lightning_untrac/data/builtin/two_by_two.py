@@ -17,7 +17,7 @@ import random
 import string
 from collections.abc import Callable, Iterator
 
-from lightning_untrac.data.builtin.number_words import number_in_words
+from lightning_untrac.functional.number_words import number_in_words
 
 Row = dict[str, str]
 
