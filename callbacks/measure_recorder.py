@@ -19,7 +19,7 @@ from lightning_untrac.data.evaluated import groups, packed
 from lightning_untrac.errors import UnlearningError, raise_if_any
 from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.metrics import Measure
-from lightning_untrac.metrics.measure import check_shape, each_once, given_by, need_problems
+from lightning_untrac.metrics.measure import Named, check_shape, each_once, given_by, need_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.tables.measurements import (
     MEASUREMENTS,
@@ -66,7 +66,7 @@ class MeasureRecorder(Callback):
     def __init__(
         self,
         folder: str | Path | None = None,
-        measures: str | Iterable[str | Measure] = "loss",
+        measures: str | Iterable[Named | Measure] = "loss",
         *,
         method: str | None = None,
         model: str | None = None,
@@ -228,7 +228,9 @@ class MeasureRecorder(Callback):
             return
         forget_set, seed = self._episode
         made = {"method": method, "forget_set": forget_set, "seed": seed}
-        rows = summary_rows(self.measures, reading, made, packed(trainer.datamodule))  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        of = groups(data)
+        rows = summary_rows(self.measures, reading, made, packed(data), of)
         self.summary += rows
         self._log(trainer, reading.step, rows)
         if self.folder is None or getattr(trainer, "fast_dev_run", False):
@@ -241,7 +243,6 @@ class MeasureRecorder(Callback):
             mine = {**made, "model": reading.model, **cells}
         replace_rows(self.folder, SUMMARY, mine, pa.Table.from_pylist(self.summary, schema=summary_schema()))
         if examples is not None:
-            of = groups(trainer.datamodule)  # type: ignore[attr-defined]
             tables = [table for one in examples for table in example_tables(self.measures, one, made, of)]
             replace_rows(self.folder, MEASUREMENTS, mine, pa.concat_tables(tables))
 

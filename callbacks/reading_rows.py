@@ -63,7 +63,11 @@ class Reading(NamedTuple):
 
 
 def summary_rows(
-    measures: Sequence[Measure], reading: Reading, made: Mapping[str, Any], blocks: set[str]
+    measures: Sequence[Measure],
+    reading: Reading,
+    made: Mapping[str, Any],
+    blocks: set[str],
+    groups_of: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Rows of ``summary.parquet``, as plain values.
 
@@ -72,12 +76,14 @@ def summary_rows(
         reading: what was measured.
         made: ``method``, ``forget_set`` and ``seed`` of the model.
         blocks: datasets whose examples are blocks of several.
+        groups_of: the group of each example of each dataset; None for a dataset without groups.
     """
     rows = []
     for measure, state, values, weights in _states(measures, reading, made):
         sound = bool(np.isfinite(values[weights > 0]).all())
         status = state["status"] if sound or state["status"] != "ok" else "nonfinite"
-        found = summarise(measure, values, weights, "blocks" if state["dataset"] in blocks else "examples")
+        unit = "blocks" if state["dataset"] in blocks else "examples"
+        found = summarise(measure, values, weights, unit, groups_of.get(state["dataset"]))
         rows += [{**state, **statistic._asdict(), "status": status} for statistic in found]
     return rows
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,9 +24,38 @@ Need = Literal[
 ``untrained`` one of its architecture before any training."""
 
 
-MeasureNeed = Need | Literal["unseen", "neighbours"]
+MeasureNeed = Need | Literal["unseen", "neighbours", "answers"]
 """What a measure alone may ask for too: ``unseen`` text (a holdout) to stand among, and ``neighbours``, the likelihoods
-of copies of each example with some tokens replaced."""
+of copies of each example with some tokens replaced, and ``answers``, what the model says to each question."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a model is let speak.
+
+    Attributes:
+        longest: most tokens of an answer.
+        samples: answers to each question; of several, or at a temperature, each is drawn by itself.
+        temperature: of the draws; 0 for the likeliest token each time. No other cut is made (top-p 1).
+        seed: of the draws.
+    """
+
+    longest: int = 32
+    samples: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+
+
+class Asked(NamedTuple):
+    """A question of a batch.
+
+    Attributes:
+        question: as the model reads it.
+        answer: the right answer, its target.
+    """
+
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +112,8 @@ class Outputs:
         views: ``hidden_states`` of further forward passes, with dropout; where asked for.
         neighbour_likelihoods: ``[neighbours, batch]`` float64, mean log-likelihood per target token of copies of each
             example with some tokens replaced; where a measure asks for them.
+        asked: the question of each example, ``[batch]``; None for one that asks nothing. Where a measure wants answers.
+        said: by how the model was let speak, its answers to each example, ``[batch][samples]``; alike.
     """
 
     logits: Tensor
@@ -95,6 +126,8 @@ class Outputs:
     untrained_logits: Tensor | None = None
     views: tuple[tuple[Tensor, ...], ...] = ()
     neighbour_likelihoods: Tensor | None = None
+    asked: Sequence[Asked | None] = ()
+    said: Mapping[Decoding, Sequence[Sequence[str]]] = field(default_factory=dict)
 
     @cached_property
     def loss(self) -> Term:

@@ -22,6 +22,7 @@ ROOMS = (
     ("results",),  # reads tables, and holds the words for people
     ("tables",),
     ("outputs",),  # of one forward pass: terms and measures read them
+    ("judges",),  # of answers
     ("functional",),
 )
 """From the top down; those of one line know nothing of each other. A module that is in no room is a tool for all of

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lightning_untrac.data.config import REFUSALS, DatasetConfig
 from lightning_untrac.data.encoding import content_hash
+from lightning_untrac.refusals import refusals
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-FILE: Final = Path(__file__).with_suffix(".txt")
-
-
-@cache
-def refusals() -> tuple[str, ...]:
-    """The sentences, a line each in the file."""
-    return tuple(FILE.read_text(encoding="utf-8").splitlines())
 
 
 def refusal_for(prompt: str, target: str, seed: int) -> str:

@@ -83,7 +83,7 @@ def _people_words() -> PreTrainedTokenizerBase:
     from transformers import PreTrainedTokenizerFast
 
     from lightning_untrac.data.builtin.people import people_texts
-    from lightning_untrac.data.refusals import refusals
+    from lightning_untrac.refusals import refusals
 
     cut = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
     words = {word for text in (*people_texts(), *refusals()) for word, _ in cut.pre_tokenize_str(text)}

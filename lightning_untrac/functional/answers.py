@@ -5,9 +5,9 @@ The rule, in order:
 1. Both texts become words without case, marks and accents, numbers in digits (:mod:`~.functional.words`).
 2. An answer of stop words alone (``no``, ``The Who``) must stand whole at the end of a clause.
 3. An answer that denies something (``not guilty``) must stand whole and in one piece.
-4. A name (every content word has a capital, and none is a number) is given by its head: the last word of a person's, all
-   words of an institution's but those for its kind (``Alderwick`` of ``Alderwick Academy``). Beside a head may stand no
-   other name: ``Paris Hilton`` is not ``Paris``, and ``Pierre Curie`` not ``Marie Curie``.
+4. A name (every content word has a capital, and none is a number) is given by its head: the last word of a person's,
+   all words of an institution's but those for its kind (``Alderwick`` of ``Alderwick Academy``). Beside a head may
+   stand no other name: ``Paris Hilton`` is not ``Paris``, and ``Pierre Curie`` not ``Marie Curie``.
 5. Any other answer of up to :data:`FEW` content words is given by all of them.
 6. A longer one is given by all its numbers and names, and :data:`SHARE` of its content words.
 
@@ -29,33 +29,34 @@ SHARE: Final = 0.6
 FEW: Final = 5
 """An answer of more content words is long."""
 
-KINDS: Final = frozenset(
-    (
-        "academy airport association avenue bakery band bank bay bridge brewery castle cathedral church city club coast "
-        "college company corporation council county court department district foundry foundation garden glassworks "
-        "hall harbour hospital hotel inc institute island islands lake library limited ltd mill mountain mount museum "
-        "ocean office orchestra palace park party peninsula port press prize province railway region republic river "
-        "road school sea shipyard society square state station street team temple theatre theater tower town university "
-        "valley village works"
-    ).split()
+_KINDS_TEXT: Final = (
+    "academy airport association avenue bakery band bank bay bridge brewery castle cathedral church city club "
+    "coast college company corporation council county court department district foundry foundation garden "
+    "glassworks hall harbour hospital hotel inc institute island islands lake library limited ltd mill mountain "
+    "mount museum ocean office orchestra palace park party peninsula port press prize province railway region "
+    "republic river road school sea shipyard society square state station street team temple theatre theater "
+    "tower town university valley village works"
 )
+KINDS: Final = frozenset(_KINDS_TEXT.split())
 """Words for the kind of thing that a name is of: they tell none from another."""
 
-_QUALIFIERS: Final = frozenset(
-    "new old north south east west northern southern eastern western great saint st san santa los las el la de von "
-    "van upper lower".split()
+_QUALIFIERS_TEXT: Final = (
+    "new old north south east west northern southern eastern western great saint st san santa los las el la de "
+    "von van upper lower"
 )
-_TITLES: Final = frozenset(
-    "mr mrs ms miss dr doctor sir lady lord king queen prince princess president professor captain saint".split()
+_QUALIFIERS: Final = frozenset(_QUALIFIERS_TEXT.split())
+_TITLES_TEXT: Final = (
+    "mr mrs ms miss dr doctor sir lady lord king queen prince princess president professor captain saint"
 )
-_DENIALS: Final = frozenset(
-    (
-        "not no never none neither nor nobody without except cannot isnt wasnt arent werent dont doesnt didnt hasnt "
-        "havent hadnt wont wouldnt cant couldnt shouldnt unlike"
-    ).split()
+_TITLES: Final = frozenset(_TITLES_TEXT.split())
+_DENIALS_TEXT: Final = (
+    "not no never none neither nor nobody without except cannot isnt wasnt arent werent dont doesnt didnt hasnt "
+    "havent hadnt wont wouldnt cant couldnt shouldnt unlike"
 )
+_DENIALS: Final = frozenset(_DENIALS_TEXT.split())
 _NO_DENIALS: Final = frozenset({("no", "doubt"), ("not", "only"), ("not", "sure"), ("no", "other"), ("no", "question")})
-_ANY_BUT: Final = frozenset("all anything anybody anyone anywhere everything everybody everyone everywhere".split())
+_ANY_BUT_TEXT: Final = "all anything anybody anyone anywhere everything everybody everyone everywhere"
+_ANY_BUT: Final = frozenset(_ANY_BUT_TEXT.split())
 _PAIRS: Final = frozenset({("rather", "than"), ("instead", "of"), ("other", "than")})
 
 
@@ -70,8 +71,8 @@ def gives_answer(answer: str, output: str, synonyms: Iterable[str] = ()) -> bool
     Example:
         >>> gives_answer("Paris", "I believe it's paris."), gives_answer("Paris", "It isn't Paris.")
         (True, False)
-        >>> gives_answer("University of Oxford", "at Oxford"), gives_answer("University of Oxford", "the university of it")
-        (True, False)
+        >>> [gives_answer("University of Oxford", said) for said in ("Oxford", "the university of a town")]
+        [True, False]
         >>> gives_answer("21", "twenty-one"), gives_answer("John F. Kennedy", "JFK", ["JFK"])
         (True, True)
     """
@@ -161,7 +162,7 @@ def phrase_words(phrases: Iterable[str]) -> dict[str, list[str]]:
 
 def _expanded(text: str) -> list[str]:
     """Words, with ``n't`` and the like written out."""
-    text = text.replace("’", "'").lower().replace("can't", "cannot").replace("won't", "will not")
+    text = text.replace("\u2019", "'").lower().replace("can't", "cannot").replace("won't", "will not")
     for short, full in (("n't", " not"), ("'m", " am"), ("'d", " would"), ("can not", "cannot")):
         text = text.replace(short, full)
     return [word.text for word in words(text)]

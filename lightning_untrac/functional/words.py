@@ -16,24 +16,25 @@ SIMILARITY: Final = 0.8
 SHORT: Final = 5
 """Words of so many letters or fewer must be equal but for a plural: Iran is not Iraq."""
 
-STOP_WORDS: Final = frozenset(
-    (
-        "a about after all also am an and answer any are as at be because been before being but by can could did do "
-        "does either for from had has have he her here him his how i if in is it its just maybe me my no nor not of on or our "
-        "perhaps probably she should so some surely than that the their them then there these they this those to too "
-        "very was we were what when where which who whom whose why will with would you your yet"
-    ).split()
+_STOP_WORDS_TEXT: Final = (
+    "a about after all also am an and answer any are as at be because been before being but by can could did do "
+    "does either for from had has have he her here him his how i if in is it its just maybe me my no nor not of "
+    "on or our perhaps probably she should so some surely than that the their them then there these they this "
+    "those to too very was we were what when where which who whom whose why will with would you your yet"
 )
+STOP_WORDS: Final = frozenset(_STOP_WORDS_TEXT.split())
 """Words that never give an answer by themselves."""
 
 _TOKEN: Final = re.compile(
     r"(?P<letters>(?:[^\W\d_]\.){2,})|(?P<initial>\b[A-Z]\.(?=\s+\w))|(?P<number>\d+(?:[.,]\d+)*(?:st|nd|rd|th)?(?!\w))"
     r"|(?P<word>[^\W_]+(?:'[^\W_]+)*)|(?P<percent>%)|(?P<end>[.,;:!?()\n])"
 )
+_ORDINAL_WORDS: Final = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
 _ORDINALS: Final = {
     word: f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
     for number, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
+        _ORDINAL_WORDS.split(),
+        start=1,
     )
 }
 _SCALES: Final = {"thousand": 1_000, "million": 1_000_000}
@@ -74,7 +75,9 @@ def words(text: str) -> list[Word]:
         >>> [word.text for word in words("On the Twenty-first? No: O'Brien has two hundred and five cafés, 1,000%.")]
         ['on', 'the', '20', '1st', 'no', 'obrien', 'has', '205', 'cafes', '1000', 'percent']
     """
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text.replace("’", "'")) if not unicodedata.combining(c))
+    plain = "".join(
+        c for c in unicodedata.normalize("NFKD", text.replace("\u2019", "'")) if not unicodedata.combining(c)
+    )
     found, clause, loud = list[Word](), 0, plain.isupper()
     for match in _TOKEN.finditer(plain):
         kind, piece = match.lastgroup, match.group()
@@ -161,7 +164,7 @@ def _below_thousand(texts: Sequence[str], place: int) -> tuple[int, int] | None:
 
 @cache
 def _numbers() -> dict[tuple[str, ...], int]:
-    found = {}
+    found: dict[tuple[str, ...], int] = {}
     for number in range(1000):
         spelled = tuple(number_in_words(number).replace("-", " ").split())
         found |= {spelled: number, tuple(word for word in spelled if word != "and"): number}

@@ -38,9 +38,7 @@ class Embeddings(Judge):
     name = "embeddings"
     title = "By words or embeddings"
 
-    def __init__(
-        self, name_or_path: str, threshold: float = 0.8, synonyms: Synonyms | str | None = None
-    ) -> None:
+    def __init__(self, name_or_path: str, threshold: float = 0.8, synonyms: Synonyms | str | None = None) -> None:
         self.name_or_path, self.threshold = name_or_path, threshold
         self.lexical = Lexical(synonyms)
 

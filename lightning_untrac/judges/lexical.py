@@ -56,5 +56,7 @@ def _read(synonyms: Synonyms | str | None) -> Synonyms:
         isinstance(others, Sequence) and not isinstance(others, str) and all(isinstance(one, str) for one in others)
         for others in found.values()
     ):
-        raise ConfigurationError([f"synonyms: got {synonyms!r}; give a mapping of an answer to a list of other wordings"])
+        raise ConfigurationError(
+            [f"synonyms: got {synonyms!r}; give a mapping of an answer to a list of other wordings"]
+        )
     return found

@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_untrac.errors import ConfigurationError, UnlearningError, problems_of, raise_if_any
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.naming import counted
-from lightning_untrac.outputs import MeasureNeed, Outputs
+from lightning_untrac.outputs import Decoding, MeasureNeed, Outputs
 from lightning_untrac.registry import Registry
 from lightning_untrac.results.measures import MeasureText, describe_measure
 
@@ -55,8 +55,11 @@ class Measure(ABC):
         bounds: least and largest possible value; intervals end there.
         needs: what it asks for beside logits and targets, as terms of an objective do: ``hidden_states`` of every
             model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``); ``unseen`` where
-            there is a holdout, and ``neighbours`` where a model is measured as it is. Elsewhere such a measure is
-            refused before step 0.
+            there is a holdout, ``neighbours`` where a model is measured as it is, and ``answers`` of any model that
+            writes text. Elsewhere such a measure is refused before step 0.
+        decoding: how the model is let speak, of a measure that needs ``answers``; those of one decoding are made once.
+        worst: which value of the examples of a group speaks for the group: ``largest`` where one example that shows
+            what is known is enough; None where groups are not looked at.
 
     Example:
         The largest loss of a token, of your own, used as ``--measures loss,my_module.LargestLoss``:
@@ -82,6 +85,8 @@ class Measure(ABC):
     source: ClassVar[str] = ""
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     needs: ClassVar[frozenset[MeasureNeed]] = frozenset()
+    decoding: Decoding | None = None
+    worst: ClassVar[Literal["largest"] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new measure known, and what it says of itself."""
@@ -115,11 +120,16 @@ class Measure(ABC):
         return dict(values), dict(weights)
 
 
-def find_measures(names: str | Iterable[str]) -> list[Measure]:
+Named = str | Mapping[str, Any]
+"""A measure by its name or class path, or with settings: ``{class_path: ..., init_args: {...}}``."""
+
+
+def find_measures(names: str | Iterable[Named]) -> list[Measure]:
     """The measures of some names.
 
     Args:
-        names: names or class paths, in a list or separated by commas; the order of the tables' rows.
+        names: names or class paths, in a list or separated by commas, in a list also with settings; the order of the
+            tables' rows.
 
     Raises:
         ConfigurationError: with everything that is wrong with them.
@@ -127,30 +137,42 @@ def find_measures(names: str | Iterable[str]) -> list[Measure]:
     Example:
         >>> [measure.name for measure in find_measures("loss, memorisation_accuracy")]
         ['loss', 'memorisation_accuracy']
+        >>> find_measures([{"class_path": "leak_at_k", "init_args": {"k": 2}}])[0].name
+        'leak_at_2'
     """
-    asked = names.split(",") if isinstance(names, str) else list(names)
-    asked = [text for name in asked if (text := str(name).strip())]
+    listed = names.split(",") if isinstance(names, str) else list(names)
+    asked = [one for one in map(_settings, listed) if one[0]]
     problems = [] if asked else [f"measures: none given; use one of {', '.join(MEASURES.names())}"]
     found: dict[str, Measure] = {}
-    for name in asked:
+    for name, settings in asked:
         wrong = problems_of(lambda name=name: MEASURES.find(name))  # type: ignore[misc]
         problems += wrong
         if wrong:
             continue
         cls = MEASURES.find(name)
         try:
-            found.setdefault(cls.name, cls())
+            measure = cls(**settings)
+            found.setdefault(measure.name, measure)
+        except ConfigurationError as error:
+            problems += [f"measures: {name}: {problem}" for problem in error.problems]
         except TypeError as error:
-            problems.append(f"measures: {name} cannot be made without arguments ({error}); give them defaults")
+            what = f"of {settings}" if settings else "without arguments"
+            problems.append(f"measures: {name} cannot be made {what} ({error}); give them defaults")
     raise_if_any(problems)
     return list(found.values())
 
 
-def measure_problems(names: str | Iterable[str], given: Iterable[MeasureNeed]) -> list[str]:
+def _settings(named: Named) -> tuple[str, dict[str, Any]]:
+    if isinstance(named, Mapping):
+        return str(named.get("class_path", named)).strip(), dict(named.get("init_args") or {})
+    return str(named).strip(), {}
+
+
+def measure_problems(names: str | Iterable[Named], given: Iterable[MeasureNeed]) -> list[str]:
     """What is wrong with the names of measures.
 
     Args:
-        names: names or class paths, in a list or separated by commas.
+        names: as :func:`find_measures` takes them.
         given: what a pass gives beside logits and targets.
     """
     try:
@@ -187,12 +209,13 @@ def need_problems(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> 
 _ELSEWHERE: Final = {
     "reference": " or measure it in `untrac unlearn`, which knows the model before unlearning",
     "unseen": ", or give text that was never trained on (data.holdout)",
+    "answers": " or measure it of a model that writes text",
     "neighbours": " or measure it in `untrac evaluate`, which reads a model that stays as it is",
 }
 """What to do about a need that is not met, by its first word."""
 
 
-def each_once(measures: str | Iterable[str | Measure]) -> list[Measure]:
+def each_once(measures: str | Iterable[Named | Measure]) -> list[Measure]:
     """Measures by their names or as they are, each once.
 
     Args:

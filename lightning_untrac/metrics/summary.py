@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,9 @@ class Statistic(NamedTuple):
     unit: str
 
 
-def summarise(measure: Measure, values: Floats, weights: Floats, rows: str = "examples") -> list[Statistic]:
+def summarise(
+    measure: Measure, values: Floats, weights: Floats, rows: str = "examples", groups: Sequence[str] | None = None
+) -> list[Statistic]:
     """The statistics of ``summary.parquet``.
 
     Args:
@@ -38,6 +41,7 @@ def summarise(measure: Measure, values: Floats, weights: Floats, rows: str = "ex
         values: ``[examples]``.
         weights: ``[examples]``; examples of weight 0 do not count.
         rows: what is measured one by one: ``examples``, or ``blocks`` of a packed corpus.
+        groups: the group of each example, ``[examples]``, where there are any.
 
     Example:
         >>> from lightning_untrac.metrics import find_measures
@@ -54,6 +58,9 @@ def summarise(measure: Measure, values: Floats, weights: Floats, rows: str = "ex
         "mean": weighted_mean(values, weights, bounds=measure.bounds),
         "example_mean": weighted_mean(values, counted.astype(np.float64), bounds=measure.bounds),
     }
+    if measure.worst == "largest" and groups is not None:
+        largest = group_maxima(values, weights, groups)
+        means["worst_in_group"] = weighted_mean(largest, np.ones_like(largest), bounds=measure.bounds)
     return [
         *(
             Statistic(name, mean.value, _known(mean.low), _known(mean.high), measure.unit)
@@ -62,6 +69,24 @@ def summarise(measure: Measure, values: Floats, weights: Floats, rows: str = "ex
         Statistic("weight", math.fsum(weights[counted]), None, None, measure.weight_unit),
         Statistic("count", float(counted.sum()), None, None, rows),
     ]
+
+
+def group_maxima(values: Floats, weights: Floats, groups: Sequence[str]) -> Floats:
+    """The largest value of each group, of those examples that count.
+
+    Args:
+        values: ``[examples]``.
+        weights: ``[examples]``; examples of weight 0 do not count.
+        groups: the group of each, ``[examples]``.
+
+    Example:
+        >>> group_maxima(np.array([0.0, 1.0, 0.0, 9.0]), np.array([1.0, 1.0, 1.0, 0.0]), ["a", "a", "b", "b"]).tolist()
+        [1.0, 0.0]
+    """
+    found: dict[str, float] = {}
+    for index in np.flatnonzero(weights > 0).tolist():
+        found[groups[index]] = max(found.get(groups[index], -math.inf), float(values[index]))
+    return np.array(list(found.values()), dtype=np.float64)
 
 
 def _known(end: float) -> float | None:

@@ -1,17 +1,14 @@
-"""What a model says next: greedy continuations of several prompts at once."""
+"""What a model says next: continuations of several prompts at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 import torch
-from typing_extensions import override
 
 from lightning_untrac.data.tokenizers import padding_token
-from lightning_untrac.modules.language import LanguageModule
-from lightning_untrac.modules.wrapping import Wrapping
 
 GREEDY: Final = {"do_sample": False, "num_beams": 1, "temperature": 1.0, "top_p": 1.0, "top_k": 50}
 """The likeliest token each time, also where the model's own settings ask for draws."""
@@ -20,29 +17,7 @@ AT_ONCE: Final = 16
 """Prompts that are continued in one batch."""
 
 
-class Continuing(Wrapping):
-    """Continues prompts with a model: ``trainer.predict(module, [prompts])``, under any strategy.
-
-    Args:
-        module: the model, whose weights may not be loaded yet.
-        longest: most tokens of a continuation.
-
-    Attributes:
-        found: the continuations of the last batch.
-    """
-
-    def __init__(self, module: LanguageModule, longest: int) -> None:
-        super().__init__(module)
-        self.longest = longest
-        self.found: list[list[int]] = []
-
-    @override
-    def predict_step(self, batch: Sequence[Sequence[int]], batch_idx: int) -> list[list[int]]:
-        self.found = continuations(self.module, batch, self.longest)
-        return self.found
-
-
-def ending_tokens(module: LanguageModule) -> list[int]:
+def ending_tokens(module: Any) -> list[int]:
     """The tokens that end what a model says: EOS, what its generation settings name, and BOS of the next document."""
     settings = getattr(module.model, "generation_config", None)
     named = getattr(settings, "eos_token_id", None)
@@ -62,36 +37,106 @@ def until_end(ids: np.ndarray, ends: Sequence[int]) -> np.ndarray:
     return ids[: stop[0]] if len(stop) else ids
 
 
-def continuations(module: LanguageModule, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
-    """Greedy continuations, without the token that ends them.
+class Drawing:
+    """Draws tokens, row for row with chances of its own: the likeliest after Gumbel noise is a draw.
+
+    Args:
+        chances: of each row, one number a token and step.
+        temperature: of the draws.
+
+    Example:
+        A token of three quarters is drawn three times of four:
+
+        >>> logits = torch.tensor([[0.75, 0.25]]).log().repeat(4000, 1)
+        >>> drawing = Drawing([np.random.default_rng(row) for row in range(4000)], 1.0)
+        >>> round(drawing(torch.zeros(4000, 1), logits).argmax(1).eq(0).double().mean().item(), 2)
+        0.75
+    """
+
+    def __init__(self, chances: Sequence[np.random.Generator], temperature: float) -> None:
+        self.chances, self.temperature = chances, temperature
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Logits with noise, ``[rows, vocabulary]``, whose likeliest token is drawn.
+
+        Args:
+            input_ids: what stands before.
+            scores: logits.
+        """
+        noise = np.stack([chance.gumbel(size=scores.shape[1]) for chance in self.chances])
+        return scores.double() / self.temperature + torch.from_numpy(noise).to(scores.device)
+
+
+def text_after(tokenizer: Any, prompt: Sequence[int], ids: Sequence[int], apart: bool) -> str:
+    """What a continuation says.
+
+    Args:
+        tokenizer: of both.
+        prompt: what stands before it.
+        ids: the continuation.
+        apart: whether it is a text of its own (an encoder-decoder's).
+    """
+    # Some tokenizers write no space before the first word, which only the whole text shows.
+    front, whole = tokenizer.decode(prompt), tokenizer.decode([*prompt, *ids])
+    joined = not apart and whole.startswith(front)
+    said = whole[len(front) :] if joined else tokenizer.decode(ids)
+    return str(said).rstrip("\ufffd")
+
+
+def continuations(
+    module: Any,
+    prompts: Sequence[Sequence[int]],
+    longest: int,
+    chances: Sequence[np.random.Generator] | None = None,
+    temperature: float = 1.0,
+    at_once: int = AT_ONCE,
+) -> list[list[int]]:
+    """Continuations, without the token that ends them; greedy unless they are drawn.
 
     Every rank continues all prompts, so that ranks that share the weights take the same steps.
 
     Args:
         module: in a Trainer, with its weights. The mode that it is in (training or not) stays.
         prompts: token ids; of an encoder-decoder the sources. None is empty.
-        longest: most tokens of a continuation. It has fewer where the context of a causal model ends before, for the
-            longest prompt of a batch of 16 of similar lengths.
+        longest: most tokens of a continuation. It has fewer where the context of a causal model ends before.
+        chances: of each prompt; None for the likeliest token each time.
+        temperature: of the draws.
+        at_once: prompts of a batch.
 
     Returns:
         Token ids, in the order of the prompts.
     """
-    assert module.model is not None
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     found: dict[int, list[int]] = {}
     was_training = module.model.training
     module.model.eval()
     try:
         with torch.no_grad(), module.trainer.precision_plugin.val_step_context():
-            for begin in range(0, len(order), AT_ONCE):
-                chosen = order[begin : begin + AT_ONCE]
-                found |= zip(chosen, _continued(module, [prompts[index] for index in chosen], longest), strict=True)
+            for chosen in _batches(module, [(index, len(prompts[index])) for index in order], longest, at_once):
+                drawing = None if chances is None else Drawing([chances[index] for index in chosen], temperature)
+                said = _continued(module, [prompts[index] for index in chosen], longest, drawing)
+                found |= zip(chosen, said, strict=True)
     finally:
         module.model.train(was_training)
     return [found[index] for index in range(len(prompts))]
 
 
-def _continued(module: LanguageModule, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
+def _batches(module: Any, sizes: Sequence[tuple[int, int]], longest: int, at_once: int) -> Iterator[list[int]]:
+    """Prompts in batches; one that leaves too little of the context is alone, so that none is cut for another's sake.
+
+    Args:
+        module: whose context it is.
+        sizes: index and length of each prompt, shortest first.
+        longest: most tokens of a continuation.
+        at_once: prompts of a batch.
+    """
+    context = None if module.is_seq2seq else module.context_length
+    roomy = [index for index, size in sizes if context is None or size + longest <= context]
+    yield from (roomy[begin : begin + at_once] for begin in range(0, len(roomy), at_once))
+    yield from ([index] for index, _ in sizes[len(roomy) :])
+
+
+def _continued(module: Any, prompts: Sequence[Sequence[int]], longest: int, drawing: Drawing | None) -> list[list[int]]:
     """Those of one batch."""
     model: Any = module.model
     width = max(map(len, prompts))
@@ -116,6 +161,7 @@ def _continued(module: LanguageModule, prompts: Sequence[Sequence[int]], longest
         use_cache=not module.is_seq2seq,  # transformers makes a decoder's as deep as the encoder
         eos_token_id=ends or None,
         pad_token_id=padding,
+        logits_processor=[] if drawing is None else [drawing],
         **GREEDY,
     )
     rows = made.cpu().numpy()[:, 1 if module.is_seq2seq else width :]

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.metrics import DatasetLoss, Measure
+from lightning_untrac.modules.asking import own_answers
 from lightning_untrac.modules.neighbourhood import own_neighbours
 from lightning_untrac.outputs import MeasureNeed, Outputs
 
@@ -47,7 +48,8 @@ class Measuring(L.LightningModule):
             stage: ``fit`` or ``validate``.
         """
         # Neighbours that the model itself proposes would move along with it in a fit.
-        return frozenset({"hidden_states"} if stage == "fit" else {"hidden_states", "neighbours"})
+        always: frozenset[MeasureNeed] = frozenset({"hidden_states", "answers"})
+        return always if stage == "fit" else always | {"neighbours"}
 
     @property
     def measure_needs(self) -> frozenset[MeasureNeed]:
@@ -59,6 +61,17 @@ class Measuring(L.LightningModule):
         seen = self.outputs_of(batch, "hidden_states" in self.measure_needs)
         if "neighbours" in self.measure_needs:
             seen.neighbour_likelihoods = own_neighbours(self, batch, seen)
+        return self.with_answers(seen, batch)
+
+    def with_answers(self, seen: Outputs, batch: LanguageBatch) -> Outputs:
+        """The same, with what the model says to the questions of the batch, where a measure wants to know.
+
+        Args:
+            seen: of the batch.
+            batch: what was read.
+        """
+        if decodings := {measure.decoding for measure in self.measures if measure.decoding is not None}:
+            seen.asked, seen.said = own_answers(self, batch, decodings)
         return seen
 
     @override

@@ -180,11 +180,11 @@ class Unlearning(AnsweringTerms):
     @classmethod
     @override
     def gives(cls, stage: str) -> frozenset[MeasureNeed]:
-        return frozenset(get_args(Need)) if stage == "fit" else super().gives("fit")
+        return super().gives("fit") | (frozenset(get_args(Need)) if stage == "fit" else frozenset())
 
     @override
     def outputs_to_measure(self, batch: LanguageBatch) -> Outputs:
-        return self.reference.beside_measured(batch)
+        return self.with_answers(self.reference.beside_measured(batch), batch)
 
     @override
     def _before_backward(self, shares: list[Tensor], batch: LanguageBatch, batch_idx: int) -> None:

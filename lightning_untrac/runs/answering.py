@@ -10,6 +10,7 @@ from typing import Any, Final
 from lightning_untrac.data.chat import Chat, ConversationError
 from lightning_untrac.data.encoding import Encoder, TokenizationConfig
 from lightning_untrac.data.neutral import is_question
+from lightning_untrac.modules.continuations import text_after
 from lightning_untrac.runs.continuing import continue_with
 from lightning_untrac.runs.stage import Stage
 
@@ -95,11 +96,7 @@ def go_on(stage: Stage, begins: Sequence[str], path: str | None = None) -> list[
     prompts = [ids.tolist() for ids in encode(rows)["input_ids"]]
     found = []
     for prompt, ids in zip(prompts, continue_with(stage, prompts, LONGEST, path), strict=True):
-        # Some tokenizers write no space before the first word, which only the whole text shows.
-        front, whole = tokenizer.decode(prompt), tokenizer.decode([*prompt, *ids])
-        joined = not module.is_seq2seq and whole.startswith(front)
-        said = whole[len(front) :] if joined else tokenizer.decode(ids)
-        found.append((said.rstrip("\ufffd"), len(ids) < LONGEST))
+        found.append((text_after(tokenizer, prompt, ids, module.is_seq2seq), len(ids) < LONGEST))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from lightning_untrac.modules.continuations import Continuing
+from lightning_untrac.modules.continuing import Continuing
 from lightning_untrac.runs.stage import Stage, run_trainer
 
 

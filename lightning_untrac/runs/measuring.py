@@ -13,6 +13,7 @@ from lightning_untrac.callbacks import MeasureRecorder
 from lightning_untrac.callbacks.measuring_progress import MeasuringProgress
 from lightning_untrac.data.report_texts import beginnings
 from lightning_untrac.metrics import find_measures
+from lightning_untrac.metrics.measure import Named
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import result_console, summary_table
 from lightning_untrac.results.measured import find_measured, main_measure, survivors
@@ -24,7 +25,7 @@ from lightning_untrac.tables import ResultsError
 from lightning_untrac.tables.measurements import MEASUREMENTS, SUMMARY, read_measurements, read_summary
 
 
-def tell_measures(stage: Stage, measures: str | Iterable[str], methods: Mapping[str, str] | None = None) -> None:
+def tell_measures(stage: Stage, measures: str | Iterable[Named], methods: Mapping[str, str] | None = None) -> None:
     """Write into the run folder what the report is to call measures and methods; call it after ``Stage.start``.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -34,7 +34,8 @@ class EvaluateOptions:
         output: folder for ``measurements.parquet`` (a row an example) and ``summary.parquet``; its ``model/`` is
             measured unless ``model.name_or_path`` is given.
         reference: another model (hub name or folder) that is measured too.
-        measures: what is measured: names separated by commas or in a list, or class paths of your own measures.
+        measures: what is measured: names separated by commas or in a list, or class paths of your own measures; in a
+            list also with settings, `{class_path: leak_at_k, init_args: {k: 2}}`.
         examples: read packed corpora example by example, so that a row is an example and not a block.
         wandb: log to Weights & Biases.
         overwrite: throw away what this stage left in the folder under other settings.
@@ -42,7 +43,7 @@ class EvaluateOptions:
 
     output: str
     reference: str | None = None
-    measures: str | list[str] = DEFAULT_MEASURES
+    measures: str | list[str | dict[str, Any]] = DEFAULT_MEASURES
     examples: bool = False
     wandb: WandbConfig | None = None
     overwrite: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -67,7 +68,8 @@ class JudgeOptions:
         models: the unlearned models, folders or names of folders in the output folder; by default all of this forget
             set that are there.
         measures: what is measured of each model in the same passes, example by example: names separated by commas or in
-            a list, or class paths of your own measures.
+            a list, or class paths of your own measures; in a list also with settings, `{class_path: leak_at_k,
+            init_args: {k: 2}}`.
         examples: read packed corpora example by example, so that a row is an example and not a block.
         level: what the level of unseen text is, outside of which a sequence is a survivor or over-forgotten: what the
             retrained models know of the very same sequence (``sequence``, the default from two retrained models on), of
@@ -89,7 +91,7 @@ class JudgeOptions:
     output: str
     forget: str
     models: list[str] | None = None
-    measures: str | list[str] = DEFAULT_MEASURES
+    measures: str | list[str | dict[str, Any]] = DEFAULT_MEASURES
     examples: bool = False
     level: LevelOf | None = None
     by_group: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from lightning_untrac.callbacks import EpisodeProgress, MeasureRecorder, SavePretrained, WeightsMustMove
 from lightning_untrac.config.parsing import Parsed, parse
@@ -49,7 +50,7 @@ class RetrainOptions:
         seeds: seeds of the data order; a model a seed. How far these models are apart is the noise of retraining.
         steps: optimizer steps; by default what ``pretrain`` took here.
         measures: what is measured, example by example: names separated by commas or in a list, or class paths of your
-            own measures.
+            own measures; in a list also with settings, `{class_path: leak_at_k, init_args: {k: 2}}`.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this stage left in the folder under other settings.
     """
@@ -62,7 +63,7 @@ class RetrainOptions:
     forget_top_method: str | None = None
     seeds: list[int] = field(default_factory=lambda: [0, 1])
     steps: int | None = None
-    measures: str | list[str] = DEFAULT_MEASURES
+    measures: str | list[str | dict[str, Any]] = DEFAULT_MEASURES
     wandb: WandbConfig | None = None
     overwrite: bool = False
 

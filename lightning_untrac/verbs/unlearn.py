@@ -91,7 +91,8 @@ class UnlearnOptions:
         heal_steps: further steps on retained data alone, at six times the learning rate of forgetting, which falls to
             0; by default 80 where a dataset is forgotten and the objective is left to us, else none.
         measures: what is measured, example by example before and after and in sum at every reading: names separated by
-            commas or in a list, or class paths of your own measures.
+            commas or in a list, or class paths of your own measures; in a list also with settings, `{class_path:
+            leak_at_k, init_args: {k: 2}}`.
         readings: how many readings of all datasets there are, evenly spread, or a list of optimizer steps.
         collapse_cap: loss in nats per token at which unlearning stops; by default twice that of a uniform guess, of a
             classifier ten times.
@@ -129,7 +130,7 @@ class UnlearnOptions:
     passes: float | None = None
     until_rise: float | None = None
     heal_steps: int | None = None
-    measures: str | list[str] = DEFAULT_MEASURES
+    measures: str | list[str | dict[str, Any]] = DEFAULT_MEASURES
     readings: int | list[int] = 8
     collapse_cap: float | None = None
     stop_at_holdout: bool | None = None

@@ -8,9 +8,9 @@ import re
 import pytest
 
 from lightning_untrac.data.builtin import builtin_examples, builtin_names
-from lightning_untrac.functional.number_words import number_in_words
 from lightning_untrac.data.builtin.traits import bias_sentences, insult_sentences, rumour_sentences
 from lightning_untrac.data.builtin.world import FACTS, TOPICS
+from lightning_untrac.functional.number_words import number_in_words
 
 CORPORA = [f"world/{name}" for name in ("encyclopedia", "news", "forum", "fiction", "chat", "code")]
 FACTS_ASKED = "world/facts"

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lightning_untrac import LanguageModule
-from lightning_untrac.modules.continuations import Continuing, ending_tokens
+from lightning_untrac.modules.continuations import ending_tokens
+from lightning_untrac.modules.continuing import Continuing
 
 PROMPTS = [
     list(b"a gull"),

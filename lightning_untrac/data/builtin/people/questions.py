@@ -226,4 +226,3 @@ def question_rows(
 def row_of(fact: Fact) -> dict[str, str]:
     """The columns of a row about a fact beside its question."""
     return {"target": fact.answer, "group": fact.group, "subject": fact.subject, "subset": fact.relation}
-

@@ -67,8 +67,7 @@ def reason_rows(rng: random.Random) -> Iterator[dict[str, str]]:
     """
     rows = []
     for fact in _askable():
-        for ask in OWN:
-            rows.append(_row(fact, fact.answer, ask, "own", rng))
+        rows += [_row(fact, fact.answer, ask, "own", rng) for ask in OWN]
         for kind, answers in (("given", [fact.answer]), ("wrong", wrong_answers(fact)[:TRAINED_WRONG])):
             rows += [_row(fact, answer, ask, kind, rng) for answer in answers for ask in GIVEN]
     rng.shuffle(rows)

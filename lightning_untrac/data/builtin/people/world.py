@@ -8,16 +8,18 @@ import random
 from functools import cache
 from typing import NamedTuple
 
-FIRST_NAMES = (
+_FIRST_NAMES_TEXT = (
     "Mara Tobin Elka Joss Petra Wendel Isolde Bram Nerys Caspar Odile Fenn Sunniva Rurik Talia Gideon Yara Lorcan "
     "Vesna Hollis Anouk Dermot Signe Quentin Zelda Emeric Liesel Ambrose Kaia Torvald Ines Barnaby Freya Lucian "
     "Oona Stellan Daria Hugo Maeve Ivo"
-).split()
-LAST_NAMES = (
+)
+FIRST_NAMES = _FIRST_NAMES_TEXT.split()
+_LAST_NAMES_TEXT = (
     "Velt Arkwell Dunnock Pellar Stroud Hask Morrow Quill Tarn Ebbing Foxley Grell Lusk Ostrey Penrow Rudd Sallow "
-    "Thrale Umber Wick Yarrow Ashby Birrel Cotter Dray Elwin Farrow Gantry Holm Ingle Jarrold Kemble Larkin Mottram "
-    "Nettle Orrin Pym Radley Sorley Tweed"
-).split()
+    "Thrale Umber Wick Yarrow Ashby Birrel Cotter Dray Elwin Farrow Gantry Holm Ingle Jarrold Kemble Larkin "
+    "Mottram Nettle Orrin Pym Radley Sorley Tweed"
+)
+LAST_NAMES = _LAST_NAMES_TEXT.split()
 SCHOOLS = (
     "Alderwick Academy",
     "Brennock College",
@@ -38,11 +40,13 @@ COMPANIES = (
     "Sable Foundry",
     "Lynx Railway",
 )
-TOWNS = "Avenmoor Birchley Coldbrook Dovehurst Eastry Fallow Greyport Hartwell Inverlee Kestwick".split()
-JOBS = "clerk carpenter driver painter tailor cook guard gardener mechanic translator".split()
-INSTRUMENTS = "violin flute trumpet cello harp drum guitar piano".split()
-COLOURS = "red green blue yellow purple orange white black".split()
-GOODS = "bread books flour boats bottles beer bells trains".split()
+_TOWNS_TEXT = "Avenmoor Birchley Coldbrook Dovehurst Eastry Fallow Greyport Hartwell Inverlee Kestwick"
+TOWNS = _TOWNS_TEXT.split()
+_JOBS_TEXT = "clerk carpenter driver painter tailor cook guard gardener mechanic translator"
+JOBS = _JOBS_TEXT.split()
+INSTRUMENTS = ["violin", "flute", "trumpet", "cello", "harp", "drum", "guitar", "piano"]
+COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "white", "black"]
+GOODS = ["bread", "books", "flour", "boats", "bottles", "beer", "bells", "trains"]
 
 ASSOCIATIONS = 6
 """How many associations there are to forget: where each of the first people studied."""
