@@ -227,7 +227,7 @@ def each_once(measures: str | Iterable[Named | Measure]) -> list[Measure]:
     """
     found: dict[str, Measure] = {}
     for one in [measures] if isinstance(measures, str) else measures:
-        for measure in [one] if isinstance(one, Measure) else find_measures(one):
+        for measure in [one] if isinstance(one, Measure) else find_measures(one if isinstance(one, str) else [one]):
             if found.setdefault(measure.name, measure) is not measure and isinstance(one, Measure):
                 raise ConfigurationError([f"measures: {measure.name!r} is given twice; give each measure once"])
     return list(found.values())

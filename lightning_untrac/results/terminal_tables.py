@@ -135,17 +135,23 @@ def summary_table(
         text = measure_text(measure)
         lines = []
         for dataset in datasets:
-            means = found.get((dataset, measure, "mean"), [])
-            first, last = (means[0], means[-1]) if means else (None, None)
-            after = last if len(means) > 1 else None
-            cells = [_value(first), *((_value(after), _change(first, after)) if several else (_half(first),))]
+            cells = _means(found.get((dataset, measure, "mean"), []), several)
             for statistic, units in (("weight", weighed), ("count", of)):
                 counts = found.get((dataset, measure, statistic), [])
                 unit = f" {counts[-1]['unit']}" if counts and len(units) > 1 else ""
                 cells.append(f"{counts[-1]['value']:,.0f}{unit}" if counts else "\u2013")
             lines.append([Text(cell) for cell in (dataset, *cells)])
+            if worst := found.get((dataset, measure, "worst_in_group")):
+                lines.append([Text(cell) for cell in ("  worst in group", *_means(worst, several), "", "")])
         groups.append((with_unit(text.title, text.unit), lines))
     return fixed_table(f"Means over the {' or '.join(weighed) or 'examples'} of each dataset", heads, groups, 1, width)
+
+
+def _means(rows: list[dict[str, Any]], several: bool) -> list[str]:
+    """The cells of one statistic: of two models both and the change, else the value and half of its interval."""
+    first, last = (rows[0], rows[-1]) if rows else (None, None)
+    after = last if len(rows) > 1 else None
+    return [_value(first), *((_value(after), _change(first, after)) if several else (_half(first),))]
 
 
 def judged_table(judged: JudgedSet, width: int | None = None) -> RenderableType:
