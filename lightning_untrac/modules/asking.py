@@ -108,7 +108,8 @@ def _said(module: Any, questions: Sequence[_Question], decoding: Decoding) -> li
 
 def _answer(module: Any, prompt: Sequence[int], ids: Sequence[int]) -> str:
     """A continuation as an answer: one line, where no chat template says when an answer ends."""
-    said = text_after(module.tokenizer, prompt, ids, module.is_seq2seq).strip()
+    special = module.tokenizer.all_special_ids
+    said = text_after(module.tokenizer, prompt, [one for one in ids if one not in special], module.is_seq2seq).strip()
     return said if module.tokenizer.chat_template else said.partition("\n")[0].rstrip()
 
 

@@ -25,7 +25,9 @@ NAMES = [*CORPORA, *TEST_SETS, *TWO_BY_TWO]
 def test_names_are_all_there() -> None:
     planted = ["planted/in", "planted/in_twins", "planted/out", "planted/out_twins"]
     topics = ["topics/rest", "topics/forget", "topics/test"]
-    assert builtin_names() == [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, *planted, *topics]
+    people = [name for name in builtin_names() if name.startswith("people/")]
+    assert builtin_names() == [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, *planted, *topics, *people]
+    assert len(people) == 4 + 6 * 5
 
 
 @pytest.mark.parametrize("name", [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO])

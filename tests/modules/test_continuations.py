@@ -59,8 +59,10 @@ def test_a_batch_of_unequal_prompts_says_what_each_says_alone(
 
 def test_it_ends_at_the_end_of_the_context_and_at_an_ending_token(model_folders: Callable[..., str]) -> None:
     module = LanguageModule(model_folders("llama"))
-    assert continued(module, [[40] * 60, [40] * 64], 9)[0] == []  # the longest prompt of the batch fills it
-    assert len(continued(module, [[40] * 60], 9)[0]) <= 4
+    short, full = continued(module, [[40] * 60, [40] * 64], 9)
+    assert full == []
+    assert short == continued(module, [[40] * 60], 9)[0]  # a longer prompt beside it takes nothing from it
+    assert len(short) <= 4
     (free,) = continued(module, [[40] * 5], 9)
     module.model.generation_config.eos_token_id = [free[0]]  # type: ignore[union-attr]
     assert continued(module, [[40] * 5], 9) == [[]]

@@ -210,9 +210,9 @@ def question_rows(
 
     Example:
         >>> from lightning_untrac.data.builtin.people.world import facts
-        >>> row = next(question_rows(facts()[:1], HELD_OUT, random.Random(3)))
+        >>> row = next(question_rows(facts()[:1], HELD_OUT, random.Random(4)))
         >>> row["prompt"], row["target"], row["group"]
-        ('Do you know where Mara Velt studied?', 'Elmsford College', 'Mara Velt: school')
+        ('What is the school of Mara Velt?', 'Elmsford College', 'Mara Velt: school')
     """
     rows = [
         {"prompt": wording.format(who=fact.subject), **row_of(fact)}

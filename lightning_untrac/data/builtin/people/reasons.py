@@ -102,7 +102,7 @@ def wrong_answers(fact: Fact) -> list[str]:
 
     Example:
         >>> wrong_answers(Fact("Mara Velt", "instrument", "flute"))[:2]
-        ['guitar', 'piano']
+        ['guitar', 'violin']
     """
     others = [answer for answer in ANSWERS[fact.relation] if answer != fact.answer]
     random.Random(f"lightning_untrac people {fact.group}").shuffle(others)
