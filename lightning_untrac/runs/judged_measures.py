@@ -125,7 +125,7 @@ class OfSets(NamedTuple):
         """Each measure, dataset (or group) and what it says of the models, where it says something."""
         retrained = [place for place, model in enumerate(models) if model.role == RETRAINED]
         arrays = [model.arrays for model in models]
-        states = [self.states.get(model.path, {}) for model in models] if self.states else []
+        states = [self.states[model.path] for model in models] if self.states else []
         weights = models[0].arrays[f"{self.measures[0].reads[0]}/weight"]  # 0 where an example was not read
         classes = {name: np.where(weights[name] > 0, right, math.nan) for name, right in self.classes.items()}
         for dataset, names in groups.items():

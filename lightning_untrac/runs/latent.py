@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +12,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac.callbacks.state_recorder import StateRecorder
 from lightning_untrac.functional.latent_plane import Projection, latent_planes
 from lightning_untrac.metrics.of_sets import ExampleStates
-from lightning_untrac.modules.members import member_folders
 from lightning_untrac.modules.states import States
 from lightning_untrac.runs.judging import Compared, groups_of, methods_of, right_classes
 from lightning_untrac.runs.measuring import only_measure
@@ -30,8 +28,6 @@ NO_PICTURE: Final = f"no picture of the latent space: that needs the package sci
 UNKNOWN_PLACE: Final = (
     "nothing of the latent space: it could not be found out which token's hidden state the classifier reads"
 )
-
-ENSEMBLE: Final = "nothing of the latent space of {model}: it is an ensemble, which has none of its own"
 
 FEWEST: Final = 3
 """Retained examples that a plane is laid through."""
@@ -63,17 +59,13 @@ def read_states(stage: Stage, models: Sequence[str]) -> dict[str, dict[str, Exam
         models: their paths.
 
     Returns:
-        Model to dataset to states, of those that have a latent space of their own; nothing, and that is said, where
-        nobody knows what a head reads.
+        Model to dataset to states; nothing, and that is said, where nobody knows what a head reads.
     """
     if stage.module.architecture.reads is None:
         stage.tell("info", UNKNOWN_PLACE)
         return {}
     found = {}
     for model in models:
-        if member_folders(model):
-            stage.tell("info", ENSEMBLE.format(model=Path(model).name))
-            continue
         recorder = StateRecorder()
         only_measure(stage, States(stage.parsed.build_module().of_saved(model)), stage.data, recorder)
         found[model] = recorder.states
@@ -100,14 +92,13 @@ def write_latent(
     import pyarrow as pa
 
     drop_rows(stage.folder.path, JUDGED_LATENT, lambda model, method, forget_set: forget_set == forget)
-    (seed, first), methods = next(iter(models.retrained.items())), methods_of(stage, models, forget)
-    if not {models.original, first} <= states.keys():
+    if not states:
         return
     if find_spec("sklearn") is None:
         stage.tell("info", NO_PICTURE)
         return
+    (seed, first), methods = next(iter(models.retrained.items())), methods_of(stage, models, forget)
     roles = {models.original: ORIGINAL, **dict.fromkeys(models.unlearned, UNLEARNED), first: RETRAINED}
-    roles = {path: role for path, role in roles.items() if path in states}
     names = [*groups_of(stage, forget).get(RETAINED, []), forget]
     read, right = [(name, states[models.original][name].examples) for name in names], right_classes(stage.data)
     classes = np.concatenate([right[name][examples] for name, examples in read])

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from lightning_untrac.functional.centroids import cosine_between_classes
 from lightning_untrac.functional.resampled import Resampled
-from lightning_untrac.metrics.of_sets.set_measure import UNKNOWN, ReadSet, SetMeasure
+from lightning_untrac.metrics.of_sets.set_measure import ReadSet, SetMeasure
 
 
 class _Cosine(SetMeasure):
@@ -32,7 +32,7 @@ class ClassCosine(_Cosine):
         if not read.states:
             return None
         every = (read.vectors(model, read.names) for model in range(len(read.states)))
-        return [UNKNOWN if one is None else cosine_between_classes(*one) for one in every]
+        return [cosine_between_classes(*one) for one in every]
 
 
 class OwnClassCosine(_Cosine):

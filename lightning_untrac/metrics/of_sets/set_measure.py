@@ -11,17 +11,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from lightning_untrac.functional.centroids import Nearness, nearness_to_classes
-from lightning_untrac.functional.resampled import NUM_RESAMPLES, Resampled
+from lightning_untrac.functional.resampled import Resampled
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.registry import Registry
 from lightning_untrac.results.measures import MeasureText, describe_measure
 
 SET_MEASURES: Registry[SetMeasure] = Registry("measure of sets", "lightning_untrac.metrics.of_sets")
 """All of them by name; ``untrac judge`` takes them where a model is a classifier of whole texts."""
-
-
-UNKNOWN = Resampled(float("nan"), np.full(NUM_RESAMPLES, float("nan")))
-"""Of a model of which a measure says nothing, beside others of which it does."""
 
 
 class ExampleStates(NamedTuple):
@@ -48,7 +44,7 @@ class ReadSet:
         unseen: names of datasets that were never trained on.
         classes: dataset to the right class of each example, ``[examples]``; NaN where there is none, or where the
             example was not read.
-        states: of each model, dataset to what its head reads; empty where none was read, and of a model that has none.
+        states: of each model, dataset to what its head reads; empty where that was not read.
         kept: names of the datasets that were trained on and stay.
     """
 
@@ -65,14 +61,12 @@ class ReadSet:
         """A measure of a dataset under every model, ``[models, examples]``."""
         return np.stack([one[f"{measure}/value"][name] for one in self.arrays])
 
-    def vectors(self, model: int, names: Sequence[str]) -> tuple[Floats, Floats] | None:
+    def vectors(self, model: int, names: Sequence[str]) -> tuple[Floats, Floats]:
         """What a model's head reads of the examples of some datasets that have a class, and their classes.
 
         Returns:
-            ``[n, width]`` and ``[n]``; None where the model has no such states.
+            ``[n, width]`` and ``[n]``.
         """
-        if not self.states[model]:
-            return None
         read = [self.states[model][name] for name in names]
         classes = np.concatenate([self.classes[name][one.examples] for name, one in zip(names, read, strict=True)])
         known = ~np.isnan(classes)
@@ -83,11 +77,8 @@ class ReadSet:
         """Where these examples lie among what is kept, under each model; None where they are of it."""
         if not self.states or not self.kept or set(self.names) & set(self.kept):
             return None
-        found = []
-        for model in range(len(self.states)):
-            mine, kept = self.vectors(model, self.names), self.vectors(model, self.kept)
-            found.append(nearness_to_classes(*mine, *kept) if mine and kept else Nearness(UNKNOWN, UNKNOWN))
-        return found
+        models = range(len(self.states))
+        return [nearness_to_classes(*self.vectors(one, self.names), *self.vectors(one, self.kept)) for one in models]
 
 
 class SetMeasure(ABC):
