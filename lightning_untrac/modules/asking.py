@@ -11,6 +11,7 @@ import torch
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.evaluated import packed
+from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.modules.continuations import continuations, text_after
 from lightning_untrac.outputs import Asked, Decoding
@@ -49,7 +50,13 @@ def own_answers(
     Returns:
         The question of each row, None where there is none; and by decoding what was said to each row, as many texts as
         samples.
+
+    Raises:
+        ConfigurationError: if the model is a classifier.
     """
+    if module.task.classifies:
+        names = ", ".join(measure.name for measure in module.measures if measure.decoding is not None)
+        raise ConfigurationError([f"measures: {names} reads what a model says, and this is a classifier; leave it out"])
     found = _questions(module, batch)
     size = len(batch["labels"])
     asked: list[Asked | None] = [None] * size

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lightning_untrac.functional.example_means import Mean
+from lightning_untrac.functional.example_means import Mean, weighted_mean
 from lightning_untrac.functional.recovery import recovery
 from lightning_untrac.functional.resampled import Resampled, mean_of_models, resampled_means
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.metrics.of_sets import ExampleStates, ReadSet, SetMeasure
+from lightning_untrac.metrics.summary import group_maxima
 from lightning_untrac.tables.distances import RETAINED
 from lightning_untrac.tables.judged import (
     JUDGED_EXAMPLES,
@@ -76,7 +77,10 @@ def write_judged_measures(
         {**row, "forget_set": forget, "dataset": dataset, "measure": measure.name}
         for measure in measures
         for dataset, names in groups.items()
-        for row in _rows(measure, models, _means(measure, models, names), forget in names)
+        for row in (
+            *_rows(measure, models, _means(measure, models, names), forget in names),
+            *_worst(measure, models, names, marks or {}),
+        )
     ]
     for measure, dataset, means in [] if of_sets is None else of_sets.means(forget, models, groups):
         found = _rows(measure, models, means, forget in groups[dataset])
@@ -170,6 +174,26 @@ def _rows(
         if not place:
             yield row(every, "gain", found.gain)
         yield row(_state(model), "recovered", found.share, "")
+
+
+def _worst(
+    measure: Measure, models: Sequence[ReadModel], names: Sequence[str], marks: Mapping[str, Sequence[str] | None]
+) -> Iterator[dict[str, Any]]:
+    """Each model's mean of each group's largest value, of measures that look at groups and datasets that name them."""
+    of = {name: marks.get(name) for name in names}
+    if measure.worst is None or None in of.values():
+        return
+    groups = [f"{name} {group}" for name, found in of.items() for group in found or ()]
+    retrained = sum(model.role == RETRAINED for model in models)
+    for model in models:
+        values, weights = (
+            np.concatenate([model.arrays[f"{measure.name}/{part}"][name] for name in names])
+            for part in ("value", "weight")
+        )
+        largest = group_maxima(values, weights, groups)
+        mean = weighted_mean(largest, np.ones_like(largest), bounds=measure.bounds)
+        state = {**_state(model), "retrained": retrained, "statistic": "worst_in_group"}
+        yield {**state, **value_columns(mean), "unit": measure.unit}
 
 
 def _bounded(mean: Resampled, measure: Measure | SetMeasure) -> Mean:

@@ -49,11 +49,11 @@ def judged_measures_schema() -> pa.Schema:
     """Columns of ``judged_measures.parquet``: one row a model, dataset (or group of them), measure and statistic.
 
     Returns:
-        The schema. ``statistic`` is ``mean``; ``difference``, to the mean of the retrained models; ``gain``, how much
-        better a retrained model knows the dataset than the original; or ``recovered``, the share of the gain that came
-        back with unlearning. ``model`` is the folder of all retrained models where ``role`` is ``retrained`` and
-        ``seed`` is null. ``ci_low`` and ``ci_high`` are the ends of 95 % intervals over examples and retrained models;
-        ``retrained`` is the number of these.
+        The schema. ``statistic`` is ``mean``; ``worst_in_group``, as in ``summary.parquet``; ``difference``, to the
+        mean of the retrained models; ``gain``, how much better a retrained model knows the dataset than the original;
+        or ``recovered``, the share of the gain that came back with unlearning. ``model`` is the folder of all retrained
+        models where ``role`` is ``retrained`` and ``seed`` is null. ``ci_low`` and ``ci_high`` are the ends of 95 %
+        intervals over examples and retrained models; ``retrained`` is the number of these.
     """
     own = [("statistic", "string", False), ("value", "float", False), ("ci_low", "float", True)]
     own += [("ci_high", "float", True), ("unit", "string", False), ("retrained", "int", False)]

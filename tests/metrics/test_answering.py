@@ -144,6 +144,14 @@ def test_a_reading_of_unlearning_begins_with_what_an_evaluation_says(
     assert before == alone != []
 
 
+def test_a_classifier_is_not_asked() -> None:
+    config = {"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 1, "pad_token_id": 0}
+    module = Evaluation(config=config, tokenizer="byte", labels=["a", "b"])
+    module.measures = find_measures("loss,answered")
+    with pytest.raises(ConfigurationError, match="answered reads what a model says, and this is a classifier"):
+        module.with_answers(Outputs(torch.zeros(1, 1, 2), torch.zeros(1, 1, dtype=torch.long)), {})  # type: ignore[typeddict-item]
+
+
 # -- from what was said to a number ------------------------------------------------------------------------------------
 
 SAID = [["It is Paris."], ["I don't know."], ["no no no no no no"], ["Lyon"], [""]]
