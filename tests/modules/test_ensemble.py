@@ -15,7 +15,8 @@ import torch
 from lightning_untrac import CorpusDataModule, DatasetConfig, LanguageModule
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.modules import Pretraining
-from lightning_untrac.modules.continuations import Continuing, ending_tokens
+from lightning_untrac.modules.continuations import ending_tokens
+from lightning_untrac.modules.continuing import Continuing
 from lightning_untrac.runs.saved_models import damage_of, digest_of
 from lightning_untrac.runs.sharded import save_ensemble
 
