@@ -12,8 +12,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from lightning_untrac.functional import uniform_guess_loss
+from lightning_untrac.modules.guessing import guess_loss
 from lightning_untrac.sharding import local_shard
-from lightning_untrac.tasks import guess_loss
 
 OF_A_LANGUAGE_MODEL, OF_A_CLASSIFIER = 2, 10
 """Times the loss of a uniform guess at which a model has collapsed."""

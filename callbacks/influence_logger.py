@@ -19,8 +19,8 @@ from lightning_untrac.data.episodes import Episode
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import READOUTS, Readout, read_out
 from lightning_untrac.metrics import DatasetLosses
+from lightning_untrac.modules.guessing import guess_loss
 from lightning_untrac.tables import InfluenceRow, InfluenceStore, ResultsError
-from lightning_untrac.tasks import guess_loss
 
 EPISODE_STEP = "episode_step"
 """The x axis of the curves: optimizer steps since the pre-unlearning weights."""

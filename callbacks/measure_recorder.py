@@ -21,13 +21,13 @@ from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.metrics import Measure
 from lightning_untrac.metrics.measure import Named, check_shape, each_once, given_by, need_problems
 from lightning_untrac.metrics.summary import Statistic
+from lightning_untrac.modules.guessing import guess_loss
 from lightning_untrac.tables.measurements import (
     MEASUREMENTS,
     SUMMARY,
     replace_rows,
     summary_schema,
 )
-from lightning_untrac.tasks import guess_loss
 
 EVALUATE = "evaluate"
 """``method`` of a model that is measured as it is."""

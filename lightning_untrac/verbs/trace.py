@@ -27,6 +27,7 @@ from lightning_untrac.fanout.work import EpisodeWork
 from lightning_untrac.functional import Readout
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.modules import Unlearning
+from lightning_untrac.modules.guessing import guess_loss
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import episode_problems, model_problems
@@ -34,7 +35,6 @@ from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.tables import InfluenceRow, InfluenceStore
-from lightning_untrac.tasks import guess_loss
 from lightning_untrac.verb import Arguments, Traits
 
 
