@@ -9,9 +9,15 @@ from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics.measure import CLASS_MEASURES, DEFAULT_MEASURES
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.asked import Checked
+from lightning_untrac.verb import traits
 
 NEW_HEAD: Final = (
     "the saved model has no head for its classes; a new one is drawn from init_seed {seed} and trained with it"
+)
+
+UNTRAINED_HEAD: Final = (
+    "the model is untrained: it has no head for its classes, and a new one is drawn from init_seed {seed}; run `untrac "
+    "pretrain` on the folder first, or name a classifier (--model.name_or_path)"
 )
 
 
@@ -35,5 +41,10 @@ def tell_new_head(stage: Checked) -> None:
     Args:
         stage: the verb's, started.
     """
-    if stage.module.new_head:
-        stage.tell("info", NEW_HEAD.format(seed=stage.module.init_seed))
+    if not stage.module.new_head:
+        return
+    verb, seed = traits(stage.parsed.verb), stage.module.init_seed
+    if verb.trains or verb.retrains:
+        stage.tell("info", NEW_HEAD.format(seed=seed))
+    else:
+        stage.tell("warning", UNTRAINED_HEAD.format(seed=seed))

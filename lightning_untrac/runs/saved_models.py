@@ -8,6 +8,8 @@ from typing import Any
 
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.modules.members import member_folders
+from lightning_untrac.runs.surroundings import say
+from lightning_untrac.runs.trained_with import trained_from
 from lightning_untrac.tables.checksums import CHECKSUMS, damaged_files, file_digest, read_checksums
 
 
@@ -17,25 +19,35 @@ def saved_model(folder: Path, name: str) -> str | None:
     return str(path) if path.is_dir() else None
 
 
-def use_saved_model(config: Any, output: str, name: str) -> Path | None:
+def use_saved_model(config: Any, output: str, name: str, named: bool = False) -> Path | None:
     """Let the model default to one that an earlier stage saved in the output folder.
 
     A configuration file that was written for ``pretrain`` holds ``model.config``, which would make a new model with
-    random weights; the saved model takes its place.
+    random weights, or the ``model.name_or_path`` that training started from; the saved model takes its place.
 
     Args:
         config: a verb's configuration; its model's path is filled in.
         output: the output folder.
         name: of the saved model's folder in it.
+        named: whether a model that is named is meant itself, also where training started from it.
 
     Returns:
         The local folder of the model that is used, or None for a model of the hub.
     """
-    settings = config.model.init_args
-    if settings.get("name_or_path") is None and (saved := saved_model(Path(output), name)) is not None:
+    settings, folder = config.model.init_args, Path(output)
+    given = settings.get("name_or_path")
+    starts = given is not None and not named and _is(given, trained_from(folder))
+    if (given is None or starts) and (saved := saved_model(folder, name)) is not None:
         settings.name_or_path, settings.config = saved, None
+        if starts:
+            say(f"model: {saved}, which {'begins as' if name == 'initial_model' else 'was trained from'} {given}")
     path = Path(settings.name_or_path) if settings.get("name_or_path") else None
     return path if path is not None and path.is_dir() else None
+
+
+def _is(given: str, trained: str | None) -> bool:
+    """Whether two names are of one model."""
+    return trained is not None and (given == trained or Path(given).resolve() == Path(trained).resolve())
 
 
 def damage_of(folder: Path) -> list[str]:

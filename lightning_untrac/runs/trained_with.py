@@ -48,6 +48,15 @@ def as_trained(argv: Arguments, *, only_measures: bool = False) -> Arguments:
     return [{**found, "model": model, "trainer": trainer}, *argv]
 
 
+def trained_from(folder: Path) -> str | None:
+    """The model that a folder's training started from; None for a new one, or where nothing was trained."""
+    if not (folder / TRAINING).is_file():
+        return None
+    model = load_yaml(folder / TRAINING).get("model") or {}
+    found = model.get("init_args", model).get("name_or_path")
+    return found if isinstance(found, str) else None
+
+
 def training_seed(folder: Path) -> int | None:
     """The seed of the order in which a folder's model was trained; None where that is not known."""
     seed = load_yaml(folder / TRAINING).get("seed") if (folder / TRAINING).is_file() else None

@@ -73,7 +73,7 @@ def main(argv: Arguments) -> None:
     sound(parsed)
     options: EvaluateOptions = parsed.options
     asked = intent(parsed)
-    measured = use_saved_model(parsed.config, options.output, "model")
+    measured = use_saved_model(parsed.config, options.output, "model", named=True)
     for folder in (measured, Path(options.reference) if options.reference else None):
         if folder is not None and folder.is_dir():
             files_digest(folder)  # is held against its checksums

@@ -78,7 +78,7 @@ def test_a_saved_encoder_becomes_a_classifier_of_words(tmp_path: Path, cache_fol
     given = ("--config", tmp_path / "data.yaml", "--output", tmp_path / "run")
     said = done("pretrain", "--config", tmp_path / "train.yaml", "--output", tmp_path / "run", "--steps", "40")
     assert "the saved model has no head for its classes; a new one is drawn" in said
-    assert "no head" not in done("unlearn", *given, *DEEPCUT, "--steps", "2")
+    assert "no head" not in done("unlearn", "--config", tmp_path / "train.yaml", *given[2:], *DEEPCUT, "--steps", "2")
     done("evaluate", *given)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")
     trained = AutoModelForTokenClassification.from_pretrained(tmp_path / "run" / "model").eval()
