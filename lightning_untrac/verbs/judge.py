@@ -133,7 +133,8 @@ def main(argv: Arguments) -> None:
     stage.data.per_example |= options.examples
     original = str(stage.module.name_or_path)
     datasets = [one.name or one.path for one in (*stage.data.corpora, *stage.data.test_sets, *stage.data.forget)]
-    models, problems = compared_models(stage.folder.path, options.forget, options.models, original, datasets)
+    there = Path(options.output) if stage.fast_dev_run else stage.folder.path  # whose results go elsewhere
+    models, problems = compared_models(there, options.forget, options.models, original, datasets)
     _, missing = chosen_before(options.output, options.forget)
     stage.check(asked.plan, [*asked.problems, *problems, *missing, *_model_problems(stage, models)])
     stage.data.plan = asked.plan

@@ -279,6 +279,17 @@ def test_what_is_missing_is_said_before_any_work(run_copy: Path, untrac: Callabl
     assert not (run_copy / DISTANCES).exists()
 
 
+def test_a_trial_looks_at_the_models_of_the_folder_and_leaves_it_as_it_is(
+    judged_run: Path, untrac: Callable[..., Any]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in judged_run.rglob("*") if path.is_file()}
+    trial = ("--trainer.fast_dev_run", "true", "--models", "[unlearned-birds-not]")
+    ran = untrac("judge", "--forget", "birds", *trial, "--output", judged_run)
+    assert ran.code == 0, ran.text
+    assert "judge: fast_dev_run tried each part once and stored nothing" in ran.text
+    assert {path: path.stat().st_mtime_ns for path in judged_run.rglob("*") if path.is_file()} == before
+
+
 def test_what_is_made_of_models_goes_with_them(
     judged_run: Path, untrac: Callable[..., Any], recipe_content: Any
 ) -> None:
