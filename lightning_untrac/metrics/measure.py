@@ -144,6 +144,7 @@ def find_measures(names: str | Iterable[Named]) -> list[Measure]:
     asked = [one for one in map(_settings, listed) if one[0]]
     problems = [] if asked else [f"measures: none given; use one of {', '.join(MEASURES.names())}"]
     found: dict[str, Measure] = {}
+    given: dict[str, dict[str, Any]] = {}
     for name, settings in asked:
         wrong = problems_of(lambda name=name: MEASURES.find(name))  # type: ignore[misc]
         problems += wrong
@@ -153,6 +154,11 @@ def find_measures(names: str | Iterable[Named]) -> list[Measure]:
         try:
             measure = cls(**settings)
             found.setdefault(measure.name, measure)
+            if (first := given.setdefault(measure.name, settings)) != settings:
+                problems.append(
+                    f"measures: {measure.name!r} is given with {first or 'its own settings'} and with "
+                    f"{settings or 'its own settings'}, and tables know it by its name; give it once"
+                )
         except ConfigurationError as error:
             problems += [f"measures: {name}: {problem}" for problem in error.problems]
         except TypeError as error:

@@ -18,6 +18,7 @@ from lightning_untrac.results.style import INK, SUBTITLE
 from lightning_untrac.tables.files import atomic_path
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -82,6 +83,13 @@ def shared_bins(sides: Sequence[npt.NDArray[np.float64]], count: int) -> npt.NDA
     low, high = low - step / 2, high + step / 2
     width = step * math.ceil((high - low) / count / step - 1e-9)
     return np.asarray(low + width * np.arange(math.ceil((high - low) / width - 1e-9) + 1), dtype=np.float64)
+
+
+def limit_to_bins(axes: Axes, edges: npt.NDArray[np.float64]) -> None:
+    """Let an axis of x hold the bins; where there are two, as of right and wrong, only the values have a tick."""
+    axes.set_xlim(edges[0], edges[-1])
+    if len(edges) == 3:
+        axes.set_xticks((edges[:-1] + edges[1:]) / 2)
 
 
 def part_title(shown: int, of: int, what: str) -> str:

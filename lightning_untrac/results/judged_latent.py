@@ -132,11 +132,16 @@ def _panel(
     ):
         x, y = (chosen[axis].clip(*ends) for axis, ends in zip("xy", limits, strict=True))
         axes.scatter(x, y, c=[colours[one] for one in chosen["class"]], clip_on=False, **style)
+    (left, right), (low, high) = limits
     for one, middle in points[~is_gone].groupby("class")[["x", "y"]].mean().iterrows():
         halo = [withStroke(linewidth=3.2, foreground="white")]
         text = shorten(classes[int(str(one))], 14)
-        axes.text(middle["x"], middle["y"], text, ha="center", va="center", fontsize=9, fontweight="bold",
-                  color=colours[int(str(one))], path_effects=halo, zorder=4)  # fmt: skip
+        # Beside the points, towards the middle, so that it neither hides them nor leaves the panel.
+        along, up = (middle["x"] - left) / (right - left), middle["y"] < (low + high) / 2
+        side = "left" if along < 0.15 else "right" if along > 0.85 else "center"
+        axes.annotate(text, (middle["x"], middle["y"]), (0, 11 if up else -11), textcoords="offset points", ha=side,
+                      va="center", fontsize=9, fontweight="bold", color=colours[int(str(one))], path_effects=halo,
+                      zorder=4)  # fmt: skip
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
     axes.set_aspect("equal", adjustable="box")

@@ -10,7 +10,15 @@ import numpy as np
 
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.results.colours import RETRAINED_COLOUR, model_colours
-from lightning_untrac.results.figures import add_heading, file_name, new_figure, plain_text, save_figure, shared_bins
+from lightning_untrac.results.figures import (
+    add_heading,
+    file_name,
+    limit_to_bins,
+    new_figure,
+    plain_text,
+    save_figure,
+    shared_bins,
+)
 from lightning_untrac.results.judged import JudgedSet
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.style import INK, MUTED, shorten, shorten_all, with_unit
@@ -136,7 +144,7 @@ def _panel(axes: Axes, every: Sequence[Floats], colours: Sequence[str]) -> None:
     axes.axvline(float(np.clip(np.median(every[-1]), edges[0], edges[-1])), color=RETRAINED_COLOUR, linewidth=0.9,
                  linestyle=(0, (4, 3)), zorder=1.5)  # fmt: skip
     axes.set_ylim(len(every) - 0.92, -1.0)
-    axes.set_xlim(edges[0], edges[-1])
+    limit_to_bins(axes, edges)
     axes.tick_params(length=0, labelsize=9, colors=MUTED)
     axes.grid(axis="x", color="#e7e5e4", linewidth=0.7)
     axes.set_axisbelow(True)

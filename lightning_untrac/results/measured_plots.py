@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lightning_untrac.results.figures import add_heading, file_name, part_title, plain_text, save_figure, shared_bins
+from lightning_untrac.results.figures import (
+    add_heading,
+    file_name,
+    limit_to_bins,
+    part_title,
+    plain_text,
+    save_figure,
+    shared_bins,
+)
 from lightning_untrac.results.measured import ExampleChanges, Reading, UnlearningRun, by_change
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
@@ -135,7 +143,7 @@ def plot_examples(run: UnlearningRun, measure: str, changes: Mapping[str, Exampl
             title = f"{shorten(name, 24)} (forget set)" if forgotten else shorten(name, 30)
             axes.set_title(title, fontsize=10.5, fontweight="bold", loc="left", color=INK)
             axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-            axes.set_xlim(edges[0], edges[-1])
+            limit_to_bins(axes, edges)
         figure.supxlabel(with_unit(text.title, text.unit), fontsize=10)
         figure.supylabel(f"share of the {' or '.join(parts)}", fontsize=10, color=MUTED)
         remark = part_title(len(shown), len(changes), "datasets")

@@ -71,6 +71,15 @@ def test_the_loss_is_that_of_the_training(seen: Outputs) -> None:
     assert mean.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+def test_two_settings_of_one_measure_are_refused_and_not_dropped() -> None:
+    both = [{"class_path": "leak_at_k", "init_args": {"k": 2, "n": n}} for n in (4, 8)]
+    assert [measure.name for measure in find_measures([both[0], both[0], "leak_at_k"])] == ["leak_at_2", "leak_at_4"]
+    with pytest.raises(ConfigurationError, match=r"'leak_at_2' is given with .*'n': 4.* and with .*'n': 8"):
+        find_measures(both)
+    with pytest.raises(ConfigurationError, match="'answered' is given with its own settings and with"):
+        find_measures(["answered", {"class_path": "answered", "init_args": {"judge": "any_word"}}])
+
+
 def test_one_pass_serves_all_measures(seen: Outputs) -> None:
     assert seen.losses is seen.losses
     assert seen.hits is seen.hits

@@ -63,7 +63,7 @@ def test_a_panel_a_model_with_the_forgotten_marked(tmp_path: Path) -> None:
         assert {to_hex(one) for one in large.get_edgecolors()} == {INK}  # type: ignore[attr-defined]
         assert [to_hex(one) for one in large.get_facecolors()[:3]] == [one.lower() for one in PALETTE[:3]]  # type: ignore[attr-defined]
         # Each class is named where its retained examples are.
-        assert {text.get_text(): text.get_position()[1] > 0 for text in axes.texts} == {
+        assert {text.get_text(): text.xy[1] > 0 for text in axes.texts} == {
             "garden": True, "kitchen": False, "weather": False,
         }  # fmt: skip
         assert axes.get_xlim() == figure.axes[0].get_xlim()
