@@ -154,7 +154,7 @@ class CorpusDataModule(PreparedDataModule):
         names = episode.drawn_from or episode.trains_on
         if self.active_plan.kind in UNLEARNING:
             return Concatenation(list(map(self.training_examples, names)))
-        return self.part or self.mixture(names)
+        return self.mixture(names) if self.part is None else self.part
 
     def sampler(
         self, episode: Episode, accumulation: int = 1, rank: int = 0, num_replicas: int = 1

@@ -136,8 +136,8 @@ def _panel(
     for one, middle in points[~is_gone].groupby("class")[["x", "y"]].mean().iterrows():
         halo = [withStroke(linewidth=3.2, foreground="white")]
         text = shorten(classes[int(str(one))], 14)
-        # Beside the points, towards the middle, so that it neither hides them nor leaves the panel.
-        along, up = (middle["x"] - left) / (right - left), middle["y"] < (low + high) / 2
+        # Above the middle of the points, which it would hide, but within the panel.
+        along, up = (middle["x"] - left) / (right - left), (middle["y"] - low) / (high - low) < 0.85
         side = "left" if along < 0.15 else "right" if along > 0.85 else "center"
         axes.annotate(text, (middle["x"], middle["y"]), (0, 11 if up else -11), textcoords="offset points", ha=side,
                       va="center", fontsize=9, fontweight="bold", color=colours[int(str(one))], path_effects=halo,

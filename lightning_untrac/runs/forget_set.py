@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -109,6 +110,29 @@ def chosen_before(output: str, forget: str) -> tuple[ForgetChoice | None, list[s
         missing = f"forget: {output} does not say which examples {forget!r} are; unlearn or retrain them there first"
         return ForgetChoice(corpus, ("0",), "forget"), [missing]
     return ForgetChoice(corpus, read_ids(str(file)), f"forget ({file})"), []
+
+
+def other_choices(output: str, choice: ForgetChoice, models: Sequence[str]) -> list[str]:
+    """Which unlearned models were made to forget other examples, though their choice has the same name.
+
+    Args:
+        output: the run folder.
+        choice: of the retrained models, see :func:`chosen_before`.
+        models: paths of the unlearned models.
+    """
+    others = []
+    for model in (Path(one) for one in models if Path(one).parent == Path(output)):
+        of_run = model.name.removeprefix("unlearned-")
+        files = (f"unlearn-{of_run}.examples.txt", f"sisa-{of_run.removesuffix('-sisa')}.examples.txt")
+        file = Path(output) / files[of_run.endswith("-sisa")]
+        if file.is_file() and ForgetChoice(choice.corpus, read_ids(str(file))).digest != choice.digest:
+            others.append(f"{model.name} ({file.name})")
+    if not others:
+        return []
+    return [
+        f"models: {', '.join(others)} forgot other examples than the {choice.chosen} that is judged ({choice.option}); "
+        "name those that forgot the same ones (--models), and give each choice an output folder of its own"
+    ]
 
 
 def read_ids(file: str) -> tuple[str, ...]:

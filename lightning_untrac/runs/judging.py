@@ -96,10 +96,13 @@ def compared_models(
              if path.name.removeprefix("seed-").isdecimal()}  # fmt: skip
     retrained = {seed: seeds[seed] for seed in sorted(seeds)}
     if not retrained:
+        chosen = f"{forget}-chosen"
         problems.append(
             f"judge: {folder} holds no model that was retrained without {forget}; run `untrac retrain --forget "
             f"{forget} --output {folder}` first"
-        )
+            + (f", or judge the examples chosen of it: --forget {chosen}" if (folder / f"retrained-{chosen}").is_dir()
+               else "")
+        )  # fmt: skip
     if named is None:
         own = f"unlearned-{forget}"
         others = [f"unlearned-{name}{part}-" for name in datasets for part in ("", "-chosen")]

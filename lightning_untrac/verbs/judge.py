@@ -33,7 +33,7 @@ from lightning_untrac.results.terminal_tables import judged_table
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.continuations import quote_continuations
-from lightning_untrac.runs.forget_set import chosen_before
+from lightning_untrac.runs.forget_set import chosen_before, other_choices
 from lightning_untrac.runs.judging import Compared, compared_models, judge_all
 from lightning_untrac.runs.latent import projection_problems, read_states, write_latent
 from lightning_untrac.runs.memorised_data import KNOWN
@@ -135,7 +135,9 @@ def main(argv: Arguments) -> None:
     datasets = [one.name or one.path for one in (*stage.data.corpora, *stage.data.test_sets, *stage.data.forget)]
     there = Path(options.output) if stage.fast_dev_run else stage.folder.path  # whose results go elsewhere
     models, problems = compared_models(there, options.forget, options.models, original, datasets)
-    _, missing = chosen_before(options.output, options.forget)
+    choice, missing = chosen_before(options.output, options.forget)
+    if choice is not None and not missing:
+        missing = other_choices(options.output, choice, models.unlearned)
     stage.check(asked.plan, [*asked.problems, *problems, *missing, *_model_problems(stage, models)])
     stage.data.plan = asked.plan
     how = Memorisation.of(options, len(models.retrained), stage.module.task)

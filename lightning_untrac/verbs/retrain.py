@@ -104,7 +104,7 @@ def main(argv: Arguments) -> None:
     stage = Stage(parsed, asked)
     if start is not None:
         stage.identity["model_files"] = files_digest(start)
-    steps, missing = _steps(options, stage.folder)
+    steps, missing = _steps(options, RunFolder(options.output))
     stage.identity["steps"] = steps  # those of another training are other retrainings
     plan = replace(asked.plan, steps=steps)
     results = {int(seed): retrained_folder(stage.folder.path, plan.only[0]) / f"seed-{seed}" for seed in plan.seeds}

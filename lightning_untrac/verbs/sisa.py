@@ -64,7 +64,7 @@ class SisaOptions:
         seed: of the split and of the data order.
         passes: passes of each member over its shard, all slices together; by default as many as ``pretrain`` took.
         measures: what is measured, example by example: names separated by commas or in a list, or class paths of your
-            own measures.
+            own measures; in a list also with settings, `{class_path: leak_at_k, init_args: {k: 2}}`.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this stage left in the folder under other settings.
     """
@@ -80,7 +80,7 @@ class SisaOptions:
     name: str | None = None
     seed: int = 0
     passes: float | None = None
-    measures: str | list[str] = DEFAULT_MEASURES
+    measures: str | list[str | dict[str, Any]] = DEFAULT_MEASURES
     wandb: WandbConfig | None = None
     overwrite: bool = False
 
@@ -128,7 +128,7 @@ def main(argv: Arguments) -> None:
     stage = Stage(parsed, asked)
     if start is not None:
         stage.identity["model_files"] = files_digest(start)
-    passes, missing = _passes(options, stage.folder)
+    passes, missing = _passes(options, RunFolder(options.output))
     stage.identity["passes"] = passes  # those of another training make other members
     plan = replace(asked.plan, passes=passes)
     (result,) = _models(stage.folder.path, stage.name)

@@ -9,7 +9,14 @@ import yaml
 from lightning_untrac.cli import main
 from lightning_untrac.data.encoding import content_hash
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.runs.forget_set import chosen_examples, read_ids, top_ids, write_ids
+from lightning_untrac.runs.forget_set import (
+    chosen_before,
+    chosen_examples,
+    other_choices,
+    read_ids,
+    top_ids,
+    write_ids,
+)
 from lightning_untrac.tables import InfluenceStore
 from lightning_untrac.tables.measurements import read_measurements
 
@@ -53,6 +60,21 @@ def test_ids_are_read_as_they_are_written(tmp_path):
     assert read_ids(str(tmp_path / "ids.txt")) == tuple(hashes)
     (tmp_path / "ids.txt").write_text("# chosen by hand\n\n 3 \n")
     assert read_ids(str(tmp_path / "ids.txt")) == ("3",)
+
+
+def test_a_judgement_is_of_models_that_forgot_the_same_examples(tmp_path):
+    hashes = [content_hash("", str(number)) for number in range(3)]
+    same, other = hashes[:2], hashes[1:]
+    files = {"retrain-a-chosen": same, "unlearn-a-chosen": same[::-1], "unlearn-a-chosen-b": other}
+    for name, ids in {**files, "sisa-a-chosen": same, "sisa-a-chosen-b": other}.items():
+        write_ids(tmp_path / f"{name}.examples.txt", ids)
+    choice, missing = chosen_before(str(tmp_path), "a-chosen")
+    assert choice is not None
+    assert (set(choice.ids), missing) == (set(same), [])
+    models = [str(tmp_path / f"unlearned-a-chosen{end}") for end in ("", "-sisa", "-unknown")]
+    assert other_choices(str(tmp_path), choice, models) == []
+    (said,) = other_choices(str(tmp_path), choice, [*models, f"{models[0]}-b", f"{models[0]}-b-sisa"])
+    assert "unlearned-a-chosen-b (unlearn-a-chosen-b.examples.txt), unlearned-a-chosen-b-sisa (sisa-" in said
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,15 @@ def test_all_that_there_is_can_not_go(trained: Path, tmp_path: Path, cache_folde
     assert "passes: not given, and the output folder has no pretrain.json" in text
 
 
+@pytest.mark.parametrize("verb", ["sisa", "retrain"])
+def test_a_trial_knows_what_training_took(run: Path, verb: str) -> None:
+    before = sorted(path for path in run.rglob("*") if path.name != ".lock")
+    ran = run_untrac(verb, "--output", run, "--forget", "late", "--trainer.fast_dev_run", "true")
+    assert ran.code == 0, ran.text
+    assert "stored nothing" in ran.text
+    assert sorted(path for path in run.rglob("*") if path.name != ".lock") == before
+
+
 def test_a_class_that_a_shard_loses_is_said(run: Path) -> None:
     ran = sisa(run, "--shards", 7, "--passes", 1, "--slices", 1, "--seed", 1)
     assert (run / "sisa-7x1-seed-1").is_dir()
