@@ -8,6 +8,7 @@ from lightning_untrac.data.forget_set import choice_notes
 from lightning_untrac.data.preparation import Facts, dataset_notes, document_start_notes, share_notes
 from lightning_untrac.data.prepared import PreparedDataModule
 from lightning_untrac.data.shared_texts import role_notes, shared_text_notes
+from lightning_untrac.data.unknown_tokens import unknown_tokens_note
 from lightning_untrac.naming import self_name
 
 
@@ -25,6 +26,8 @@ def data_notes(
     found = []
     for dataset in data.tokenized.values():
         found += dataset_notes(dataset, data.max_length)
+        if facts is not None and (unknown := unknown_tokens_note(dataset.name, dataset, facts.tokenizer)) is not None:
+            found.append(unknown)
     if data.choice is not None and data.choice.chosen in data.tokenized_forget:
         found += choice_notes(data.choice, data.tokenized_forget[data.choice.chosen])
     if shares:

@@ -67,5 +67,6 @@ def _table(run: UnlearningRun, told: Mapping[str, Mapping[str, Any]]) -> str:
         f"{format_number(spearman(predicted, end))} {where}"
         for end, where in zip(ends, ("where the forget set's loss was highest", "at the end"), strict=True)
     )
+    ranks = f"<p>Rank correlation (n = {len(pairs)}): {said}.</p>" if len(pairs) > 2 else ""  # of two it is 1 or -1
     head = ("dataset", "predicted", "influence by trace", "came, at its highest", "came, at the end")
-    return f"<p>Rank correlation (n = {len(pairs)}): {said}.</p>{table_html(head, rows, range(1, 5))}"
+    return f"{ranks}{table_html(head, rows, range(1, 5))}"
