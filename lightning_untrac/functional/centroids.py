@@ -30,7 +30,7 @@ def cosine_between_classes(
     """Mean over pairs of classes of the cosine between their centroids.
 
     The examples of each class are resampled among themselves (in 64 random parts, where there are more), alike for all
-    models that read the same examples.
+    models that read the same examples, and moved so that their mean is the number.
 
     Args:
         states: ``[n, width]``.
@@ -135,4 +135,9 @@ def _products(one: _Parts, other: _Parts) -> Floats:
 
 
 def _resampled(values: Floats, parts: Sequence[_Parts]) -> Resampled:
-    return Resampled(float(values[0]), values[1:] if min(part.size for part in parts) > 1 else np.empty(0))
+    value, drawn = float(values[0]), values[1:]
+    if min(part.size for part in parts) < 2:
+        return Resampled(value, np.empty(0))
+    # Resampling adds to the noise of a centroid, which brings it nearer to a right angle: only the spread counts.
+    known = drawn[np.isfinite(drawn)]
+    return Resampled(value, drawn + (value - known.mean()) if len(known) else drawn)

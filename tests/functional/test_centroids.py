@@ -76,7 +76,14 @@ def test_the_interval_is_that_of_a_bootstrap_of_examples():
             cosines.append(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
         drawn.append(np.mean(cosines))
     assert found.drawn.std() == pytest.approx(np.std(drawn), rel=0.1)
-    assert found.drawn.mean() == pytest.approx(np.mean(drawn), abs=0.01)
+    assert found.drawn.mean() == pytest.approx(found.value)  # and not where resampling pulls it
+
+
+def test_the_interval_of_few_noisy_examples_holds_their_number():
+    kept, classes = around([0.0, 1.2], count=300, noise=0.3, width=64)
+    forgotten, theirs = around([0.0, 1.2], count=15, noise=0.3, seed=1, width=64)
+    for found in nearness_to_classes(forgotten, theirs, kept, classes):
+        assert found.mean.low < found.value < found.mean.high
 
 
 def test_many_examples_are_resampled_in_parts_with_the_same_spread():

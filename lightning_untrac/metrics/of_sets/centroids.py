@@ -15,7 +15,10 @@ class _Cosine(SetMeasure):
     """Of centroids of the last layer's hidden states that the head reads, as they are: nothing is taken off them."""
 
     unit = "cosine"
-    cannot_tell = "how far single examples are spread; states share a direction, so that only differences say something"
+    cannot_tell = (
+        "how far single examples are spread; states share a direction, and few scattered examples bring a cosine "
+        "nearer to 0, so that only differences over the same examples say something"
+    )
     source = "the usual one; our reading of how DeepCUT (arXiv 2503.14900) looks at the latent space"
     bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     reads = ("predicted_class",)
