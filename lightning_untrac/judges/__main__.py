@@ -59,9 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         cases = read_cases(given.cases)
+        every = [json.loads(name) if name.startswith("{") else name for name in given.judges]
+        for asked in every:
+            find_judge(asked)  # or says what is wrong with it
         print("judge          right  given: found  missed   not given: left alone  taken for given")
-        for name in given.judges:
-            asked = json.loads(name) if name.startswith("{") else name
+        for asked in every:
             counts = confusion(asked, cases)
             right = counts[True, True] + counts[False, False]
             shown = asked["class_path"] if isinstance(asked, dict) else asked
