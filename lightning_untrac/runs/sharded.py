@@ -137,7 +137,8 @@ class ShardedTraining:
         seconds = round(time.perf_counter() - begun, 2)
         took = {"samples": len(state.rows), "steps": trainer.global_step, "seconds": seconds}
         took["training_seconds"] = round(timer.seconds, 2)  # without start-up and saving, as of other models
-        stage.folder.write_json(f"{self.folder.name}/{TRAINED}", self.took() | {state.key: took})
+        with stage.folder.locked():  # another forget set may be at work in the same folder
+            stage.folder.write_json(f"{self.folder.name}/{TRAINED}", self.took() | {state.key: took})
         finish_loggers(trainer)
 
 

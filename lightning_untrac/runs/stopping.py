@@ -109,7 +109,7 @@ class Ending:
             return f"stopped after {of}: {self.reason}{then}"
         if not self.standing:
             return f"took {of}{then}"
-        return f"no stopping rule was met in {of}: {'; '.join(self.standing)}{then}"
+        return f"no stopping rule was met in {of}: {'; '.join(self.standing)}{then} (--steps or --passes give it more)"
 
 
 def ending(trainer: L.Trainer) -> Ending:
