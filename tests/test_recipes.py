@@ -45,13 +45,15 @@ def model(tmp_path_factory: pytest.TempPathFactory, tiny_configs: Any) -> str:
 def at_hand(tmp_path: Path, cache_folder: str, model: str) -> Any:
     """A recipe with small files and models in place of those that only its user has, or the hub."""
 
-    def dataset(entry: dict[str, Any]) -> dict[str, Any]:
+    def dataset(entry: dict[str, Any], labels: list[str]) -> dict[str, Any]:
         path = entry["path"]
         if path.startswith("builtin:"):
             return entry
         assert not Path(path).exists()
         file = tmp_path / f"{entry.get('name', 'data')}.jsonl"
-        file.write_text("".join(json.dumps(row) + "\n" for row in ROWS[entry.get("transform")]))
+        rows = ROWS[entry.get("transform")]
+        classes = [{"label": labels[n % len(labels)]} if labels else {} for n in range(len(rows))]
+        file.write_text("".join(json.dumps(row | one) + "\n" for row, one in zip(rows, classes, strict=True)))
         return {key: value for key, value in entry.items() if key not in OF_THE_HUB} | {"path": str(file)}
 
     def mend(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def at_hand(tmp_path: Path, cache_folder: str, model: str) -> Any:
             if recipe["model"].get(key, "byte") not in ("byte", "words"):
                 recipe["model"][key] = model
         for role in ("corpora", "test_sets"):
-            data[role] = [dataset(entry) for entry in data[role]]
+            data[role] = [dataset(entry, recipe["model"].get("labels", [])) for entry in data[role]]
         data["cache_folder"] = cache_folder
         return recipe
 
