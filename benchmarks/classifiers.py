@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from scipy.stats import t
+from selective_report import half_width
 from unlearning import run
 
 COLUMNS = {
@@ -70,8 +70,7 @@ def report(folder: Path) -> None:
         cells = {}
         for column in columns:
             values = mine[column].dropna()
-            half = t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values)) if len(values) > 1 else np.nan
-            cells[column] = f"{values.mean():+.3f} ± {half:.3f}" if len(values) else ""
+            cells[column] = f"{values.mean():+.3f} ± {half_width(values):.3f}" if len(values) else ""
         lines[way] = cells
     lines["between retrained"] = {column: f"{np.sqrt((chance[column] ** 2).mean()):.3f}" for column in COLUMNS}
     print(f"{found.training.nunique()} trainings, {len(chance)} retrained models")

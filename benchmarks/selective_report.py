@@ -49,13 +49,17 @@ def one_training(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows).groupby("way", sort=False).mean(numeric_only=True).reset_index()
 
 
+def half_width(values: pd.Series[float]) -> float:
+    """Half of a mean's 95 % interval (Student's t); NaN of a single value."""
+    return float(t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))) if len(values) > 1 else np.nan
+
+
 def shown(values: pd.Series[float], count: bool) -> str:
     """Numbers of several trainings in a cell."""
     found = values.dropna()
     if count or len(found) < 2:
         return "; ".join(f"{value:.2g}" for value in found)
-    half = t.ppf(0.975, len(found) - 1) * found.std() / np.sqrt(len(found))
-    return f"{found.mean():.3f} ± {half:.3f}"
+    return f"{found.mean():.3f} ± {half_width(found):.3f}"
 
 
 def main() -> None:

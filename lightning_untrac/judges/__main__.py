@@ -36,7 +36,10 @@ def confusion(asked: str | dict[str, Any], cases: Sequence[tuple[str, bool, Said
         asked: the judge.
         cases: as :func:`read_cases` gives them.
     """
-    judged = find_judge(asked)([case for _, _, case in cases])
+    return _counts(cases, find_judge(asked)([case for _, _, case in cases]))
+
+
+def _counts(cases: Sequence[tuple[str, bool, Said]], judged: Sequence[bool]) -> Counter[tuple[bool, bool]]:
     return Counter(zip((label for _, label, _ in cases), judged, strict=True))
 
 
@@ -59,18 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         cases = read_cases(given.cases)
-        every = [json.loads(name) if name.startswith("{") else name for name in given.judges]
-        for asked in every:
-            find_judge(asked)  # or says what is wrong with it
+        named = [json.loads(name) if name.startswith("{") else name for name in given.judges]
+        every = [(asked["class_path"] if isinstance(asked, dict) else asked, find_judge(asked)) for asked in named]
         print("judge          right  given: found  missed   not given: left alone  taken for given")
-        for asked in every:
-            counts = confusion(asked, cases)
+        for name, judge in every:
+            judged = judge([case for _, _, case in cases])
+            counts = _counts(cases, judged)
             right = counts[True, True] + counts[False, False]
-            shown = asked["class_path"] if isinstance(asked, dict) else asked
-            print(f"{shown:<12} {right:>3}/{len(cases)} {counts[True, True]:>13} {counts[True, False]:>7} "
+            print(f"{name:<12} {right:>3}/{len(cases)} {counts[True, True]:>13} {counts[True, False]:>7} "
                   f"{counts[False, False]:>23} {counts[False, True]:>16}")  # fmt: skip
             if given.wrong:
-                judged = find_judge(asked)([case for _, _, case in cases])
                 for (kind, label, case), said in zip(cases, judged, strict=True):
                     if label != said:
                         print(f"  {kind}: {case.answer!r} in {case.output!r} is {'' if label else 'not '}given")

@@ -36,6 +36,14 @@ class Asked:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def forget_set(self, corpus: str) -> str:
+        """Name of what is forgotten: of the chosen examples, or of all.
+
+        Args:
+            corpus: that the examples are of.
+        """
+        return corpus if self.choice is None else self.choice.chosen
+
 
 class ChoiceOptions(Protocol):
     """The options of a verb that say which examples of a corpus are to be forgotten.

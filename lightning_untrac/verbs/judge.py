@@ -133,7 +133,7 @@ def main(argv: Arguments) -> None:
     stage.data.per_example |= options.examples
     original = str(stage.module.name_or_path)
     datasets = [one.name or one.path for one in (*stage.data.corpora, *stage.data.test_sets, *stage.data.forget)]
-    there = Path(options.output) if stage.fast_dev_run else stage.folder.path  # whose results go elsewhere
+    there = Path(options.output)  # a trial's results go elsewhere
     models, problems = compared_models(there, options.forget, options.models, original, datasets)
     choice, missing = chosen_before(options.output, options.forget)
     if choice is not None and not missing:

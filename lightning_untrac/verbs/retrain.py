@@ -85,7 +85,7 @@ def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: RetrainOptions = parsed.options
     chosen = chosen_examples(options, options.forget)
-    forget = options.forget if chosen.choice is None else chosen.choice.chosen
+    forget = chosen.forget_set(options.forget)
     plan = EpisodePlan("without", options.seeds, steps=options.steps, only=(forget,))
     problems = [
         *chosen.problems,

@@ -101,7 +101,7 @@ def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     options: SisaOptions = parsed.options
     chosen = chosen_examples(options, options.forget)
-    forget = options.forget if chosen.choice is None else chosen.choice.chosen
+    forget = chosen.forget_set(options.forget)
     plan = EpisodePlan("without", (options.seed,), passes=options.passes, only=(forget,))
     problems = [
         *chosen.problems,

@@ -164,7 +164,7 @@ def intent(parsed: Parsed) -> Intent:
     texts, chosen = ForgetTexts.of(parsed), chosen_examples(options, _forget_set(options))
     if texts is not None:
         texts.put_into(parsed.config.data)
-    forget = _forget_set(options) if chosen.choice is None else chosen.choice.chosen
+    forget = chosen.forget_set(_forget_set(options))
     course = _course(parsed, forget)
     length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
     plan = EpisodePlan(seeds=(options.seed,), only=(forget,), **length)
