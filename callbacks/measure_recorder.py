@@ -238,7 +238,8 @@ class MeasureRecorder(Callback):
         import pyarrow as pa
 
         mine: dict[str, Any] = made
-        if alone:  # one of several evaluations of a model, each of some measures and datasets
+        # Step 0 begins a run anew, whatever its folder was called. Evaluations are of some measures and datasets each.
+        if alone and reading.step != 0:
             cells = {key: list(dict.fromkeys(row[key] for row in rows)) for key in ("measure", "dataset")}
             mine = {**made, "model": reading.model, **cells}
         replace_rows(self.folder, SUMMARY, mine, pa.Table.from_pylist(self.summary, schema=summary_schema()))

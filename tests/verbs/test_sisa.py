@@ -244,6 +244,16 @@ def test_it_is_measured_and_judged_as_other_models(run: Path) -> None:
     assert "is an ensemble of 2 models, which is measured and not trained" in ran.text
 
 
+def test_a_folder_may_move_and_is_measured_again(run: Path, tmp_path: Path) -> None:
+    sisa(run, "--passes", 1)
+    rows = read_summary(run).num_rows
+    moved = Path(shutil.copytree(run, tmp_path / "moved"))
+    for kind in ("claim", "done"):
+        (moved / ".untrac" / f"sisa-late.{kind}.json").unlink()
+    assert "finished already" not in sisa(moved, "--passes", 1).text
+    assert read_summary(moved).num_rows == rows
+
+
 def test_it_is_a_stage_that_is_finished_once(tmp_path: Path, cache_folder: str) -> None:
     config = yaml.safe_load(content(tmp_path, cache_folder, {"early": ROWS[:40], "late": ROWS[40:]}).read_text())
     stages: list[dict[str, Any]] = [
