@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import mmap
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,11 +64,33 @@ def test_nothing_of_a_stage_is_alive_in_the_next(untrac, recipe, tmp_path, monke
     assert left() == []
 
 
+def touched():
+    """Touch 64 MiB of pages and give them back; what an allocator frees may stay with the process."""
+    with mmap.mmap(-1, 64 * 2**20) as pages:
+        for begin in range(0, len(pages), mmap.PAGESIZE):
+            pages[begin] = 1
+
+
+def peak_kib():
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found[1]) if found else 0
+
+
+def a_peak_can_be_forgotten():
+    """Whether this system does so for a process, found without the code that is tested."""
+    try:
+        touched()
+        high = peak_kib()
+        Path("/proc/self/clear_refs").write_text("5")
+        return peak_kib() < high - 32 * 2**10
+    except OSError:
+        return False
+
+
 def test_the_peak_is_that_of_a_stage():
-    blocks = torch.ones(16 * 2**20)
-    high = peak_mb()
-    del blocks
-    forget_peak()
-    if peak_mb() == high:
+    if not a_peak_can_be_forgotten():
         pytest.skip("this system does not let a process forget its peak")
+    touched()
+    high = peak_mb()
+    forget_peak()
     assert peak_mb() < high - 32
