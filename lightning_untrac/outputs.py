@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,21 +29,47 @@ MeasureNeed = Need | Literal["unseen", "neighbours", "answers"]
 of copies of each example with some tokens replaced, and ``answers``, what the model says to each question."""
 
 
+PLAIN: Final = "{prompt}"
+"""The format of a question that is asked as its dataset has it."""
+
+
+def filled_in(template: str, prompt: str) -> str:
+    """A question in a format.
+
+    Args:
+        template: with ``{prompt}``; other braces stay as they are.
+        prompt: the question.
+
+    Example:
+        >>> filled_in("Q: {prompt} {A:}", "Why {so}?")
+        'Q: Why {so}? {A:}'
+    """
+    return template.replace(PLAIN, prompt)
+
+
 @dataclass(frozen=True)
 class Decoding:
-    """How a model is let speak.
+    """How a model is asked, and let speak.
 
     Attributes:
         longest: most tokens of an answer.
         samples: answers to each question; of several, or at a temperature, each is drawn by itself.
         temperature: of the draws; 0 for the likeliest token each time. No other cut is made (top-p 1).
         seed: of the draws.
+        formats: in which each question is asked, one after another: templates with ``{prompt}``. There are
+            ``samples`` answers in each, those in the first format first.
     """
 
     longest: int = 32
     samples: int = 1
     temperature: float = 0.0
     seed: int = 0
+    formats: tuple[str, ...] = (PLAIN,)
+
+    @property
+    def num_answers(self) -> int:
+        """Answers to a question, in all formats together."""
+        return self.samples * len(self.formats)
 
 
 class Asked(NamedTuple):
@@ -113,7 +139,8 @@ class Outputs:
         neighbour_likelihoods: ``[neighbours, batch]`` float64, mean log-likelihood per target token of copies of each
             example with some tokens replaced; where a measure asks for them.
         asked: the question of each example, ``[batch]``; None for one that asks nothing. Where a measure wants answers.
-        said: by how the model was let speak, its answers to each example, ``[batch][samples]``; alike.
+        said: by how the model was asked and let speak, its answers to each example, ``[batch][formats * samples]``;
+            alike.
     """
 
     logits: Tensor

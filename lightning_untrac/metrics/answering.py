@@ -12,7 +12,8 @@ from typing_extensions import override
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.judges import Judge, Said
 from lightning_untrac.metrics.measure import Measure, Measured
-from lightning_untrac.outputs import Asked, Decoding, MeasureNeed, Outputs
+from lightning_untrac.outputs import PLAIN, Asked, Decoding, MeasureNeed, Outputs
+from lightning_untrac.results.measures import MeasureText, describe_measure
 
 AskedJudge = str | Mapping[str, Any] | Judge
 """A judge by its name, with settings, or as it is."""
@@ -53,6 +54,43 @@ class OfAnswers(Measure):
         Args:
             answered: questions, and the model's answers to each.
         """
+
+
+def checked_formats(formats: str | Sequence[str]) -> tuple[str, ...]:
+    """Formats in which each question is asked.
+
+    Args:
+        formats: one or more templates with ``{prompt}``.
+
+    Raises:
+        ConfigurationError: if there is none, one is given twice, or one doesn't say where the question stands.
+
+    Example:
+        >>> checked_formats("Question: {prompt}")
+        ('Question: {prompt}',)
+    """
+    found = (formats,) if isinstance(formats, str) else tuple(formats)
+    problems = [] if found else [f"formats: none given; give {[PLAIN]} for the questions as they are"]
+    problems += [
+        f"formats: {one!r} doesn't say once where the question stands; write {PLAIN} there"
+        for one in dict.fromkeys(found)
+        if not isinstance(one, str) or one.count(PLAIN) != 1
+    ]
+    problems += [f"formats: {one!r} is given twice; give each once" for one in {*found} if found.count(one) > 1]
+    raise_if_any(problems)
+    return found
+
+
+def name_after_formats(measure: OfAnswers) -> None:
+    """Give a measure of several formats a name of its own in the tables.
+
+    Args:
+        measure: with its decoding.
+    """
+    if (count := len(measure.decoding.formats)) > 1:
+        measure.title = f"{measure.title} in the worst of {count} formats"  # type: ignore[misc]
+        measure.name = f"{measure.name}_in_{count}_formats"  # type: ignore[misc]
+        describe_measure(measure.name, MeasureText.of(measure, measure.title))
 
 
 def gives(judge: Judge, answered: Sequence[tuple[Asked, Sequence[str]]]) -> list[list[bool]]:

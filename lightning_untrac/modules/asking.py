@@ -14,7 +14,8 @@ from lightning_untrac.data.evaluated import packed
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.modules.continuations import continuations, text_after
-from lightning_untrac.outputs import Asked, Decoding
+from lightning_untrac.modules.framing import Framing
+from lightning_untrac.outputs import PLAIN, Asked, Decoding
 from lightning_untrac.sharding import is_sharded
 
 
@@ -25,13 +26,20 @@ class _Question(NamedTuple):
         row: of the batch.
         prompt: token ids.
         asked: question and answer as texts.
-        example: a number of the dataset's name, and the index in it.
+        dataset: its name.
+        number: of the example in it.
     """
 
     row: int
     prompt: list[int]
     asked: Asked
-    example: tuple[int, int]
+    dataset: str
+    number: int
+
+    @property
+    def example(self) -> tuple[int, int]:
+        """A number of the dataset's name, and the example's: what draws are of."""
+        return zlib.crc32(self.dataset.encode()), self.number
 
 
 def own_answers(
@@ -49,10 +57,10 @@ def own_answers(
 
     Returns:
         The question of each row, None where there is none; and by decoding what was said to each row, as many texts as
-        samples.
+        formats and samples.
 
     Raises:
-        ConfigurationError: if the model is a classifier.
+        ConfigurationError: if the model is a classifier, or a question can't be put into a format.
     """
     if module.task.classifies:
         names = ", ".join(measure.name for measure in module.measures if measure.decoding is not None)
@@ -64,7 +72,7 @@ def own_answers(
         asked[question.row] = question.asked
     said = {}
     for decoding in sorted(decodings, key=repr):  # in the same order on all ranks
-        said[decoding] = [[""] * decoding.samples for _ in range(size)]
+        said[decoding] = [[""] * decoding.num_answers for _ in range(size)]
         for question, texts in zip(found, _said(module, found, decoding), strict=True):
             said[decoding][question.row] = texts
     return asked, said
@@ -92,25 +100,40 @@ def _questions(module: Any, batch: LanguageBatch) -> list[_Question]:
             prompt, answer = inputs[row, :first], labels[row][first:after]
         texts = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in (prompt, answer)]
         if all(texts):
-            identity = (zlib.crc32(names[dataset].encode()), example)
-            found.append(_Question(row, prompt.tolist(), Asked(*texts), identity))
+            found.append(_Question(row, prompt.tolist(), Asked(*texts), names[dataset], example))
     return found
 
 
 def _said(module: Any, questions: Sequence[_Question], decoding: Decoding) -> list[list[str]]:
-    """Of each question what is said, as many texts as samples."""
-    every = _of_all_ranks(module, [(one.prompt, one.example) for one in questions])
-    asked = [(prompt, example, sample) for prompt, example in every.rows for sample in range(decoding.samples)]
+    """Of each question what is said, as many texts as formats and samples."""
+    every = _of_all_ranks(module, [(_prompts(module, one, decoding), one.example) for one in questions])
+    asked = [
+        (prompt, example) for prompts, example in every.rows for prompt in prompts for _ in range(decoding.samples)
+    ]
     chances = None
     if decoding.temperature > 0:
-        chances = [np.random.default_rng((*example, sample, decoding.seed)) for _, example, sample in asked]
-    prompts = [prompt for prompt, _, _ in asked]
+        numbers = [number for _ in every.rows for number in range(decoding.num_answers)]
+        chances = [
+            np.random.default_rng((*example, number, decoding.seed))
+            for (_, example), number in zip(asked, numbers, strict=True)
+        ]
+    prompts = [prompt for prompt, _ in asked]
     at_once = getattr(module.trainer.datamodule, "eval_batch_size", None)
     how: dict[str, Any] = {"at_once": at_once} if at_once else {}
     ids = continuations(module, prompts, decoding.longest, chances, decoding.temperature or 1.0, **how)
     texts = [_answer(module, prompt, one) for prompt, one in zip(prompts, ids, strict=True)]
-    own = range(every.begin * decoding.samples, (every.begin + len(questions)) * decoding.samples, decoding.samples)
-    return [texts[begin : begin + decoding.samples] for begin in own]
+    size = decoding.num_answers
+    own = range(every.begin * size, (every.begin + len(questions)) * size, size)
+    return [texts[begin : begin + size] for begin in own]
+
+
+def _prompts(module: Any, question: _Question, decoding: Decoding) -> list[list[int]]:
+    """Token ids of a question in each of the formats."""
+    if decoding.formats == (PLAIN,):
+        return [question.prompt]
+    dataset = module.trainer.datamodule.tokenized.get(question.dataset)
+    is_chat = dataset is not None and dataset.config.messages is not None
+    return Framing(module).prompts(question.prompt, decoding.formats, is_chat)
 
 
 def _answer(module: Any, prompt: Sequence[int], ids: Sequence[int]) -> str:

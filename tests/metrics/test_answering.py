@@ -100,6 +100,26 @@ def test_draws_depend_on_nothing_but_the_example_and_are_of_the_model_s_chances(
     assert said.count(text.strip()) / 300 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 300))
 
 
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_a_question_in_a_format_is_answered_as_one_of_a_dataset_that_has_it_so(
+    architecture: str, pairs: str, model_folders: Any, cache_folder: str, tmp_path: Path
+) -> None:
+    formats, folder = ("{prompt}", "Answer: {prompt}", "{prompt} In short:"), model_folders(architecture)
+    for temperature in (0.0, 2.0):
+        decoding = Decoding(6, 2, temperature, formats=formats)
+        found = ask(Overheard(decoding), folder, pairs, cache_folder, eval_batch_size=3)
+        plain = ask(Overheard(Decoding(6, 2, temperature)), folder, pairs, cache_folder)
+        assert {asked: said[:2] for asked, said in found.items()} == plain
+    found = ask(Overheard(Decoding(6, formats=formats)), folder, pairs, cache_folder)
+    for number, template in enumerate(formats):
+        file = tmp_path / f"{number}.jsonl"
+        rows = [{"prompt": template.replace("{prompt}", p), "target": t} for p, t in PAIRS]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        expected = ask(Overheard(), folder, str(file), cache_folder)
+        for row, pair in zip(rows, PAIRS, strict=True):
+            assert found[Asked(*pair)][number : number + 1] == expected[Asked(row["prompt"], row["target"])]
+
+
 def test_what_asks_nothing_has_no_weight(text_files: Any, pairs: str, model_folders: Any, cache_folder: str) -> None:
     config = [
         DatasetConfig(str(text_files["birds"]), "birds"),
@@ -191,6 +211,28 @@ def test_leak_at_k_counts_the_draws_that_give_the_answer() -> None:
     assert two(seen(said, Decoding(32, 4, 1.0))).value.tolist() == [0.5, 0.0]
 
 
+def test_any_format_that_brings_the_answer_out_is_enough() -> None:
+    formats = ["{prompt}", "Please answer: {prompt}"]
+    asked: list[Any] = [
+        {"class_path": "answered", "init_args": {"formats": formats}},
+        {"class_path": "leak_at_k", "init_args": {"k": 2, "n": 4, "formats": formats}},
+        "answered",
+    ]
+    answered, leak, plain = find_measures(asked)
+    assert [one.name for one in (answered, leak, plain)] == [
+        "answered_in_2_formats",
+        "leak_at_2_in_2_formats",
+        "answered",
+    ]
+    assert answered.title == "Questions answered in the worst of 2 formats"
+    assert answered.decoding is not None
+    assert leak.decoding is not None
+    said = [["Lyon", "Paris"], ["Paris", "Lyon"], ["Lyon", "Lyon"]]
+    assert answered(seen(said, answered.decoding)).value.tolist() == [1.0, 1.0, 0.0]
+    drawn = [["Lyon"] * 4 + ["Paris", "Lyon", "Lyon", "Lyon"], ["Paris"] * 3 + ["Lyon"] * 5]
+    assert leak(seen(drawn, leak.decoding)).value.tolist() == [0.5, 1.0]
+
+
 def test_the_worst_of_a_group_is_its_best_known_question() -> None:
     (measure,) = find_measures("answered")
     values, weights = np.array([0.0, 1.0, 0.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0, 0.0])
@@ -207,12 +249,15 @@ def test_settings_that_are_wrong_are_said_with_the_measure() -> None:
         {"class_path": "answered", "init_args": {"judge": "nobody"}},
         {"class_path": "repetition", "init_args": {"m": 2}},
         {"init_args": {"k": 2}},
+        {"class_path": "answered", "init_args": {"formats": ["Why?", "{prompt}", "{prompt}"]}},
     ]
     with pytest.raises(ConfigurationError) as caught:
         find_measures(wrong)
-    first, second, third, fourth, fifth = caught.value.problems
+    first, second, third, fourth, fifth, sixth, seventh = caught.value.problems
     assert first == "measures: leak_at_k: k is 5 and n is 4; give 1 <= k <= n"
     assert "temperature is 0" in second
     assert "answered: judge: 'nobody' is unknown" in third
     assert "repetition cannot be made of {'m': 2}" in fourth
     assert "is unknown" in fifth
+    assert "'Why?' doesn't say once where the question stands" in sixth
+    assert "'{prompt}' is given twice" in seventh

@@ -1,0 +1,79 @@
+"""A question in other formats, against the same conversation written by the tokenizer's own template."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from chats import ONE_TURN, TEMPLATES, chat_tokenizer
+
+from lightning_untrac.data.encoding import Encoder, TokenizationConfig
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.functional import IGNORE_INDEX
+from lightning_untrac.modules.framing import Framing
+
+FORMATS = ("{prompt}", "Please answer: {prompt}", "{prompt} Answer in one word.", "Q: {prompt} {A}:")
+TALKS = {
+    "one question": [("user", "who lives here?")],
+    "a system message": [("system", "Answer."), ("user", "who lives here?")],
+    "earlier turns": [("user", "hi, user: x"), ("assistant", "hello"), ("user", "who lives here?")],
+}
+
+
+def module(tokenizer: Any, is_seq2seq: bool = False) -> Any:
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(document_start=None))
+    return SimpleNamespace(tokenizer=tokenizer, is_seq2seq=is_seq2seq, trainer=trainer)
+
+
+def asked(tokenizer: Any, talk: list[tuple[str, str]], answer: str = "a heron") -> list[int]:
+    """Token ids before the answer, as the dataset of a conversation has them."""
+    turns = [{"role": role, "content": content} for role, content in [*talk, ("assistant", answer)]]
+    (row,) = zip(*_encoded(tokenizer, {"messages": [json.dumps(turns)], "tools": [""]}), strict=True)
+    ids, labels = row
+    last = max(i for i, one in enumerate(labels[:-1]) if one == IGNORE_INDEX and labels[i + 1] != IGNORE_INDEX)
+    return ids[: last + 1]
+
+
+def _encoded(tokenizer: Any, rows: dict[str, list[str]]) -> tuple[list[list[int]], list[list[int]]]:
+    columns = Encoder(tokenizer, TokenizationConfig(), " ")(rows)
+    return [one.tolist() for one in columns["input_ids"]], [one.tolist() for one in columns["labels"]]
+
+
+@pytest.mark.parametrize(
+    ("template", "talk"),
+    [(one, talk) for one in TEMPLATES for talk in TALKS if (one, talk) != ("brackets", "a system message")],
+)
+def test_the_last_question_of_a_conversation_is_put_into_the_formats(template: str, talk: str) -> None:
+    tokenizer = chat_tokenizer(template)
+    prompt = asked(tokenizer, TALKS[talk])
+    found = Framing(module(tokenizer)).prompts(prompt, FORMATS, is_chat=True)
+    assert found[0] == prompt
+    (*before, (role, question)) = TALKS[talk]
+    for ids, template_of_question in zip(found, FORMATS, strict=True):
+        put = template_of_question.replace("{prompt}", question)
+        assert ids == asked(tokenizer, [*before, (role, put)])
+    assert len({tuple(ids) for ids in found}) == len(FORMATS)
+
+
+@pytest.mark.parametrize("template", [None, "chatml"])
+def test_a_plain_prompt_is_put_into_them_itself_and_begins_as_it_did(template: str | None) -> None:
+    tokenizer = chat_tokenizer(template)
+    prompts = ["Who lives é here?", *(one.replace("{prompt}", "Who lives é here?") for one in FORMATS[1:])]
+    ids, labels = _encoded(tokenizer, {"prompt": prompts, "target": ["heron"] * len(prompts)})
+    expected = [
+        row[: next(i for i, one in enumerate(marks) if one != IGNORE_INDEX)]
+        for row, marks in zip(ids, labels, strict=True)
+    ]
+    assert Framing(module(tokenizer)).prompts(expected[0], FORMATS) == expected
+    assert expected[0][0] == tokenizer.bos_token_id
+
+
+def test_what_cannot_be_put_into_a_format_is_said() -> None:
+    tokenizer = chat_tokenizer("chatml")
+    cut = asked(tokenizer, TALKS["one question"])[-20:]
+    with pytest.raises(ConfigurationError, match=r"can't be found again in a conversation .*max_length"):
+        Framing(module(tokenizer)).prompts(cut, FORMATS, is_chat=True)
+    with pytest.raises(ConfigurationError, match=r"can't hold two questions after one another .*one turn only"):
+        Framing(module(chat_tokenizer(ONE_TURN))).prompts(cut, FORMATS)
