@@ -92,7 +92,8 @@ class MeasureRecorder(Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         gives = getattr(pl_module, "gives", None)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        given = {*(gives(stage) if callable(gives) else ())} | given_by({"holdout": getattr(data, "holdout", None)})
+        roles = {role: getattr(data, role, None) for role in ("holdout", "corpora")}
+        given = {*(gives(stage) if callable(gives) else ())} | given_by(roles)
         raise_if_any(need_problems(self.measures, given))
         pl_module.measures = tuple(self.measures)  # type: ignore[assignment]
         if stage == "fit":

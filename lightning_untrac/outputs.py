@@ -24,9 +24,43 @@ Need = Literal[
 ``untrained`` one of its architecture before any training."""
 
 
-MeasureNeed = Need | Literal["unseen", "neighbours", "answers"]
+MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots"]
 """What a measure alone may ask for too: ``unseen`` text (a holdout) to stand among, and ``neighbours``, the likelihoods
-of copies of each example with some tokens replaced, and ``answers``, what the model says to each question."""
+of copies of each example with some tokens replaced, ``answers``, what the model says to each question, and ``shots``,
+corpora with answered questions to show before one."""
+
+
+class Pair(NamedTuple):
+    """A question and its answer as texts.
+
+    Attributes:
+        prompt: the question.
+        target: the answer, with what stands between the two.
+        group: the fact that it asks for, where it is known.
+    """
+
+    prompt: str
+    target: str
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Answered questions that stand before a question.
+
+    Attributes:
+        count: most of them.
+        seed: of the draws.
+        forgotten: names of datasets from which none is drawn, beside those that a plan forgets.
+        path: where ``pairs`` come from.
+        pairs: to draw from, in place of the retained corpora.
+    """
+
+    count: int = 100
+    seed: int = 0
+    forgotten: tuple[str, ...] = ()
+    path: str | None = None
+    pairs: tuple[Pair, ...] | None = field(default=None, repr=False)
 
 
 PLAIN: Final = "{prompt}"
@@ -58,6 +92,7 @@ class Decoding:
         seed: of the draws.
         formats: in which each question is asked, one after another: templates with ``{prompt}``. There are
             ``samples`` answers in each, those in the first format first.
+        shots: answered questions that stand before it; None for none.
     """
 
     longest: int = 32
@@ -65,6 +100,7 @@ class Decoding:
     temperature: float = 0.0
     seed: int = 0
     formats: tuple[str, ...] = (PLAIN,)
+    shots: Shots | None = None
 
     @property
     def num_answers(self) -> int:

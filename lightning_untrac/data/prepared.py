@@ -41,10 +41,12 @@ class PreparedDataModule(L.LightningDataModule):
         tokenized_holdout: what is never stepped on, by name.
         choice: those examples, if any.
         part: what training steps on in place of its corpora; None for those.
+        never_shots: names of further datasets that are shown before no question, beside those that a plan forgets.
         alternatives_from: where other answers come from for datasets that name none, as the objective asks.
     """
 
     alternatives_from: str | None = None
+    never_shots: tuple[str, ...] = ()
 
     corpora: list[DatasetConfig]
     test_sets: list[DatasetConfig]

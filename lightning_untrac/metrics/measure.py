@@ -55,8 +55,8 @@ class Measure(ABC):
         bounds: least and largest possible value; intervals end there.
         needs: what it asks for beside logits and targets, as terms of an objective do: ``hidden_states`` of every
             model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``); ``unseen`` where
-            there is a holdout, ``neighbours`` where a model is measured as it is, and ``answers`` of any model that
-            writes text. Elsewhere such a measure is refused before step 0.
+            there is a holdout, ``neighbours`` where a model is measured as it is, ``answers`` of any model that
+            writes text, and ``shots`` where there are corpora. Elsewhere such a measure is refused before step 0.
         decoding: how the model is let speak, of a measure that needs ``answers``; those of one decoding are made once.
         worst: which value of the examples of a group speaks for the group: ``largest`` where one example that shows
             what is known is enough; None where groups are not looked at.
@@ -191,9 +191,10 @@ def given_by(data: Any) -> frozenset[MeasureNeed]:
     """What data give that a measure may ask for.
 
     Args:
-        data: their configuration, with the list ``holdout`` if there is any.
+        data: their configuration, with the lists ``holdout`` and ``corpora`` if there are any.
     """
-    return frozenset({"unseen"} if data.get("holdout") else ())
+    given: dict[str, MeasureNeed] = {"holdout": "unseen", "corpora": "shots"}
+    return frozenset(need for role, need in given.items() if data.get(role))
 
 
 def need_problems(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> list[str]:
@@ -216,6 +217,7 @@ _ELSEWHERE: Final = {
     "reference": " or measure it in `untrac unlearn`, which knows the model before unlearning",
     "unseen": ", or give text that was never trained on (data.holdout)",
     "answers": " or measure it of a model that writes text",
+    "shots": ", or give it pairs (`path`), or corpora (data.corpora) with questions and answers beside the forgotten",
     "neighbours": " or measure it in `untrac evaluate`, which reads a model that stays as it is",
 }
 """What to do about a need that is not met, by its first word."""

@@ -1,8 +1,8 @@
-"""The questions of a batch, and what a model says to them."""
+"""What a model says to the questions of a batch."""
 
 from __future__ import annotations
 
-import zlib
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,36 +10,17 @@ import numpy as np
 import torch
 
 from lightning_untrac.data.collator import LanguageBatch
-from lightning_untrac.data.evaluated import packed
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.modules.continuations import continuations, text_after
 from lightning_untrac.modules.framing import Framing
+from lightning_untrac.modules.questions import Question, questions_of
+from lightning_untrac.modules.shots import shots_before
 from lightning_untrac.outputs import PLAIN, Asked, Decoding
 from lightning_untrac.sharding import is_sharded
 
 
-class _Question(NamedTuple):
-    """A question of a batch: where it stands, its tokens, what it is, and of which example.
-
-    Attributes:
-        row: of the batch.
-        prompt: token ids.
-        asked: question and answer as texts.
-        dataset: its name.
-        number: of the example in it.
-    """
-
-    row: int
-    prompt: list[int]
-    asked: Asked
-    dataset: str
-    number: int
-
-    @property
-    def example(self) -> tuple[int, int]:
-        """A number of the dataset's name, and the example's: what draws are of."""
-        return zlib.crc32(self.dataset.encode()), self.number
+class ShotsWarning(UserWarning):
+    """Questions are asked without the shots that were to stand before them."""
 
 
 def own_answers(
@@ -60,12 +41,13 @@ def own_answers(
         formats and samples.
 
     Raises:
-        ConfigurationError: if the model is a classifier, or a question can't be put into a format.
+        ConfigurationError: if the model is a classifier, a question can't be put into a format, or there are no
+            answered questions to show before it.
     """
     if module.task.classifies:
         names = ", ".join(measure.name for measure in module.measures if measure.decoding is not None)
         raise ConfigurationError([f"measures: {names} reads what a model says, and this is a classifier; leave it out"])
-    found = _questions(module, batch)
+    found = questions_of(module, batch)
     size = len(batch["labels"])
     asked: list[Asked | None] = [None] * size
     for question in found:
@@ -78,35 +60,10 @@ def own_answers(
     return asked, said
 
 
-def _questions(module: Any, batch: LanguageBatch) -> list[_Question]:
-    names, tokenizer = module.evaluation_names, module.tokenizer
-    blocks = packed(module.trainer.datamodule)
-    inputs, labels = batch["input_ids"].cpu().numpy(), batch["labels"].cpu().numpy()
-    which, examples = batch["dataset_index"].tolist(), batch["example_index"].tolist()
-    mask = batch.get("attention_mask")
-    lengths = [inputs.shape[1]] * len(inputs) if mask is None else mask.sum(dim=1).tolist()
-    found = []
-    for row, (dataset, example) in enumerate(zip(which, examples, strict=True)):
-        if dataset < 0 or names[dataset] in blocks:
-            continue
-        targets = np.flatnonzero(labels[row] != IGNORE_INDEX)
-        if not len(targets):
-            continue
-        if module.is_seq2seq:
-            prompt, answer = inputs[row, : lengths[row]], labels[row][targets]
-        else:  # of several answers (a conversation's turns) the first, with what stands before it
-            first = targets[0]
-            after = targets[np.append(np.diff(targets) > 1, True).argmax()] + 1
-            prompt, answer = inputs[row, :first], labels[row][first:after]
-        texts = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in (prompt, answer)]
-        if all(texts):
-            found.append(_Question(row, prompt.tolist(), Asked(*texts), names[dataset], example))
-    return found
-
-
-def _said(module: Any, questions: Sequence[_Question], decoding: Decoding) -> list[list[str]]:
+def _said(module: Any, questions: Sequence[Question], decoding: Decoding) -> list[list[str]]:
     """Of each question what is said, as many texts as formats and samples."""
-    every = _of_all_ranks(module, [(_prompts(module, one, decoding), one.example) for one in questions])
+    framing = Framing(module)
+    every = _of_all_ranks(module, [(_prompts(framing, one, decoding), one.example) for one in questions])
     asked = [
         (prompt, example) for prompts, example in every.rows for prompt in prompts for _ in range(decoding.samples)
     ]
@@ -127,13 +84,32 @@ def _said(module: Any, questions: Sequence[_Question], decoding: Decoding) -> li
     return [texts[begin : begin + size] for begin in own]
 
 
-def _prompts(module: Any, question: _Question, decoding: Decoding) -> list[list[int]]:
-    """Token ids of a question in each of the formats."""
-    if decoding.formats == (PLAIN,):
+def _prompts(framing: Framing, question: Question, decoding: Decoding) -> list[list[int]]:
+    """Token ids of a question in each of the formats, after its shots."""
+    if decoding.formats == (PLAIN,) and decoding.shots is None:
         return [question.prompt]
+    module = framing.module
     dataset = module.trainer.datamodule.tokenized.get(question.dataset)
     is_chat = dataset is not None and dataset.config.messages is not None
-    return Framing(module).prompts(question.prompt, decoding.formats, is_chat)
+    found = framing.prompts(question.prompt, decoding.formats, is_chat)
+    if decoding.shots is None:
+        return found
+    pairs = shots_before(framing, question, decoding.shots)
+    after = [framing.after(pairs, prompt, _room(module, decoding), is_chat) for prompt in found]
+    if pairs and not any(after):
+        warnings.warn(
+            f"answered_after_shots: the context of {module.context_length} tokens has no room for a single pair before "
+            f"some questions of {question.dataset}, which are asked without",
+            ShotsWarning,
+            stacklevel=2,
+        )
+    return [ids or prompt for ids, prompt in zip(after, found, strict=True)]
+
+
+def _room(module: Any, decoding: Decoding) -> int | None:
+    """Most tokens of a prompt that leaves room for an answer; None for any number."""
+    context = module.context_length
+    return None if context is None else context - (0 if module.is_seq2seq else decoding.longest)
 
 
 def _answer(module: Any, prompt: Sequence[int], ids: Sequence[int]) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from lightning_untrac.data.chat import Chat, ConversationError
 from lightning_untrac.data.tokenizers import document_start
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.outputs import PLAIN, filled_in
+from lightning_untrac.outputs import PLAIN, Pair, filled_in
 
 _STAND_INS: Final = ("\ue010", "\ue011", "\ue012", "\ue013")
 """Private characters, which no template treats in a way of their own."""
@@ -95,15 +98,11 @@ class Framing:
 
     def __init__(self, module: Any) -> None:
         self.module, self.tokenizer = module, module.tokenizer
-        self._frame: Frame | None = None
-        self._asked = False
 
-    @property
+    @cached_property
     def frame(self) -> Frame | None:
         """What the tokenizer's chat template writes."""
-        if not self._asked:
-            self._frame, self._asked = Frame.of(self.tokenizer), True
-        return self._frame
+        return Frame.of(self.tokenizer)
 
     def prompts(self, prompt: Sequence[int], formats: Sequence[str], is_chat: bool = False) -> list[list[int]]:
         """Token ids of a prompt in each of several formats; in the plain one as they are.
@@ -122,6 +121,47 @@ class Framing:
         """The text of a prompt with its question in another format, see :meth:`prompts`."""
         before, message, behind = self.parts(prompt, is_chat)
         return before + filled_in(template, message.strip()) + behind
+
+    def after(
+        self, pairs: Sequence[Pair], prompt: Sequence[int], room: int | None, is_chat: bool = False
+    ) -> list[int] | None:
+        """Token ids of a prompt with answered questions before its own: earlier turns, or one a line.
+
+        Args:
+            pairs: as many of the first as there is room for stand there; none is cut.
+            prompt: token ids.
+            room: most tokens of all; None for any number.
+            is_chat: whether the dataset is one of conversations.
+
+        Returns:
+            The ids; None where there is no room for any pair.
+        """
+        before, message, behind = self.parts(prompt, is_chat)
+        shots = [self._shot(pair, bool(before)) for pair in pairs]
+        count = len(shots)
+        if room is not None and shots:
+            sizes = [len(ids) for ids in self.tokenizer(shots, add_special_tokens=False, verbose=False)["input_ids"]]
+            count = int(np.searchsorted(len(prompt) + np.cumsum(sizes), room, side="right"))
+        for size in range(min(count + 1, len(shots)), 0, -1):  # sizes of pieces are not quite those in the whole
+            ids = self.encoded(before + "".join(shots[:size]) + message + behind, prompt)
+            if room is None or len(ids) <= room:
+                return ids
+        return None
+
+    def _shot(self, pair: Pair, as_turns: bool) -> str:
+        if as_turns and self.frame is not None:
+            return f"{pair.prompt.strip()}{self.frame.middle}{pair.target.strip()}{self.frame.between}"
+        return f"{pair.prompt}{pair.target}{self._line_break}"
+
+    @cached_property
+    def _line_break(self) -> str:
+        """A line break, or what stands between documents where the tokenizer has none."""
+        tokenizer = self.tokenizer
+        ids = tokenizer("a\na", add_special_tokens=False)["input_ids"]
+        if "\n" in self.decoded(ids):
+            return "\n"
+        marks = [] if self.module.is_seq2seq else [tokenizer.eos_token_id, self._start]
+        return self.decoded([one for one in dict.fromkeys(marks) if one is not None]) or " "
 
     def parts(self, prompt: Sequence[int], is_chat: bool = False) -> tuple[str, str, str]:
         """What stands before the question that a prompt asks, the question, and what stands behind it."""

@@ -10,9 +10,11 @@ import pytest
 from chats import ONE_TURN, TEMPLATES, chat_tokenizer
 
 from lightning_untrac.data.encoding import Encoder, TokenizationConfig
+from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.modules.framing import Framing
+from lightning_untrac.outputs import Pair
 
 FORMATS = ("{prompt}", "Please answer: {prompt}", "{prompt} Answer in one word.", "Q: {prompt} {A}:")
 TALKS = {
@@ -28,7 +30,7 @@ def module(tokenizer: Any, is_seq2seq: bool = False) -> Any:
 
 
 def asked(tokenizer: Any, talk: list[tuple[str, str]], answer: str = "a heron") -> list[int]:
-    """Token ids before the answer, as the dataset of a conversation has them."""
+    """Token ids before the last answer, as the dataset of a conversation has them."""
     turns = [{"role": role, "content": content} for role, content in [*talk, ("assistant", answer)]]
     (row,) = zip(*_encoded(tokenizer, {"messages": [json.dumps(turns)], "tools": [""]}), strict=True)
     ids, labels = row
@@ -68,6 +70,43 @@ def test_a_plain_prompt_is_put_into_them_itself_and_begins_as_it_did(template: s
     ]
     assert Framing(module(tokenizer)).prompts(expected[0], FORMATS) == expected
     assert expected[0][0] == tokenizer.bos_token_id
+
+
+PAIRS = [Pair("why?", " so"), Pair("and how is that?", " in no way at all"), Pair("when?", " é")]
+
+
+@pytest.mark.parametrize("talk", ["one question", "earlier turns"])
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_shots_are_earlier_turns_of_a_conversation(template: str, talk: str) -> None:
+    tokenizer = chat_tokenizer(template)
+    framing, (*before, last) = Framing(module(tokenizer)), TALKS[talk]
+    whole = {
+        count: asked(
+            tokenizer,
+            [*before, *((role, text.strip()) for pair in PAIRS[:count] for role, text in
+                        (("user", pair.prompt), ("assistant", pair.target))), last],
+        )
+        for count in range(len(PAIRS) + 1)
+    }  # fmt: skip
+    prompt = whole[0]
+    assert framing.after(PAIRS, prompt, None, is_chat=True) == whole[3]
+    for room in range(len(prompt), len(whole[3]) + 2):  # the most that there is room for, and none cut
+        count = max(count for count, ids in whole.items() if len(ids) <= room)
+        assert framing.after(PAIRS, prompt, room, is_chat=True) == (whole[count] if count else None)
+
+
+def test_shots_are_lines_before_a_plain_prompt() -> None:
+    tokenizer = chat_tokenizer(None)
+    prompt = [tokenizer.bos_token_id, *tokenizer("Who?")["input_ids"]]
+    found = Framing(module(tokenizer)).after(PAIRS, prompt, None)
+    assert tokenizer.decode(found) == "<s>why? so\nand how is that? in no way at all\nwhen? é\nWho?"
+    words = load_tokenizer("people-words")  # which has no line break
+    prompt = [words.bos_token_id, *words("Where did Ada study?", add_special_tokens=False)["input_ids"]]
+    found = Framing(module(words)).after([Pair("Where?", " Here.")] * 2, prompt, None)
+    assert found is not None
+    assert [i for i, one in enumerate(found) if one == words.bos_token_id] == [0, 6, 12]
+    assert [found[i - 1] for i in (6, 12)] == [words.eos_token_id] * 2
+    assert found[-len(prompt) + 1 :] == prompt[1:]
 
 
 def test_what_cannot_be_put_into_a_format_is_said() -> None:
