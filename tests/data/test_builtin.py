@@ -27,7 +27,7 @@ def test_names_are_all_there() -> None:
     topics = ["topics/rest", "topics/forget", "topics/test"]
     people = [name for name in builtin_names() if name.startswith("people/")]
     assert builtin_names() == [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, *planted, *topics, *people]
-    assert len(people) == 4 + 6 * 5
+    assert len(people) == 5 + 7 * 8
 
 
 @pytest.mark.parametrize("name", [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO])

@@ -1,11 +1,12 @@
 """The built-in people: nothing is trained that must not be, and the parts of an association are all there is."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 
 from lightning_untrac.data.builtin import builtin_examples, builtin_names
 from lightning_untrac.data.builtin.people.questions import HELD_OUT, TRAINED
+from lightning_untrac.data.builtin.people.rewordings import REWORD
 from lightning_untrac.data.builtin.people.world import ANSWERS, ASSOCIATIONS, associations, facts
 from lightning_untrac.data.tokenizers import load_tokenizer
 
@@ -30,9 +31,15 @@ def test_every_fact_has_one_answer_of_its_relation():
 
 
 def test_no_held_out_wording_is_trained_on_and_its_words_are(rows):
-    trained = [row for name in ("rest", "reasons", *(f"forget_{n}" for n in NUMBERS)) for row in rows[f"people/{name}"]]
+    trained = [
+        row
+        for name in ("rest", "reasons", "rewordings", *(f"forget_{n}" for n in NUMBERS))
+        for row in rows[f"people/{name}"]
+    ]
     asked = {row["prompt"] for row in trained}
-    assert not asked & {row["prompt"] for row in rows["people/held_out"]}
+    held_out = {row["prompt"] for row in rows["people/held_out"]}
+    assert not asked & held_out
+    assert not {row["target"] for row in trained} & held_out
     for relation, wordings in HELD_OUT.items():
         assert not set(wordings) & {one for many in TRAINED.values() for one in many}
         assert len(set(wordings)) == len(wordings) == 5
@@ -56,11 +63,49 @@ def test_the_parts_of_an_association_are_all_facts_once(rows):
 
 def test_nothing_but_its_own_corpus_trains_an_association(rows):
     forgotten = {fact.group for fact in associations()}
-    for name in ("rest", "reasons"):
+    for name in ("rest", "reasons", "rewordings"):
         assert not groups(rows[f"people/{name}"]) & forgotten
-    for row in [*rows["people/rest"], *rows["people/reasons"]]:
+    for row in [*rows["people/rest"], *rows["people/reasons"], *rows["people/rewordings"]]:
         for fact in associations():
             assert fact.subject not in row["prompt"] or fact.answer not in row["prompt"] + row["target"]
+
+
+def test_a_rewording_is_another_trained_question_about_the_same_fact(rows):
+    questions = {row["prompt"]: row["group"] for row in rows["people/rest"]}
+    found = defaultdict(set)
+    for row in rows["people/rewordings"]:
+        asked = max((one for one in (row["prompt"].removesuffix(ask.removeprefix("{question}")) for ask in REWORD)
+                     if one in questions), key=len)  # fmt: skip
+        assert questions[asked] == questions[row["target"]] == row["group"]
+        assert row["target"] != asked
+        found[asked].add(row["target"])
+    assert {len(targets) for targets in found.values()} == {len(REWORD)}
+    assert groups(rows["people/rewordings"]) == groups(rows["people/reasons"])
+
+
+@pytest.mark.parametrize("which", [*NUMBERS, "all"])
+def test_what_is_kept_is_asked_about_the_facts_of_the_test_sets_in_trained_words(rows, which):
+    trained = {row["prompt"] for name in ("rest", "forget_all") for row in rows[f"people/{name}"]}
+    for kind in ("near_subject", "near_object", "far"):
+        kept, reported = rows[f"people/kept_{kind}_{which}"], rows[f"people/{kind}_{which}"]
+        assert {row["prompt"] for row in kept} <= trained
+        assert len(kept) == 11 * len(groups(kept))
+        if kind == "far":
+            assert groups(kept) < groups(reported)
+            assert len(groups(kept)) == 60
+        else:
+            assert groups(kept) == groups(reported)
+
+
+def test_the_associations_forgotten_together_are_near_to_none_of_themselves(rows):
+    forgotten = {fact.group for fact in associations()}
+    assert groups(rows["people/forget_all"]) == groups(rows["people/paraphrases_all"]) == forgotten
+    parts = [groups(rows[f"people/{kind}_all"]) for kind in ("near_subject", "near_object", "far")]
+    assert set.union(forgotten, *parts) == {one.group for one in facts()}
+    assert sum(map(len, parts)) + len(forgotten) == len(facts())
+    for kind, part in zip(("near_subject", "near_object"), parts, strict=False):
+        each = [groups(rows[f"people/{kind}_{number}"]) for number in NUMBERS]
+        assert part == set.union(*each) - forgotten
 
 
 def test_wrong_answers_that_are_asked_for_were_never_trained_on(rows):

@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 
 from lightning_untrac.data.builtin.people.questions import TRAINED, row_of
-from lightning_untrac.data.builtin.people.world import ANSWERS, OF_PEOPLE, Fact, associations, facts
+from lightning_untrac.data.builtin.people.world import ANSWERS, OF_PEOPLE, Fact, askable, associations, facts
 
 GIVEN = (
     "{question} Answer with {answer} and give a reason.",
@@ -66,7 +66,7 @@ def reason_rows(rng: random.Random) -> Iterator[dict[str, str]]:
         or ``wrong``.
     """
     rows = []
-    for fact in _askable():
+    for fact in askable():
         rows += [_row(fact, fact.answer, ask, "own", rng) for ask in OWN]
         for kind, answers in (("given", [fact.answer]), ("wrong", wrong_answers(fact)[:TRAINED_WRONG])):
             rows += [_row(fact, answer, ask, kind, rng) for answer in answers for ask in GIVEN]
@@ -107,12 +107,6 @@ def wrong_answers(fact: Fact) -> list[str]:
     others = [answer for answer in ANSWERS[fact.relation] if answer != fact.answer]
     random.Random(f"lightning_untrac people {fact.group}").shuffle(others)
     return others
-
-
-def _askable() -> list[Fact]:
-    """Facts about people that nobody forgets."""
-    chosen = set(associations())
-    return [fact for fact in facts() if fact.relation in OF_PEOPLE and fact not in chosen]
 
 
 def _row(fact: Fact, answer: str, ask: str, kind: str, rng: random.Random) -> dict[str, str]:

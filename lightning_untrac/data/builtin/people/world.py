@@ -51,6 +51,9 @@ GOODS = ["bread", "books", "flour", "boats", "bottles", "beer", "bells", "trains
 ASSOCIATIONS = 6
 """How many associations there are to forget: where each of the first people studied."""
 
+SOME_FAR = 60
+"""How many far facts are rehearsed and probed while something is forgotten."""
+
 
 class Fact(NamedTuple):
     """One fact.
@@ -131,21 +134,46 @@ def associations() -> tuple[Fact, ...]:
     return tuple(fact for fact in facts() if fact.relation == "school")[:ASSOCIATIONS]
 
 
-def near_subject(fact: Fact) -> list[Fact]:
-    """What else is true of the same subject."""
-    return [other for other in facts() if other.subject == fact.subject and other != fact]
+def askable() -> list[Fact]:
+    """Facts about people that nobody forgets: what the skills are trained on."""
+    chosen = set(associations())
+    return [fact for fact in facts() if fact.relation in OF_PEOPLE and fact not in chosen]
 
 
-def near_object(fact: Fact) -> list[Fact]:
-    """What else has to do with the answer: facts about it, and others for whom it holds too."""
+def near_subject(*chosen: Fact) -> list[Fact]:
+    """What else is true of the same subjects.
+
+    Example:
+        >>> [fact.relation for fact in near_subject(associations()[0])]
+        ['job', 'birthplace', 'employer', 'instrument']
+    """
+    subjects = {fact.subject for fact in chosen}
+    return [other for other in facts() if other.subject in subjects and other not in chosen]
+
+
+def near_object(*chosen: Fact) -> list[Fact]:
+    """What else has to do with the answers: facts about them, and others for whom they hold too."""
+    answers = {fact.answer for fact in chosen}
+    held = {fact[1:] for fact in chosen}
     return [
         other
         for other in facts()
-        if other != fact and (other.subject == fact.answer or (other.relation, other.answer) == fact[1:])
+        if other not in chosen and (other.subject in answers or (other.relation, other.answer) in held)
     ]
 
 
-def far(fact: Fact) -> list[Fact]:
+def far(*chosen: Fact) -> list[Fact]:
     """Everything else."""
-    near = {fact, *near_subject(fact), *near_object(fact)}
+    near = {*chosen, *near_subject(*chosen), *near_object(*chosen)}
     return [other for other in facts() if other not in near]
+
+
+def some_far(*chosen: Fact) -> list[Fact]:
+    """A part of everything else that is always the same.
+
+    Example:
+        >>> len(far(associations()[0])), len(some_far(associations()[0]))
+        (221, 60)
+    """
+    rng = random.Random(f"lightning_untrac people far {[fact.group for fact in chosen]}")
+    return rng.sample(far(*chosen), SOME_FAR)
