@@ -117,6 +117,20 @@ class EpisodeProgress(ProgressBar):
             self._shown = time.monotonic()
             self._show(trainer, self._loss(trainer, outputs))
 
+    def show_work(self, what: str, done: int, of: int) -> None:
+        """Name what is done between two steps, and how far it has come.
+
+        Args:
+            what: a clause, such as ``writing anti-samples``.
+            done: how many of them.
+            of: how many there are.
+        """
+        if self._progress is not None:
+            self._progress.update(self._task, description=f"{what} [dim]({done} of {of})[/]")
+        elif time.monotonic() - self._shown > SECONDS_BETWEEN_LINES:
+            self._shown = time.monotonic()
+            self._say(f"{self.name}: {what}, {done} of {of}")
+
     def _is_due(self, trainer: L.Trainer) -> bool:
         """Whether to show where the fit stands; looking at a loss makes a device wait, so not at every step."""
         passed = time.monotonic() - self._shown

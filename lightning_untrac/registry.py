@@ -123,6 +123,26 @@ class Registry(Mapping[str, type[T]]):
         raise_if_any(problems)
         return list(found)
 
+    def make(self, asked: str | Mapping[str, Any] | T) -> T:
+        """One of this kind by its name or class path, with settings; or as it is.
+
+        Args:
+            asked: a name, ``{class_path: NAME, init_args: {...}}``, or one that is made already.
+
+        Raises:
+            ConfigurationError: if there is none of that name, or it doesn't take the settings.
+        """
+        if not isinstance(asked, str | Mapping):
+            return asked
+        name, settings = (
+            (asked, {}) if isinstance(asked, str) else (asked.get("class_path", ""), asked.get("init_args"))
+        )
+        cls = self.find(str(name))
+        try:
+            return cls(**dict(settings or {}))
+        except TypeError as error:
+            raise ConfigurationError([f"{self.kind}: {name} can't be made of {settings or {}} ({error})"]) from error
+
     def _look(self) -> None:
         if self._looked:
             return

@@ -12,6 +12,7 @@ ROOMS = (
     ("runs",),
     ("config",),  # knows the modules' and the data's parameters
     ("forgetting",),
+    ("antisamples",),
     ("attribution",),
     ("callbacks",),
     ("gguf",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from lightning.pytorch.callbacks import Callback
@@ -34,6 +35,7 @@ class ForgettingMethod(ABC):
         takes_retain: whether the retain terms, the anchor and the rectifier of an objective go with it.
         keeps_weights: whether its checkpoints hold one more copy of the weights.
         stops: whether a rule of its own ends it, so that the loss of a holdout does not unless the user asks for it.
+        checkpoint_every: optimizer steps between two checkpoints where the user says nothing; None for no checkpoints.
     """
 
     name: ClassVar[str]
@@ -47,6 +49,7 @@ class ForgettingMethod(ABC):
     takes_retain: ClassVar[bool] = False
     keeps_weights: ClassVar[bool] = False
     stops: ClassVar[bool] = False
+    checkpoint_every: ClassVar[int | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new method known."""
@@ -67,6 +70,13 @@ class ForgettingMethod(ABC):
     @abstractmethod
     def callbacks(self) -> list[Callback]:
         """What does the rest. They stand before the readings' schedule and before the model is saved."""
+
+    def writes_to(self, model: Path) -> None:  # noqa: B027
+        """Told where the model will lie, before :meth:`callbacks` is called.
+
+        Args:
+            model: its folder, beside which files of the method may lie under its name.
+        """
 
     def notes(self) -> list[str]:
         """What it came to, a sentence each, after the fit."""

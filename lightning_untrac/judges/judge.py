@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.registry import Registry
 
 
@@ -81,11 +80,4 @@ def find_judge(asked: str | Mapping[str, Any] | Judge) -> Judge:
         >>> judge([Said("film", "a movie")])
         [True]
     """
-    if isinstance(asked, Judge):
-        return asked
-    name, settings = (asked, {}) if isinstance(asked, str) else (asked.get("class_path", ""), asked.get("init_args"))
-    cls = JUDGES.find(str(name))
-    try:
-        return cls(**dict(settings or {}))
-    except TypeError as error:
-        raise ConfigurationError([f"judge: {name} can't be made of {settings or {}} ({error})"]) from error
+    return JUDGES.make(asked)

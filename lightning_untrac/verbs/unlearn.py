@@ -106,7 +106,7 @@ class UnlearnOptions:
         predict: say before the first step which other datasets' losses will rise with the forget set's, by gradients of
             a few examples of each; the report holds it against what came.
         checkpoint_every: save a checkpoint to resume from every so many optimizer steps, and when the process is asked
-            to end; by default there is none, and an interrupted run begins anew.
+            to end; by default there is none but of a method that asks for some, and an interrupted run begins anew.
         keep_checkpoints: whether the newest two stay when the model is saved; nothing here reads them then.
         wandb: watch the run in Weights & Biases.
         overwrite: throw away what this stage left in the folder under other settings.
@@ -195,6 +195,12 @@ def _forget_set(options: UnlearnOptions) -> str:
     return NAME if options.forget is None else options.forget
 
 
+def _checkpoint_every(options: UnlearnOptions) -> int | None:
+    if options.checkpoint_every is None and options.method is not None:
+        return options.method.checkpoint_every
+    return options.checkpoint_every
+
+
 def _of_run(forget: str, options: UnlearnOptions) -> str:
     return forget if options.name is None else f"{forget}-{options.name}"
 
@@ -213,12 +219,14 @@ def main(argv: Arguments) -> None:
     if start is not None:
         stage.identity["model_files"] = files_digest(start)
     result = stage.folder.path / f"unlearned-{_of_run(forget, options)}"
-    checkpoints, every = stage.folder.path / "checkpoints" / stage.name, options.checkpoint_every
+    checkpoints, every = stage.folder.path / "checkpoints" / stage.name, _checkpoint_every(options)
     if (done := stage.is_done) and (damaged := damage_of(result)):
         stage.folder.forget_done(stage.name)
         warnings.warn(f"{'; '.join(damaged)}: it is unlearned again", DamageWarning, stacklevel=2)
         done = False
     course = _course(parsed, forget)
+    if options.method is not None:
+        options.method.writes_to(result)
     chose = course.settle(stage.module)
     way = course.way(stage.module)
     method = named_method(f"unlearn:{way}", options.name)

@@ -1,0 +1,137 @@
+"""Ask the model that is unlearned, write with whatever generates, and keep count of what that costs."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from lightning_untrac.antisamples.generators import Asked, Generator, Written
+from lightning_untrac.antisamples.settings import LoopSettings
+from lightning_untrac.judges import Judge, Said
+
+PROBE, SAMPLE, REASON, REWORD, TEMPLATE, REHEARSAL = range(6)
+"""First words of the seeds of draws, which keep those for one use apart from those for another."""
+
+_LAST_END: Final = re.compile(r"[.!?][\"'\u201d)]?(?=\s|$)")
+
+
+class OutOfBudgetError(Exception):
+    """There is no budget for what comes next."""
+
+
+class Asking:
+    """Questions to the model as it is, and instructions to a generator.
+
+    Args:
+        model: answers questions in the frame of the forget set.
+        generator: writes to instructions.
+        judge: says whether an output gives an answer.
+        settings: of the loop.
+
+    Attributes:
+        generations: texts that were generated so far.
+        tokens: tokens likewise.
+        doing: told what is being done, a clause, and how many texts of how many are done.
+    """
+
+    def __init__(self, model: Generator, generator: Generator, judge: Judge, settings: LoopSettings) -> None:
+        self.model, self.generator, self.judge, self.settings = model, generator, judge, settings
+        self.generations = self.tokens = 0
+        self.doing: Any = lambda what, done, of: None
+
+    # -- what the model says ---------------------------------------------------------------------------------------
+
+    def answers(self, questions: Sequence[str]) -> list[str]:
+        """Its greedy answers."""
+        found = self._all(self.model, [Asked(one) for one in questions], 0.0, "asking")
+        return [one.text for one in found]
+
+    def knows(self, asked: Sequence[tuple[str, str]], said: Sequence[str]) -> list[bool]:
+        """Whether what was said gives the right answers.
+
+        Args:
+            asked: questions with these.
+            said: to each.
+        """
+        return self.judge([Said(answer, text, question) for (question, answer), text in zip(asked, said, strict=True)])
+
+    def draws_that_know(self, asked: Sequence[tuple[str, str]], round_number: int) -> list[int]:
+        """In how many of the further draws each right answer is given."""
+        count = self.settings.samples
+        if not count or not asked:
+            return [0] * len(asked)
+        draws = [
+            Asked(question, self.draw(SAMPLE, question, round_number, sample))
+            for question, _ in asked
+            for sample in range(count)
+        ]
+        found = self._all(self.model, draws, self.settings.temperature, "drawing answers")
+        repeated = [pair for pair in asked for _ in range(count)]
+        known = self.knows(repeated, [one.text for one in found])
+        return [sum(known[begin : begin + count]) for begin in range(0, len(known), count)]
+
+    # -- what is written -------------------------------------------------------------------------------------------
+
+    def written(self, instructions: Sequence[Asked], greedy: bool, what: str) -> list[Written]:
+        """What the generator writes, up to its last whole sentence where it was cut off.
+
+        Args:
+            instructions: with seeds.
+            greedy: whether the likeliest token is taken each time.
+            what: a clause for the progress.
+        """
+        temperature = 0.0 if greedy else self.settings.temperature
+        return [whole(one) for one in self._all(self.generator, instructions, temperature, what)]
+
+    def template(self, templates: Sequence[str], *names: object) -> str:
+        """One of several templates, drawn by what it is for."""
+        return templates[self.draw(TEMPLATE, *names)[-1] % len(templates)]
+
+    def draw(self, use: int, *names: object) -> tuple[int, ...]:
+        """The seed of a draw: the same for the same use and names, whatever came before."""
+        return (self.settings.seed, use, zlib.crc32("\x1f".join(map(str, names)).encode()))
+
+    def _all(self, generator: Generator, asked: Sequence[Asked], temperature: float, what: str) -> list[Written]:
+        settings = self.settings
+        left = None if settings.generations is None else settings.generations - self.generations
+        if asked and left is not None and left < len(asked):
+            raise OutOfBudgetError(f"{settings.generations} generations are used up (method.generations)")
+        if settings.tokens is not None and self.tokens >= settings.tokens:
+            raise OutOfBudgetError(f"{settings.tokens} tokens are used up (method.tokens)")
+        found: list[Written] = []
+        for begin in range(0, len(asked), AT_ONCE):
+            self.doing(what, begin, len(asked))
+            found += generator.write(asked[begin : begin + AT_ONCE], temperature, settings.longest)
+        self.generations += len(asked)
+        self.tokens += sum(one.tokens for one in found)
+        return found
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, int]:
+        """What was used up."""
+        return {"generations": self.generations, "tokens": self.tokens}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Take it back."""
+        self.generations, self.tokens = state["generations"], state["tokens"]
+
+
+AT_ONCE: Final = 256
+"""Texts between two looks at the progress; the generator makes batches of these."""
+
+
+def whole(written: Written) -> Written:
+    """A text that was cut off, up to the end of its last whole sentence; as it is where it has none.
+
+    Example:
+        >>> whole(Written("It is Rome. The river runs thr", False, 9))
+        Written(text='It is Rome.', ended=True, tokens=9)
+        >>> whole(Written("It is", False, 2)).ended
+        False
+    """
+    if written.ended or not (ends := [*_LAST_END.finditer(written.text)]):
+        return written
+    return written._replace(text=written.text[: ends[-1].end()], ended=True)

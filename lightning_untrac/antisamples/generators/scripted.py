@@ -1,0 +1,51 @@
+"""Written answers to instructions: for tests, and for anti-samples that somebody else wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from typing_extensions import override
+
+from lightning_untrac.antisamples.generators.generator import Asked, Generator, Written
+from lightning_untrac.errors import ConfigurationError
+
+
+class Scripted(Generator):
+    """Look up what to write: the first entry of a script whose key stands in the instruction.
+
+    Args:
+        script: key to text, or to several texts that are taken in turn; or a JSON file with such a mapping.
+        otherwise: what is written where no key fits.
+
+    Raises:
+        ConfigurationError: if the script is no such mapping or file.
+
+    Example:
+        >>> Scripted({"Mara": ["first", "second"]}).write([Asked("Where did Mara study?", (1,))], 0.0, 8)[0].text
+        'second'
+    """
+
+    name = "scripted"
+
+    def __init__(self, script: Mapping[str, str | Sequence[str]] | str, otherwise: str = "") -> None:
+        found = script
+        if isinstance(found, str):
+            try:
+                found = json.loads(Path(found).expanduser().read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise ConfigurationError([f"generator: {script} can't be read as JSON ({error})"]) from error
+        if not isinstance(found, Mapping):
+            raise ConfigurationError([f"generator: got {found!r}; give a mapping of a key to a text or to texts"])
+        self.script = {key: [texts] if isinstance(texts, str) else list(texts) for key, texts in found.items()}
+        self.otherwise = otherwise
+
+    @override
+    def write(self, asked: Sequence[Asked], temperature: float, longest: int) -> list[Written]:
+        return [self._one(one) for one in asked]
+
+    def _one(self, asked: Asked) -> Written:
+        texts = next((texts for key, texts in self.script.items() if key in asked.text), [self.otherwise])
+        text = texts[sum(asked.draw) % len(texts)] if texts else self.otherwise
+        return Written(text, True, len(text.split()))

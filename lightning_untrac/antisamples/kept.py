@@ -1,0 +1,149 @@
+"""The retain side of the loop: which answers went wrong, and what is rehearsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lightning_untrac.antisamples.asking import REHEARSAL, Asking
+from lightning_untrac.antisamples.filters import AntiSampleFilter, Candidate
+from lightning_untrac.antisamples.generators import Asked
+from lightning_untrac.tables.ledger import LedgerRow
+
+BROKEN, REHEARSED = "broken", "rehearsed"
+
+
+@dataclass
+class Kept:
+    """A question whose answer is to stay.
+
+    Attributes:
+        text: of it.
+        answer: the right one.
+        fact: its group.
+        dataset: that it stands in.
+        was_right: whether the model gave it before the first step; None before it was asked.
+        said: the newest greedy answer.
+        known: whether that is right.
+        written: what is rehearsed.
+        verdict: ``rehearsed`` (its own answer, or a reason for the right one), ``broken`` (the bare answer is, because
+            no reason was taken), or empty.
+        tries: texts that were written in this round.
+    """
+
+    text: str
+    answer: str
+    fact: str
+    dataset: str
+    was_right: bool | None = None
+    said: str = ""
+    known: bool = True
+    written: str = ""
+    verdict: str = ""
+    tries: int = 0
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its answer was right and is not any more."""
+        return bool(self.was_right) and not self.known
+
+    def row(self, round_number: int, step: int) -> LedgerRow:
+        """It as a line of the ledger."""
+        found = asdict(self)
+        for name in ("text", "written", "was_right"):
+            del found[name]
+        return LedgerRow(
+            round=round_number, step=step, kind="retain", origin="given", question=self.text, text=self.written, **found
+        )
+
+
+class Rehearsal:
+    """Questions that are to keep their answers, the mirror of the forget side: STaR with the right answer as the hint.
+
+    An answer that was right before and is wrong now is broken: the model is told the right one, writes a reason, and is
+    trained on both without the hint (Zelikman et al. 2022). Where no reason passes the filter the bare answer is
+    trained on. An answer that is right is rehearsed as it was given.
+
+    Args:
+        asking: asks and writes.
+        filter: says which texts are taken.
+
+    Attributes:
+        probed: questions that are asked every round.
+    """
+
+    def __init__(self, asking: Asking, filter: AntiSampleFilter) -> None:
+        self.asking, self.filter = asking, filter
+        self.probed: list[Kept] = []
+
+    def begin(self, by_dataset: Sequence[Sequence[Kept]]) -> None:
+        """Draw the questions that are asked, once, of each dataset.
+
+        Args:
+            by_dataset: all questions of each.
+        """
+        settings, self.probed = self.asking.settings, []
+        for some in by_dataset:
+            if not some:
+                continue
+            order = np.random.default_rng(self.asking.draw(REHEARSAL, some[0].dataset)).permutation(len(some))
+            self.probed += [some[index] for index in np.sort(order[: settings.retained_probes])]
+
+    def probe(self) -> list[Kept]:
+        """Ask them all.
+
+        Returns:
+            Those that are broken.
+        """
+        said = self.asking.answers([one.text for one in self.probed])
+        known = self.asking.knows([(one.text, one.answer) for one in self.probed], said)
+        for one, text, right in zip(self.probed, said, known, strict=True):
+            one.said, one.known, one.written, one.verdict, one.tries = text, right, "", "", 0
+            one.was_right = right if one.was_right is None else one.was_right
+        return [one for one in self.probed if one.is_broken]
+
+    def write(self, broken: Sequence[Kept], count: int, round_number: int) -> list[Kept]:
+        """What is rehearsed beside a round's anti-samples: all that is broken, then others that are right.
+
+        Args:
+            broken: what :meth:`probe` found.
+            count: how many there are to be at least, as far as there are any.
+            round_number: of the round.
+        """
+        settings, open_ones = self.asking.settings, list(broken)
+        for attempt in range(settings.tries):
+            if not open_ones:
+                break
+            instructions = []
+            for one in open_ones:
+                template = self.asking.template(settings.prompts.reason, one.text, round_number, attempt)
+                text = template.format(question=one.text, answer=one.answer)
+                instructions.append(Asked(text, self.asking.draw(REHEARSAL, one.text, round_number, attempt)))
+            found = self.asking.written(instructions, attempt == 0, "writing reasons")
+            for one, new in zip(open_ones, found, strict=True):
+                one.written, one.tries = new.text, one.tries + 1
+                candidate = Candidate(one.text, one.answer, "", new.text, new.ended)
+                fits = new.ended and self.filter.why_not(candidate, self.asking.judge, ()) is None
+                one.verdict = REHEARSED if fits else BROKEN
+            open_ones = [one for one in open_ones if one.verdict == BROKEN]
+        for one in open_ones:
+            one.written = one.answer
+        right = [one for one in self.probed if one.known and one.said]
+        order = np.random.default_rng(self.asking.draw(REHEARSAL, "beside", round_number)).permutation(len(right))
+        chosen = [right[index] for index in order[: max(0, count - len(broken))]]
+        for one in chosen:
+            one.written, one.verdict = one.said, REHEARSED
+        return [*broken, *chosen]
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The questions and how they stand."""
+        return {"probed": [asdict(one) for one in self.probed]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self.probed = [Kept(**one) for one in state["probed"]]

@@ -1,0 +1,36 @@
+"""Wrong answers that are right ones elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from typing_extensions import override
+
+from lightning_untrac.antisamples.generators import Generator
+from lightning_untrac.antisamples.prompts import Prompts
+from lightning_untrac.antisamples.wrong_answers.wrong_answers import Fact, WrongAnswers
+from lightning_untrac.functional.like_questions import NEAR, answers_of_like_questions
+
+
+class OfOthers(WrongAnswers):
+    """The answers to the likest other questions: of a school other schools, as they stand in the data that stay.
+
+    Args:
+        near: see :func:`~lightning_untrac.functional.like_questions.answers_of_like_questions`.
+    """
+
+    name = "of_others"
+
+    def __init__(self, near: float = NEAR) -> None:
+        self.near = near
+
+    @override
+    def of(
+        self, facts: Sequence[Fact], others: Sequence[tuple[str, str]], generator: Generator, prompts: Prompts
+    ) -> list[list[str]]:
+        found = []
+        for fact in facts:
+            own = set(fact.questions)
+            rest = [(question, answer) for question, answer in others if question not in own]
+            found.append(answers_of_like_questions(fact.questions, rest, self.near))
+        return found

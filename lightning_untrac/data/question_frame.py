@@ -1,0 +1,134 @@
+"""How a dataset puts a question to a model, and how token ids of it become a question again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from lightning_untrac.data.chat import ASSISTANT, Chat
+from lightning_untrac.data.encoding import Encoder, TokenizationConfig
+from lightning_untrac.functional import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_STAND_IN: Final = "\ue002"
+"""A private character, which no template treats in a way of its own."""
+
+
+class Row(NamedTuple):
+    """A question with an answer as token ids.
+
+    Attributes:
+        input_ids: ``[length]`` int32.
+        labels: ``[length]`` int32, -100 where no target; of an encoder-decoder the answer, ``[target length]``.
+    """
+
+    input_ids: np.ndarray
+    labels: np.ndarray
+
+
+class QuestionFrame:
+    """Put questions as pairs of a prompt and a target, or as conversations of one turn in the tokenizer's template.
+
+    Args:
+        tokenizer: of the model.
+        how: how its texts become token ids.
+        separator: what stands between prompt and target; of no conversation.
+        chat: whether the tokenizer's chat template is used.
+
+    Raises:
+        ConfigurationError: if there is no chat template where one is to be used.
+        ConversationError: if it refuses a question with an answer.
+
+    Example:
+        >>> from transformers import ByT5Tokenizer
+        >>> frame = QuestionFrame(ByT5Tokenizer(), TokenizationConfig(append_eos=True), " ")
+        >>> frame.row("Who?", "I").labels.tolist()
+        [-100, -100, -100, -100, -100, 35, 76, 1]
+        >>> frame.question(frame.prompt("Who?"))
+        'Who?'
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, how: TokenizationConfig, separator: str = " ", *, chat: bool = False
+    ) -> None:
+        self.tokenizer, self.chat = tokenizer, chat
+        self._encode = Encoder(tokenizer, how, separator)
+        self._front = self._back = ""
+        if chat:
+            text, [(first, _), *_] = Chat(tokenizer)(_conversation(_STAND_IN, "x"))
+            self._front, _, rest = text[:first].partition(_STAND_IN)
+            self._back = rest
+
+    def row(self, question: str, answer: str) -> Row:
+        """A question with its answer, as an example to train on; the labels are those of the answer."""
+        batch = (
+            {"messages": [_conversation(question, answer)], "tools": [""]}
+            if self.chat
+            else {"prompt": [question], "target": [answer]}
+        )
+        columns = self._encode(batch)
+        return Row(*(np.asarray(columns[name][0], dtype=np.int32) for name in ("input_ids", "labels")))
+
+    def prompt(self, question: str) -> list[int]:
+        """The token ids with which a model begins to answer a question."""
+        ids, labels = self.row(question, "x")
+        if self._encode.how.seq2seq:
+            return list(ids.tolist())
+        return list(ids[: int(np.argmax(labels != IGNORE_INDEX))].tolist())
+
+    def question(self, ids: Sequence[int]) -> str | None:
+        """The question that a prompt's token ids put; None where they are framed otherwise, or ask nothing."""
+        text = self.tokenizer.decode(ids, skip_special_tokens=not self.chat)
+        if self.chat:
+            # A template may write a system's turn of its own before, which stands in front; of other turns there is
+            # more than front, question and back.
+            if not (text.startswith(self._front) and text.rstrip().endswith(self._back.rstrip())):
+                return None
+            text = text[len(self._front) : len(text.rstrip()) - len(self._back.rstrip())]
+            if any(mark in text for mark in self.tokenizer.all_special_tokens):
+                return None
+        return text.strip() or None
+
+
+def frame_of(dataset: Any, tokenizer: PreTrainedTokenizerBase, how: TokenizationConfig) -> QuestionFrame:
+    """The frame in which a dataset's own examples stand.
+
+    Args:
+        dataset: a ``TokenizedDataset``.
+        tokenizer: of the model.
+        how: how it was tokenised.
+    """
+    chat = bool(dataset.config.messages)
+    return QuestionFrame(tokenizer, replace(how, max_length=None), dataset.config.separator, chat=chat)
+
+
+def questions_in(dataset: Any, frame: QuestionFrame, seq2seq: bool = False) -> Iterable[tuple[int, str, str]]:
+    """The examples of a dataset that are single questions: their indices, questions and answers.
+
+    Args:
+        dataset: a ``TokenizedDataset``.
+        frame: see :func:`frame_of`.
+        seq2seq: whether the answers stand apart.
+    """
+    for index in range(len(dataset)):
+        row = dataset[index]
+        ids, labels = row["input_ids"], row["labels"]
+        targets = np.flatnonzero(labels != IGNORE_INDEX)
+        if not len(targets):
+            continue
+        prompt = ids if seq2seq else ids[: targets[0]]
+        question = frame.question(prompt.tolist())
+        answer = frame.tokenizer.decode(labels[targets].tolist(), skip_special_tokens=True).strip()
+        if question and answer:
+            yield index, question, answer
+
+
+def _conversation(question: str, answer: str) -> str:
+    turns = [{"role": "user", "content": question}, {"role": ASSISTANT, "content": answer}]
+    return json.dumps(turns, ensure_ascii=False)

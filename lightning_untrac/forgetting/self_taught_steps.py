@@ -1,0 +1,346 @@
+"""Puts the anti-samples of a round, and what is rehearsed beside them, in the place of each step's batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+from typing_extensions import override
+
+from lightning_untrac.antisamples.asking import Asking
+from lightning_untrac.antisamples.filters import AntiSampleFilter
+from lightning_untrac.antisamples.forgotten import Forgotten, Question
+from lightning_untrac.antisamples.generators import Generator
+from lightning_untrac.antisamples.generators.current_model import CurrentModel
+from lightning_untrac.antisamples.kept import Kept, Rehearsal
+from lightning_untrac.antisamples.loop import Round, SelfTaughtLoop, all_of
+from lightning_untrac.antisamples.rewordings import key
+from lightning_untrac.antisamples.settings import LoopSettings
+from lightning_untrac.antisamples.wrong_answers import WrongAnswers
+from lightning_untrac.callbacks.ends_forgetting import EndsForgetting
+from lightning_untrac.callbacks.episode_progress import EpisodeProgress
+from lightning_untrac.callbacks.influence_logger import InfluenceLogger
+from lightning_untrac.data.checks import data_parallel_rank
+from lightning_untrac.data.collator import LanguageBatch
+from lightning_untrac.data.encoding import TokenizationConfig
+from lightning_untrac.data.loading import Concatenation
+from lightning_untrac.data.question_frame import QuestionFrame, Row, frame_of, questions_in
+from lightning_untrac.errors import UnlearningError
+from lightning_untrac.functional import IGNORE_INDEX
+from lightning_untrac.judges import Judge
+from lightning_untrac.sharding import reshard
+from lightning_untrac.tables.ledger import Ledger
+
+
+class Texts:
+    """Rows of token ids as a dataset of the loader.
+
+    Args:
+        name: of it.
+        rows: that it has.
+    """
+
+    def __init__(self, name: str, rows: Sequence[Row]) -> None:
+        self.name, self.rows = name, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.rows[index]._asdict()
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row."""
+        return np.array([len(row.input_ids) for row in self.rows], dtype=np.int64)
+
+    def target_counts(self) -> np.ndarray:
+        """Target tokens of each row."""
+        return np.array([int((row.labels != IGNORE_INDEX).sum()) for row in self.rows], dtype=np.int64)
+
+
+class SelfTaughtSteps(EndsForgetting):
+    """Run the loop between the steps of an unlearning, and serve what it writes.
+
+    The forget stream of a step are anti-samples of the round, the retain stream what is rehearsed; both are cut into
+    micro-batches and ranks as the house cuts all streams. A round's steps are ``passes`` over its anti-samples. Put it
+    before :class:`~lightning_untrac.callbacks.ReadingSchedule`.
+
+    Args:
+        settings: of the loop.
+        generator: writes anti-samples, reasons and rewordings.
+        judge: says whether a text gives an answer.
+        wrong_answers: where wrong answers come from.
+        filter: says which texts are anti-samples.
+        ledger: where rounds are written down; None for nowhere.
+    """
+
+    def __init__(
+        self,
+        settings: LoopSettings,
+        generator: Generator,
+        judge: Judge,
+        wrong_answers: WrongAnswers,
+        filter: AntiSampleFilter,
+        ledger: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings, self.generator, self.judge = settings, generator, judge
+        self.wrong_answers, self.filter = wrong_answers, filter
+        self.ledger = None if ledger is None else Ledger(ledger)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.reason = self.standing = None
+        self.loop: SelfTaughtLoop | None = None
+        self._state: dict[str, Any] | None = None
+        self._round = Round([], [])
+        self._step = 0  # of the round
+        self._streams: dict[str, Concatenation] = {}
+        self._plain: list[Row] = []
+        self._order: list[dict[str, np.ndarray]] = []
+        self._writes = False
+
+    # -- hooks -----------------------------------------------------------------------------------------------------
+
+    @override
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        state = self._state
+        self._reset()
+        self._state = state
+
+    @override
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: LanguageBatch, batch_idx: int) -> None:
+        if pl_module.episode_ended or pl_module.healing:
+            return
+        if self.loop is None:
+            self._begin(trainer, pl_module)
+            if self.reason is not None:
+                raise UnlearningError(f"there was nothing to take a step on: {self.reason}")
+        micro = batch_idx % trainer.accumulate_grad_batches
+        own = self._micro_batch(trainer, micro)
+        for name in list(batch):
+            del batch[name]  # type: ignore[misc]
+        batch.update(own)
+
+    @override
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any,
+                           batch_idx: int) -> None:  # fmt: skip
+        ends_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
+        if pl_module.episode_ended or pl_module.healing or not ends_step or self.loop is None:
+            return
+        self._step += 1
+        if trainer.is_last_batch:
+            self.loop.look(InfluenceLogger.optimizer_step(trainer))
+            self.standing = self.loop.standing
+        elif self._step == len(self._order):
+            self._next(trainer, pl_module)
+            if self.reason is not None:
+                pl_module.end_forgetting()
+
+    @override
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.ledger is not None and self._writes:
+            self.ledger.finish()
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        if self.loop is None:
+            return {}
+        return {
+            "loop": self.loop.state_dict(),
+            "round": [list(map(list, pairs)) for pairs in self._round],
+            "step": self._step,
+            "standing": self.standing,
+        }
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._reset()
+        self._state = state_dict or None
+
+    # -- rounds ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, trainer: L.Trainer, module: Any) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        forget = data.tokenized[data.current_episode.dataset]
+        how = TokenizationConfig(module.is_seq2seq, None, data.append_eos, data.document_start)
+        frame = self._frame = frame_of(forget, module.tokenizer, how)
+        model = CurrentModel(frame)
+        for one in (model, self.generator):
+            one.attach(module)
+        asking = Asking(model, self.generator, self.judge, self.settings)
+        asking.doing = lambda what, done, of: self._tell(trainer, what, done, of)
+        given = [Question(*asked, fact, forget.name) for asked, fact in _asked(forget, frame, module.is_seq2seq)]
+        if not given:
+            raise UnlearningError(
+                f"{forget.name}: has no questions; UnSTAR forgets answers, so give a dataset with `prompt` and "
+                "`target`, or conversations of one turn"
+            )
+        retained = self._retained(data, module, how)
+        forgotten = Forgotten(asking, self.filter, _held_out(data, module, how))
+        rehearsal = Rehearsal(asking, self.filter)
+        self._writes = trainer.is_global_zero and self.ledger is not None
+        self.loop = SelfTaughtLoop(asking, forgotten, rehearsal, self._keep)
+        lines = 0 if self._state is None else self._state["loop"]["numbers"][-1]
+        if self._writes and self.ledger is not None:
+            self.ledger.begin(lines)
+        if self._state is not None:
+            self._go_on(trainer)
+            return
+        forgotten.begin(given, self.wrong_answers, all_of(retained))
+        rehearsal.begin(retained)
+        self._next(trainer, module)
+
+    def _retained(self, data: Any, module: Any, how: TokenizationConfig) -> list[list[Kept]]:
+        """The questions of each retained dataset; what asks nothing is rehearsed as it stands."""
+        found = []
+        self._plain = []
+        for name in data.active_plan.retained(data.current_episode.dataset, data.corpus_names):
+            dataset = data.tokenized[name]
+            frame = frame_of(dataset, module.tokenizer, how)
+            some = [Kept(*asked, fact, name) for asked, fact in _asked(dataset, frame, module.is_seq2seq)]
+            if some and frame.chat != self._frame.chat:
+                some = []
+            found.append(some)
+            if not some:
+                rows = data.training_examples(name)
+                self._plain += [Row(rows[index]["input_ids"], rows[index]["labels"]) for index in range(len(rows))]
+        return found
+
+    def _go_on(self, trainer: L.Trainer) -> None:
+        assert self.loop is not None
+        assert self._state is not None
+        self.loop.load_state_dict(self._state["loop"])
+        anti, rehearsed = self._state["round"]
+        self._serve(trainer, Round([tuple(one) for one in anti], [tuple(one) for one in rehearsed]))
+        self._step, self.standing = self._state["step"], self._state["standing"]
+        self._state = None
+
+    def _next(self, trainer: L.Trainer, module: Any) -> None:
+        """Let the loop look at the model, and serve what comes of it."""
+        assert self.loop is not None
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        step = 0 if trainer.global_step == 0 else InfluenceLogger.optimizer_step(trainer)
+        found = self.loop.next_round(step, data.retained_per_example)
+        reshard(module.model)  # a checkpoint may be the next thing that reads the weights
+        self.standing = self.loop.standing
+        counts = self.loop.counts
+        for logger in trainer.loggers:
+            logger.log_metrics({f"unstar/{name}": float(value) for name, value in counts.items()}, step)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, EpisodeProgress):
+                stands = f"{self.standing}, {counts['retained_broken']} retained answers broken"
+                said = f"round {counts['round']}: {stands}; {counts['anti_samples']} anti-samples"
+                callback.announce(f"{callback.name}: {said}")
+        if found is None:
+            self.reason, self.standing = self.loop.reason, None
+        else:
+            self._serve(trainer, found)
+
+    def _tell(self, trainer: L.Trainer, what: str, done: int, of: int) -> None:
+        number = 1 if self.loop is None else self.loop.round
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, EpisodeProgress):
+                callback.show_work(f"round {number}, {what}", done, of)
+
+    def _keep(self, rows: Any) -> None:
+        if self._writes and self.ledger is not None:
+            self.ledger.append(rows)
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    def _serve(self, trainer: L.Trainer, found: Round) -> None:
+        """Draw the order of a round's steps."""
+        assert self.loop is not None
+        self._round, self._step = found, 0
+        rng = np.random.default_rng([self.settings.seed, self.loop.round])
+        anti = [self._frame.row(*pair) for pair in found.anti]
+        rehearsed = [self._frame.row(*pair) for pair in found.rehearsed]
+        times = trainer.datamodule.retained_per_example  # type: ignore[attr-defined]
+        missing = len(anti) * times - len(rehearsed)
+        if missing > 0 and self._plain:
+            chosen = rng.permutation(len(self._plain))[:missing]
+            rehearsed += [self._plain[index] for index in chosen]
+        if not rehearsed:
+            raise UnlearningError(
+                "nothing is rehearsed: the model answers no retained question; give retained data that it knows "
+                "(data.corpora), as questions or as texts"
+            )
+        self._streams = {
+            "forget": Concatenation([Texts("anti_samples", anti)]),
+            "retain": Concatenation([Texts("rehearsed", rehearsed)]),
+        }
+        size = self._sampler(trainer).effective_batch_size
+        self._order, kept = [], np.empty(0, dtype=np.int64)
+        for _ in range(self.settings.passes):
+            order = rng.permutation(len(anti))
+            for begin in range(0, len(order), size):
+                step = order[begin : begin + size]
+                while len(kept) < len(step) * times:
+                    kept = np.append(kept, rng.permutation(len(rehearsed)))
+                self._order.append({"forget": step, "retain": kept[: len(step) * times]})
+                kept = kept[len(step) * times :]
+
+    @staticmethod
+    def _sampler(trainer: L.Trainer) -> Any:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        return data.sampler(data.current_episode, trainer.accumulate_grad_batches, *data_parallel_rank(trainer))
+
+    def _micro_batch(self, trainer: L.Trainer, micro: int) -> LanguageBatch:
+        """This rank's share of the step, of both streams."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        sampler, collate = self._sampler(trainer), data.loader_options()["collate_fn"]
+        found: dict[str, LanguageBatch] = {}
+        for name, step in self._order[self._step].items():
+            times = data.retained_per_example if name == "retain" else 1
+            share = [*sampler.cut(step, times)][micro]
+            batch = collate([self._streams[name][index] for index in share])
+            targets = self._streams[name].target_counts()[step]
+            batch["step_tokens"], batch["step_sequences"] = int(targets.sum()), int((targets > 0).sum())
+            found[name] = batch
+        forget = found.pop("forget")
+        forget.update(found)  # type: ignore[typeddict-item]
+        moved: LanguageBatch = trainer.strategy.batch_to_device(forget)
+        return moved
+
+    # -- words -----------------------------------------------------------------------------------------------------
+
+    def said(self) -> list[str]:
+        """What came of it, a sentence each."""
+        if self.loop is None:
+            return []
+        counts = self.loop.counts
+        asked = len([one for one in self.loop.forgotten.questions if one.origin == "reworded"])
+        used = f"{counted_generations(counts)}"
+        return [
+            f"{math.floor(counts['round'])} rounds, {counts['questions']} questions ({asked} of them reworded by the "
+            f"generator), {used}",
+            *self.loop.notes,
+        ]
+
+
+def counted_generations(counts: dict[str, int]) -> str:
+    """What was generated, in words."""
+    return f"{counts['generations']:,} generations of {counts['tokens']:,} tokens"
+
+
+def _asked(dataset: Any, frame: QuestionFrame, seq2seq: bool) -> list[tuple[tuple[str, str], str]]:
+    """Questions with answers, and the fact that each asks for."""
+    groups = dataset.marks.groups
+    return [
+        ((question, answer), answer if groups is None else groups[index])
+        for index, question, answer in questions_in(dataset, frame, seq2seq)
+    ]
+
+
+def _held_out(data: Any, module: Any, how: TokenizationConfig) -> set[str]:
+    """Keys of the questions of what only reports: test sets and holdouts."""
+    found = set()
+    for dataset in [*data.tokenized_test_sets.values(), *data.tokenized_holdout.values()]:
+        frame = frame_of(dataset, module.tokenizer, how)
+        found |= {key(question) for _, question, _ in questions_in(dataset, frame, module.is_seq2seq)}
+    return found
