@@ -26,6 +26,7 @@ class Asking:
 
     Args:
         model: answers questions in the frame of the forget set.
+        before: likewise, as before unlearning; None where that is not asked.
         generator: writes to instructions.
         judge: says whether an output gives an answer.
         settings: of the loop.
@@ -36,7 +37,15 @@ class Asking:
         doing: told what is being done, a clause, and how many texts of how many are done.
     """
 
-    def __init__(self, model: Generator, generator: Generator, judge: Judge, settings: LoopSettings) -> None:
+    def __init__(
+        self,
+        model: Generator,
+        generator: Generator,
+        judge: Judge,
+        settings: LoopSettings,
+        before: Generator | None = None,
+    ) -> None:
+        self.before = before
         self.model, self.generator, self.judge, self.settings = model, generator, judge, settings
         self.generations = self.tokens = 0
         self.doing: Any = lambda what, done, of: None
@@ -47,6 +56,17 @@ class Asking:
         """Its greedy answers."""
         found = self._all(self.model, [Asked(one) for one in questions], 0.0, "asking")
         return [one.text for one in found]
+
+    def asks_the_same(self, asked: Sequence[tuple[str, str]]) -> list[bool]:
+        """Whether new wordings ask what they were made from asks: the model before unlearning answers them rightly.
+
+        Args:
+            asked: wordings with the right answers.
+        """
+        if self.before is None:
+            return [True] * len(asked)
+        said = self._all(self.before, [Asked(question) for question, _ in asked], 0.0, "checking wordings")
+        return self.knows(asked, [one.text for one in said])
 
     def knows(self, asked: Sequence[tuple[str, str]], said: Sequence[str]) -> list[bool]:
         """Whether what was said gives the right answers.

@@ -172,6 +172,8 @@ class Forgotten:
             if why is None:
                 asked.add(key(new))
                 found.append(Question(new, one.answer, one.fact, one.dataset, "reworded"))
+        same = self.asking.asks_the_same([(one.text, one.answer) for one in found])
+        found = [one for one, is_same in zip(found, same, strict=True) if is_same]
         self.questions += found
         return found
 

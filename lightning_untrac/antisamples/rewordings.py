@@ -33,7 +33,7 @@ def why_no_rewording(
 ) -> str | None:
     """Why a rewording is not asked, in a word or two; None where it is.
 
-    Whether it still asks for the same, the model says: what it answers rightly is asked on.
+    Whether it asks for the same, words do not say; :class:`Asking` asks the model before unlearning.
 
     Args:
         new: the rewording.

@@ -49,7 +49,7 @@ class QuestionFrame:
         >>> from transformers import ByT5Tokenizer
         >>> frame = QuestionFrame(ByT5Tokenizer(), TokenizationConfig(append_eos=True), " ")
         >>> frame.row("Who?", "I").labels.tolist()
-        [-100, -100, -100, -100, -100, 35, 76, 1]
+        [-100, -100, -100, -100, -100, 35, 76]
         >>> frame.question(frame.prompt("Who?"))
         'Who?'
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from lightning_untrac.data.question_frame import QuestionFrame, Row, frame_of, q
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.judges import Judge
+from lightning_untrac.naming import counted
 from lightning_untrac.sharding import reshard
 from lightning_untrac.tables.ledger import Ledger
 
@@ -169,10 +169,10 @@ class SelfTaughtSteps(EndsForgetting):
         forget = data.tokenized[data.current_episode.dataset]
         how = TokenizationConfig(module.is_seq2seq, None, data.append_eos, data.document_start)
         frame = self._frame = frame_of(forget, module.tokenizer, how)
-        model = CurrentModel(frame)
-        for one in (model, self.generator):
+        model, before = CurrentModel(frame), CurrentModel(frame, before_unlearning=True)
+        for one in (model, before, self.generator):
             one.attach(module)
-        asking = Asking(model, self.generator, self.judge, self.settings)
+        asking = Asking(model, self.generator, self.judge, self.settings, before)
         asking.doing = lambda what, done, of: self._tell(trainer, what, done, of)
         given = [Question(*asked, fact, forget.name) for asked, fact in _asked(forget, frame, module.is_seq2seq)]
         if not given:
@@ -315,17 +315,12 @@ class SelfTaughtSteps(EndsForgetting):
             return []
         counts = self.loop.counts
         asked = len([one for one in self.loop.forgotten.questions if one.origin == "reworded"])
-        used = f"{counted_generations(counts)}"
+        used = f"{counts['generations']:,} generations of {counts['tokens']:,} tokens"
         return [
-            f"{math.floor(counts['round'])} rounds, {counts['questions']} questions ({asked} of them reworded by the "
+            f"{counted(counts['round'], 'round')}, {counted(counts['questions'], 'question')} ({asked} reworded by the "
             f"generator), {used}",
             *self.loop.notes,
         ]
-
-
-def counted_generations(counts: dict[str, int]) -> str:
-    """What was generated, in words."""
-    return f"{counts['generations']:,} generations of {counts['tokens']:,} tokens"
 
 
 def _asked(dataset: Any, frame: QuestionFrame, seq2seq: bool) -> list[tuple[tuple[str, str], str]]:

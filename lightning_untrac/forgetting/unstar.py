@@ -36,8 +36,9 @@ class UnSTAR(ForgettingMethod):
 
     From the released code: rounds of probing, writing, training and rewording. Ours: retained questions (the paper has
     them, the code does not), one wrong answer a fact instead of a new one each time, every question asked again each
-    round, filters beyond the right answer's absence, one pair of adapters that goes on from round to round (they fuse
-    and begin new ones), seeds, budgets. The paper's full text was not at hand.
+    round, rewordings that the model before unlearning has to answer rightly (the paper takes sentence embeddings),
+    filters beyond the right answer's absence, adapters that go on from round to round (they fuse them and begin new
+    ones), seeds, budgets. The paper's full text was not at hand.
 
     A ledger lies beside the model (``<model>.ledger.jsonl``, at the end ``.ledger.parquet``): a line a question and
     round.
@@ -69,6 +70,7 @@ class UnSTAR(ForgettingMethod):
     batch_size: ClassVar[int | None] = 4
     steps: ClassVar[int | None] = 1000
     takes_retain: ClassVar[bool] = False
+    keeps_weights: ClassVar[bool] = True
     checkpoint_every: ClassVar[int | None] = 20
 
     def __init__(
@@ -104,6 +106,7 @@ class UnSTAR(ForgettingMethod):
     @override
     def prepare(self, module: Any) -> list[str]:
         module.unlearning_objective = Objective(Descent(), retain=[RetainLoss()])
+        module.keeps_start = True  # the model from before unlearning says which rewordings ask the same
         on = "LoRA adapters" if module.lora else "all weights (model.lora trains adapters alone, as published)"
         return [f"anti-samples of its own, trained on {on}"]
 

@@ -205,6 +205,16 @@ class Reference:
         seen.reference_log_probs = seen.log_probs if "reference_log_probs" in needs else None
         return seen
 
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within it the model is what it was before unlearning; for what is asked of it outside of steps.
+
+        Where more than fresh adapters moves, the module has to have ``keeps_start`` on.
+        """
+        stand = AdaptersOff() if AdaptersOff.suits(self.module) else SwappedWeights()
+        with stand.in_place(self.module):
+            yield
+
     @torch.no_grad()
     def _outputs(self, batches: Mapping[str, LanguageBatch]) -> dict[str, Outputs]:
         # Before any graph is made: weights that it has kept would be swapped under it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ class CurrentModel(Generator):
 
     Args:
         frame: how questions are put to it; by default in its chat template, or as a prompt and a space.
+        before_unlearning: ask the model from before the first step instead.
     """
 
     name = "current_model"
 
-    def __init__(self, frame: QuestionFrame | None = None) -> None:
-        self.frame = frame
+    def __init__(self, frame: QuestionFrame | None = None, before_unlearning: bool = False) -> None:
+        self.frame, self.before_unlearning = frame, before_unlearning
         self._module: Any = None
 
     @override
@@ -48,7 +50,8 @@ class CurrentModel(Generator):
             prompts = [frame.prompt(one.text) for one in part]
             chances = [np.random.default_rng(one.draw) for one in part] if temperature > 0 else None
             size = getattr(module.trainer.datamodule, "eval_batch_size", 16)
-            found = continuations(module, prompts, longest, chances, temperature or 1.0, size)
+            with module.reference.in_place() if self.before_unlearning else nullcontext():
+                found = continuations(module, prompts, longest, chances, temperature or 1.0, size)
             return [self._written(prompt, ids, longest) for prompt, ids in zip(prompts, found, strict=True)]
 
         return shared_out(asked, own, module.trainer.global_rank if ranks > 1 else 0, ranks)
