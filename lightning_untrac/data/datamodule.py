@@ -67,9 +67,11 @@ class CorpusDataModule(PreparedDataModule):
 
     Attributes:
         streams: what its batches can bring; a subclass that brings more says so.
+        reads: names of the only datasets that a reading measures; None for all that its plan says.
     """
 
     streams: ClassVar[frozenset[str]] = frozenset({"forget", "retain", "alternative", "retain_alternative"})
+    reads: Sequence[str] | None = None
 
     def __init__(
         self,
@@ -257,7 +259,8 @@ class CorpusDataModule(PreparedDataModule):
         evaluates = self.active_plan.evaluates
         corpora = [] if evaluates == "test_sets" else self.corpus_names
         beside = self.beside_names if evaluates == "all" else []
-        return corpora + ([] if evaluates == "corpora" else self.test_set_names) + beside
+        names = corpora + ([] if evaluates == "corpora" else self.test_set_names) + beside
+        return [name for name in names if self.reads is None or name in self.reads]
 
     def evaluation_data(self) -> Concatenation:
         """Everything that a reading measures, the same frozen examples at every reading of every episode."""
