@@ -7,12 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
+from lightning_untrac.data.hub_copies import hub_only_problems
 from lightning_untrac.data.label_columns import label_column_problems
 from lightning_untrac.data.transforms import TRANSFORMS
-from lightning_untrac.paths import path_problem
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names become columns, file names and W&B keys, so they keep to letters, digits, dot, dash and underscore."""
@@ -40,7 +39,8 @@ class DatasetConfig:
     Attributes:
         name: what the dataset is called in tables, plots and logs; with ``split_by``, the prefix of the names.
         path: a local file (.jsonl, .json, .csv, .tsv, .parquet, .txt, also .gz), a folder of such files, a folder made
-            by ``save_to_disk``, a glob pattern, a hub id such as ``EleutherAI/pile``, or ``builtin:NAME``.
+            by ``save_to_disk``, a glob pattern, a hub id such as ``EleutherAI/pile``, a folder that is a copy of a hub
+            dataset (its README.md names ``configs``), or ``builtin:NAME``.
         subset: the hub dataset's configuration name.
         split: the hub dataset's (or ``save_to_disk`` dictionary's) split; plain files have none.
         revision: the hub dataset's revision: pin it to be reproducible.
@@ -143,8 +143,7 @@ class DatasetConfig:
         if not self.path:
             found.append(f"{label}: path is empty; give a file, a folder, a hub id or builtin:NAME")
         of_hub = [name for name in ("split", "subset", "revision") if getattr(self, name, None) not in (None, "train")]
-        if of_hub and (what := self._plain()):
-            found.append(f"{label}: {' and '.join(of_hub)} belong to a hub dataset, and {self.path} is {what}")
+        found += [f"{label}: {problem}" for problem in hub_only_problems(self.path, of_hub)]
         if self.sample_seed < 0:
             found.append(f"{label}: sample_seed is {self.sample_seed}; give 0 or more")
         if isinstance(self.copies, int) and self.copies < 1:
@@ -154,18 +153,6 @@ class DatasetConfig:
         if self.transform is not None and self.transform not in TRANSFORMS:
             found.append(f"{label}: transform {self.transform!r} is unknown; there are {', '.join(sorted(TRANSFORMS))}")
         return found
-
-    def _plain(self) -> str | None:
-        """That the path is of plain files, and what to do where they are taken for splits; None if it is not."""
-        if not self.path or path_problem(self.path):
-            return None
-        path = Path(self.path).expanduser()
-        if path.is_file():
-            return "a file; leave out"
-        saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
-        return (
-            None if saved or not path.is_dir() else "a folder, all of whose files are read; name those that are meant"
-        )
 
     def _column_problems(self) -> list[str]:
         found = []

@@ -15,6 +15,7 @@ from lightning_untrac.data.builtin import builtin_examples, builtin_names
 from lightning_untrac.data.cells import as_text, comparable
 from lightning_untrac.data.config import NAME_PATTERN, DatasetConfig
 from lightning_untrac.data.files import FORMATS, ending
+from lightning_untrac.data.hub_copies import cache_of, is_hub_copy
 from lightning_untrac.data.labels import LABEL, TAGS, TOKENS, label_text, list_text
 from lightning_untrac.data.local import as_dataset, cause, needed_columns, read_local
 from lightning_untrac.data.marks import with_marks
@@ -107,6 +108,8 @@ def _read(config: DatasetConfig, cache_folder: Path) -> Dataset:
     if config.path.startswith(BUILTIN):
         return _read_builtin(config)
     path = Path(config.path).expanduser()
+    if is_hub_copy(path):
+        return _read_hub(config, path, cache_folder)
     if path.exists() or _looks_local(config.path):
         rows = read_local(config, path, cache_folder)
         return _transformed(rows, config) if config.transform else rows
@@ -132,19 +135,21 @@ def _read_builtin(config: DatasetConfig) -> Dataset:
     return _transformed(rows, config) if config.transform else datasets.Dataset.from_list(rows)
 
 
-def _read_hub(config: DatasetConfig) -> Dataset:
+def _read_hub(config: DatasetConfig, copy: Path | None = None, cache_folder: Path | None = None) -> Dataset:
+    """Rows of the hub, or of a copy of what is there."""
     import datasets
 
-    if problem := hub_problem("dataset", config.path, config.revision):
-        raise ConfigurationError(
-            [f"{config.path!r} is neither a file or folder here nor loadable from the hub ({problem})"]
-        )
+    path, cache = config.path, None
+    failed = f"{path!r} is neither a file or folder here nor loadable from the hub"
+    if copy and cache_folder:
+        path, cache = str(copy), str(cache_of(copy, cache_folder))
+        failed = f"can't read {copy} as the copy of a hub dataset that its README.md says it is"
+    elif problem := hub_problem("dataset", path, config.revision):
+        raise ConfigurationError([f"{failed} ({problem})"])
     try:
-        rows = datasets.load_dataset(config.path, config.subset, split=config.split, revision=config.revision)
+        rows = datasets.load_dataset(path, config.subset, split=config.split, revision=config.revision, cache_dir=cache)
     except Exception as error:  # the hub's errors have no common class
-        raise ConfigurationError(
-            [f"{config.path!r} is neither a file or folder here nor loadable from the hub ({cause(error)})"]
-        ) from error
+        raise ConfigurationError([f"{failed} ({cause(error)})"]) from error
     return _transformed(rows, config) if config.transform else rows
 
 
