@@ -31,9 +31,10 @@ from lightning_untrac.data.question_frame import QuestionFrame, Row, frame_of, q
 from lightning_untrac.errors import UnlearningError
 from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.judges import Judge
+from lightning_untrac.loggers import SafeWandbLogger
 from lightning_untrac.naming import counted
 from lightning_untrac.sharding import reshard
-from lightning_untrac.tables.ledger import Ledger
+from lightning_untrac.tables.ledger import Ledger, ledger_schema
 
 
 class Texts:
@@ -145,6 +146,9 @@ class SelfTaughtSteps(EndsForgetting):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.ledger is not None and self._writes:
             self.ledger.finish()
+            for logger in trainer.loggers:
+                if isinstance(logger, SafeWandbLogger):
+                    logger.log_matrix("unstar/ledger", ledger_schema().names, self.ledger.telling())
 
     @override
     def state_dict(self) -> dict[str, Any]:

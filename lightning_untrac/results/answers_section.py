@@ -40,8 +40,8 @@ def continuations_section(run: Mapping[str, Any]) -> str:
         rows = [one for one in found if isinstance(one.get("said"), Mapping)]
         models = list(dict.fromkeys(str(model) for one in rows for model in one["said"]))
         cells = [
-            [_plain(str(one.get(key, ""))) for key in ("dataset", "opening")]
-            + [_plain(str(one["said"].get(model, ""))) for model in models]
+            [one_line(str(one.get(key, ""))) for key in ("dataset", "opening")]
+            + [one_line(str(one["said"].get(model, ""))) for model in models]
             for one in rows
         ]
         if cells:
@@ -69,9 +69,14 @@ def answer_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 def _rows(entries: Any) -> list[tuple[str, ...]]:
     sound = [one for one in entries if isinstance(one, Mapping)] if isinstance(entries, Sequence) else []
-    return [tuple(_plain(str(one.get(column, ""))) for column in COLUMNS) for one in sound]
+    return [tuple(one_line(str(one.get(column, ""))) for column in COLUMNS) for one in sound]
 
 
-def _plain(text: str) -> str:
-    """On one line, without what would steer a terminal."""
+def one_line(text: str) -> str:
+    r"""A text on one line, without what would steer a terminal; ``(nothing)`` where nothing is left.
+
+    Example:
+        >>> one_line(" Ann\n and \x1bBo "), one_line("")
+        ('Ann and Bo', '(nothing)')
+    """
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable()).strip() or "(nothing)"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lightning_untrac.results.doubts import doubts
 from lightning_untrac.results.judged import JudgedSet, find_judged
+from lightning_untrac.results.ledgers import LedgerStory, find_ledgers
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.measured import Measured, find_measured
 from lightning_untrac.results.memorised import MemorisedSet, find_memorised
@@ -52,6 +53,7 @@ class Found:
         judged: what unlearned models are like beside retrained ones, a forget set each.
         memorised: what models know of each sequence of a forget set, a forget set each.
         forgetting: how each model forgot its set step by step, and where retrained models stand.
+        ledgers: how models forgot that taught themselves, question by question.
     """
 
     folder: Path
@@ -69,6 +71,7 @@ class Found:
     judged: Sequence[JudgedSet] = ()
     memorised: Sequence[MemorisedSet] = ()
     forgetting: Sequence[ForgettingSteps] = ()
+    ledgers: Sequence[LedgerStory] = ()
 
 
 def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
@@ -121,6 +124,7 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
         find_judged(folder, run),
         find_memorised(folder),
         find_memorisation_steps(folder),
+        find_ledgers(folder),
     )
 
 

@@ -72,6 +72,9 @@ figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 .unfinished { font-size: .8rem; font-weight: 400; color: var(--accent); }
 .texts h4 { margin: 1rem 0 .2rem; font-size: .875rem; } .texts ul { margin: 0; padding-left: 1.2rem; }
 .texts li { max-width: 60rem; font-size: .875rem; overflow-wrap: anywhere; white-space: pre-wrap; }
+table.story { width: 100%; } table.story td { vertical-align: top; min-width: 7.5rem; overflow-wrap: anywhere; }
+table.story td p { margin: 0 0 .45rem; } table.story .tag { color: var(--muted); } table.story .tag.known {
+  color: var(--accent); font-weight: 600; }
 .lists { columns: 22rem; } .lists details { margin: .15rem 0; break-inside: avoid; }
 details { margin: .6rem 0; } summary { cursor: pointer; font-weight: 600; }
 @media print { body { font-size: 12px; background: #fff; } main { max-width: none; padding: 0; } nav { display: none; }

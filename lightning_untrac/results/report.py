@@ -13,6 +13,8 @@ from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.found import Found, find
 from lightning_untrac.results.judged import judged_answers
 from lightning_untrac.results.judged_section import judged_section, save_judged_plots
+from lightning_untrac.results.ledger_plot import save_ledger_plot
+from lightning_untrac.results.ledger_section import MODELS, ledger_section
 from lightning_untrac.results.many import is_large, large_section
 from lightning_untrac.results.measured_answers import measured_answers
 from lightning_untrac.results.measured_plots import save_measured_plots
@@ -116,12 +118,14 @@ def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
     drawn = {run.key: save_measured_plots(found.folder, run) for run in measured.runs}
     beside = {one.forget_set: save_judged_plots(found.folder, one) for one in found.judged}
     slopes = {one.forget_set: path for one in found.memorised if (path := save_memorised_plot(found.folder, one))}
+    rounds = {one.model: save_ledger_plot(found.folder, one) for one in found.ledgers[:MODELS]}
     privacy = save_steps_plot(found.folder, found.forgetting)
     return [
         ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
         ("memorised", "Which sequences survive", memorised_section(found.memorised, slopes, found.forgetting, privacy)),
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
         ("answers", "Answers before and after", answers_section(found.run)),
+        ("ledger", "How it was unlearned, question by question", ledger_section(found.ledgers, rounds)),
         ("continuations", "How each model goes on", continuations_section(found.run)),
         ("predicted", "Predicted, and what came", predicted_section(found.run, measured)),
         ("beside", "Beside each other", beside_section(measured)),

@@ -22,6 +22,7 @@ from lightning_untrac.results import (
 from lightning_untrac.results.self_check import self_check, self_check_sentence, without_self_sets
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.tables import InfluenceStore
+from lightning_untrac.tables.ledger import LEDGER
 
 
 def order_of(folder: RunFolder) -> tuple[list[str], list[str]]:
@@ -79,7 +80,8 @@ def parquet_files(folder: Path) -> dict[str, Path]:
     """The result tables of a folder, by the key that they have in W&B."""
     # A row an example is too much for a W&B table; those files are in the artifact.
     large = ("examples", "measurements", "distances", "judged_examples", "judged_latent", "memorisation")
-    return {f"tables/{path.stem}": path for path in sorted(folder.glob("*.parquet")) if path.stem not in large}
+    found = [path for path in sorted(folder.glob("*.parquet")) if not path.name.endswith(LEDGER)]
+    return {f"tables/{path.stem}": path for path in found if path.stem not in large}
 
 
 @rank_zero_only

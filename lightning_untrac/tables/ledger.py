@@ -115,6 +115,17 @@ class Ledger:
         found = [json.loads(line) for line in self.lines.read_text(encoding="utf-8").splitlines()]
         write_table(self.table, pa.Table.from_pylist(found, schema=ledger_schema()))
 
+    def telling(self) -> list[list[Any]]:
+        """What a person looks at: all of the forget side, then retained questions that were wrong or rehearsed.
+
+        Returns:
+            Cells in the order of :func:`ledger_schema`.
+        """
+        rows = rows_if_there(self.table, ledger_schema())
+        forgotten = [row for row in rows if row["kind"] == "forget"]
+        kept = [row for row in rows if row["kind"] != "forget" and (row["verdict"] or not row["known"])]
+        return [list(row.values()) for row in [*forgotten, *kept]]
+
 
 def read_ledgers(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The ledgers of a run folder by the model's name.

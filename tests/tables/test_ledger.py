@@ -1,0 +1,24 @@
+"""The ledger on the disk, and what of it is shown as a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from ledgers import kept, told_rows, write_ledger
+
+from lightning_untrac.tables.ledger import ledger_schema, read_ledgers
+
+
+def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    write_ledger(tmp_path, told_rows())
+    assert read_ledgers(tmp_path) == {"unlearned-secrets": [asdict(row) for row in told_rows()]}
+
+
+def test_the_telling_rows_leave_out_retained_answers_at_rest(tmp_path: Path) -> None:
+    at_rest = kept(4, "Where did Bo study?", True)
+    rehearsed, wrong = replace(at_rest, verdict="rehearsed"), replace(at_rest, known=False)
+    forgotten = next(row for row in told_rows() if row.kind == "forget")
+    ledger = write_ledger(tmp_path, [at_rest, rehearsed, wrong, forgotten])
+    assert ledger.telling() == [list(asdict(row).values()) for row in (forgotten, rehearsed, wrong)]
+    assert list(asdict(forgotten)) == ledger_schema().names
