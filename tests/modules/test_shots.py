@@ -78,6 +78,8 @@ def test_no_shot_is_of_what_is_forgotten_or_of_the_fact_that_is_asked_for(attach
     assert drawn(module, 1, seed=1) != found
     more = drawn(module, 1, forgotten=("also",))
     assert {(pair.prompt, pair.target) for pair in more} == {(q, a) for q, a in kept if int(q[1:]) % 4}
+    module.trainer.datamodule.never_shots = ("also",)
+    assert drawn(module, 1) == more
 
 
 def test_a_file_takes_the_place_of_the_corpora(attached: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 from commands import run_untrac
 
 from lightning_untrac.tables import read_measurements, read_summary
+from lightning_untrac.tables.files import read_table
 
 TRAINED = ("--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.1")
 
@@ -97,6 +98,18 @@ def test_the_losses_are_those_of_training_by_hand(folder: Path, tmp_path: Path) 
     rows_before = (read_summary(folder).to_pylist(), read_measurements(folder).to_pylist())
     assert relearn(folder, "--steps", 4, "--readings", "[1,4]", "--data.batch_size", 6).code == 0
     assert (read_summary(folder).to_pylist(), read_measurements(folder).to_pylist()) == rows_before
+
+
+def test_report_and_judge_read_a_folder_with_such_rows(folder: Path) -> None:
+    assert relearn(folder, "--steps", 2, "--readings", 1).code == 0
+    ran = run_untrac("report", "--output", folder)
+    assert ran.code == 0, ran.text
+    assert "Fine-tuning of unlearned-facts" in (folder / "report.html").read_text()
+    given = ("--config", folder.parent / "config.yaml", "--output", folder, "--forget", "facts")
+    ran = run_untrac("judge", *given, "--measures", "loss")
+    assert ran.code == 0, ran.text
+    rows = read_table(folder / "judged_measures.parquet").to_pylist()
+    assert not {row["method"] for row in rows if row["method"].startswith("relearn")}
 
 
 @pytest.mark.parametrize(("by", "sizes"), [("row", (3, 3)), ("group", (2, 4))])
