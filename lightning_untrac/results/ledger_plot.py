@@ -32,6 +32,8 @@ Layer = tuple[str, str, list[int]]
 _COLOURS: Final = {"given": (PALETTE[0], "#c7dfed"), "reworded": (PALETTE[1], "#f6dcc7")}
 """Of questions that are still answered, and of those that are not."""
 
+_RETAINED: Final = PALETTE[2:]
+
 
 def save_ledger_plot(folder: Path, story: LedgerStory) -> Path:
     """Draw a ledger into ``<folder>/plots/``.
@@ -101,21 +103,22 @@ def asked_layers(story: LedgerStory) -> list[Layer]:
 
 
 def broken_layers(story: LedgerStory) -> list[Layer]:
-    """Retained answers that are broken, by dataset, those with the most first.
+    """Retained answers that are broken, by dataset; models with the same datasets have the same colours.
 
     Args:
         story: of a model.
     """
     counts = Counter((number, one.first["dataset"]) for one in story.retained for number in one.broken)
     totals = Counter(dataset for _, dataset in counts.elements())
-    names = [name for name, _ in totals.most_common()]
-    shown = names if len(names) <= DATASETS + 1 else names[:DATASETS]
+    every = list(dict.fromkeys(one.first["dataset"] for one in story.retained))
+    most = {name for name, _ in totals.most_common(None if len(totals) <= DATASETS + 1 else DATASETS)}
+    shown = [name for name in every if name in most]
+    colours = dict(zip(every if len(every) <= len(_RETAINED) else shown, _RETAINED, strict=False))
     short = shorten_all(shown, 22)
     layers: list[Layer] = [
-        (short[name], PALETTE[2 + place], [counts[number, name] for number in story.steps])
-        for place, name in enumerate(shown)
+        (short[name], colours[name], [counts[number, name] for number in story.steps]) for name in shown
     ]
-    if rest := names[len(shown) :]:
+    if rest := totals.keys() - most:
         others = [sum(counts[number, name] for name in rest) for number in story.steps]
         layers.append((f"{len(rest)} other datasets", GREY, others))
     return layers

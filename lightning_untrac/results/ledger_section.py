@@ -39,10 +39,10 @@ LETTERS: Final = 240
 """Of a text."""
 
 MEANING: Final = """<p class="muted small">Before each round all questions were asked; to each one that was still
-answered the model wrote an anti-sample, a wrong answer with a reason, and was trained on it. Retained answers that
-broke were rehearsed with a reason for the right one. Answers here are the likeliest words, judged as in the run, and
-these questions were trained on: what held-out wordings bring out is told by the measures. Texts may be cut at their
-end.</p>"""
+answered the model wrote an anti-sample, a wrong answer with a reason, and was trained on it where it passed the filter.
+Retained answers that broke were rehearsed with a reason for the right one. Answers are the likeliest words, judged as
+in the run. These questions were trained on; what other wordings bring out is for test sets to tell. Texts may be cut at
+their end.</p>"""
 
 
 def ledger_section(stories: Sequence[LedgerStory], drawn: Mapping[str, Path]) -> str:

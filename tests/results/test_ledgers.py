@@ -68,6 +68,20 @@ def test_many_datasets_share_a_colour() -> None:
     assert sum(numbers[1] for _, _, numbers in layers) == len(names)
 
 
+def test_a_dataset_has_the_same_colour_in_each_picture() -> None:
+    colours = []
+    for breaks in (("near", "far"), ("far",)):
+        rows = [
+            kept(number, f"{place}?", number == 1 or name not in breaks, dataset=name)
+            for number in (1, 2)
+            for name, places in (("near", 1), ("far", 3))
+            for place in range(places)
+        ]
+        colours.append({name: colour for name, colour, _ in broken_layers(story_of(rows))})
+    assert set(colours[0]) == {"near", "far"}
+    assert colours[1] == {"far": colours[0]["far"]}
+
+
 @pytest.mark.parametrize("retained", [True, False])
 def test_the_picture_has_a_panel_a_side(tmp_path: Path, retained: bool) -> None:
     story = story_of([row for row in told_rows() if retained or row.kind == "forget"])
