@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from itertools import pairwise
 
-from lightning_untrac.functional.words import words
+from lightning_untrac.functional.words import names, words
 from lightning_untrac.judges import Judge, Said
 
 MOST_TIMES: int = 3
@@ -66,18 +65,6 @@ def why_no_rewording(
     if not names(question) <= said:
         return "names missing"
     return "too long" if len(new.split()) > MOST_TIMES * len(question.split()) else None
-
-
-def names(question: str) -> set[str]:
-    """Words that begin with a capital where no sentence begins.
-
-    Example:
-        >>> sorted(names("Where did Mara Velt study?"))
-        ['mara', 'velt']
-    """
-    found = words(question)
-    return {word.text for before, word in pairwise(found)
-            if word.capital and before.clause == word.clause and not word.stops}  # fmt: skip
 
 
 def key(question: str) -> str:

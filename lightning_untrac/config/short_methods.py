@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lightning_untrac.config.command_line import settings
 from lightning_untrac.config.keys import parameters, unknown_key
+from lightning_untrac.config.strict_yaml import load_strictly
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.forgetting import FORGETTING_METHODS, ForgettingMethod
 
@@ -49,8 +51,10 @@ def with_method_class(argv: Sequence[Any], verb: str) -> tuple[list[Any], list[s
         known = _settings(method)
         for name, value in own:
             key = name.removeprefix(f"{METHOD}.")
-            if known is None or key.removeprefix("init_args.") in known:
-                found.append(f"--{name}={value}")
+            setting = key.removeprefix("init_args.").partition(".")[0]
+            if known is None or setting in known:
+                inner = key.removeprefix("init_args.") != setting
+                found.append(f"--{name}={value if inner else _part_on_line(method, setting, value, problems)}")
             else:
                 problems.append(unknown_key(METHOD, key, known, verb))
     return found, problems
@@ -69,7 +73,31 @@ def _of_content(value: Any, verb: str, problems: list[str]) -> tuple[type[Forget
     for key in [key for key in args if known is not None and key not in known]:
         problems.append(unknown_key(METHOD, key, known or (), verb))
         del args[key]
+    args = {key: _part(method, key, value, problems) for key, value in args.items()}
     return method, {"class_path": _path(method), "init_args": args}
+
+
+def _part(method: type[ForgettingMethod], key: str, value: Any, problems: list[str]) -> Any:
+    """A setting, with the class path of a part of the method in place of its short name."""
+    registry = method.parts.get(key)
+    name = value.get("class_path") if isinstance(value, Mapping) else value
+    if registry is None or not isinstance(name, str):
+        return value
+    try:
+        path = _path(registry.find(name))
+    except ConfigurationError as error:
+        problems += [f"{METHOD}.{problem}" for problem in error.problems]
+        return None
+    return {**value, "class_path": path} if isinstance(value, Mapping) else path
+
+
+def _part_on_line(method: type[ForgettingMethod], key: str, value: str, problems: list[str]) -> str:
+    """The same of a flag, whose value may be a mapping in JSON."""
+    if key not in method.parts:
+        return value
+    given = load_strictly(value, f"--{METHOD}.{key}") if value.startswith("{") else value
+    found = _part(method, key, given, problems)
+    return found if isinstance(found, str) else json.dumps(found)
 
 
 def _class(name: str, problems: list[str]) -> type[ForgettingMethod] | None:
@@ -84,5 +112,5 @@ def _settings(method: type[ForgettingMethod]) -> set[str] | None:
     return parameters(method) if "__init__" in vars(method) else set()
 
 
-def _path(method: type[ForgettingMethod]) -> str:
+def _path(method: type[Any]) -> str:
     return f"{method.__module__}.{method.__qualname__}"

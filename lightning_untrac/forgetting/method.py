@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -35,6 +36,7 @@ class ForgettingMethod(ABC):
         takes_retain: whether the retain terms, the anchor and the rectifier of an objective go with it.
         keeps_weights: whether its checkpoints hold one more copy of the weights.
         stops: whether a rule of its own ends it, so that the loss of a holdout does not unless the user asks for it.
+        parts: settings that are classes of a kind of their own, which then have short names too: where those are found.
         checkpoint_every: optimizer steps between two checkpoints where the user says nothing; None for no checkpoints.
     """
 
@@ -49,6 +51,7 @@ class ForgettingMethod(ABC):
     takes_retain: ClassVar[bool] = False
     keeps_weights: ClassVar[bool] = False
     stops: ClassVar[bool] = False
+    parts: ClassVar[Mapping[str, Registry[Any]]] = {}
     checkpoint_every: ClassVar[int | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,9 +21,6 @@ from lightning_untrac.judges import Judge
 from lightning_untrac.judges.judge import JUDGES
 from lightning_untrac.objectives import Descent, Objective, RetainLoss
 from lightning_untrac.registry import Registry
-
-Made = str | dict[str, Any]
-"""A name, or ``{class_path: NAME, init_args: {...}}``."""
 
 
 class UnSTAR(ForgettingMethod):
@@ -72,6 +70,9 @@ class UnSTAR(ForgettingMethod):
     takes_retain: ClassVar[bool] = False
     keeps_weights: ClassVar[bool] = True
     checkpoint_every: ClassVar[int | None] = 20
+    parts: ClassVar[Mapping[str, Registry[Any]]] = {
+        "generator": GENERATORS, "judge": JUDGES, "wrong_answers": WRONG_ANSWERS, "filter": FILTERS
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -89,10 +90,10 @@ class UnSTAR(ForgettingMethod):
         generations: int | None = None,
         tokens: int | None = None,
         seed: int = 0,
-        generator: Made = "current_model",
-        judge: Made = "lexical",
-        wrong_answers: Made = "of_others",
-        filter: Made = "checks",
+        generator: Generator | str = "current_model",
+        judge: Judge | str = "lexical",
+        wrong_answers: WrongAnswers | str = "of_others",
+        filter: AntiSampleFilter | str = "checks",
         prompts: Prompts | None = None,
     ) -> None:
         self.settings = LoopSettings(
@@ -116,17 +117,15 @@ class UnSTAR(ForgettingMethod):
 
     @override
     def callbacks(self) -> list[Callback]:
-        generator, judge, wrong_answers, filter = self._parts()
-        self._steps = SelfTaughtSteps(self.settings, generator, judge, wrong_answers, filter, self._model)
-        return [self._steps]
-
-    def _parts(self) -> tuple[Generator, Judge, WrongAnswers, AntiSampleFilter]:
-        return (
+        self._steps = SelfTaughtSteps(
+            self.settings,
             GENERATORS.make(self.generator),
             JUDGES.make(self.judge),
             WRONG_ANSWERS.make(self.wrong_answers),
             FILTERS.make(self.filter),
+            self._model,
         )
+        return [self._steps]
 
     @override
     def notes(self) -> list[str]:
@@ -135,11 +134,9 @@ class UnSTAR(ForgettingMethod):
     @override
     def problems(self) -> list[str]:
         found = [*super().problems(), *self.settings.problems()]
-        registries: tuple[Registry[Any], ...] = (GENERATORS, JUDGES, WRONG_ANSWERS, FILTERS)
-        asked = (self.generator, self.judge, self.wrong_answers, self.filter)
-        for registry, one in zip(registries, asked, strict=True):
+        for name, registry in self.parts.items():
             try:
-                registry.make(one)
+                registry.make(getattr(self, name))
             except ConfigurationError as error:
                 found += [f"method.{problem}" for problem in error.problems]
         return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
-import numpy as np
+from lightning_untrac.functional.words import names, words
 
-NEAR: Final = 10.0
-"""Questions count as of one kind down to so many points below the likest one (of 100)."""
+NEAR: Final = 5.0
+"""Answers count as of one kind down to so many points below the likest one (of 100)."""
 
 
 def answers_of_like_questions(
@@ -16,30 +17,39 @@ def answers_of_like_questions(
 ) -> list[str]:
     """Answers to the questions that are likest to some, likest first.
 
-    ``Where did Ann study?`` is liker to ``Where did Bob study?`` than to ``Where was Bob born?``, so that a school is
-    exchanged for a school. The likeness is rapidfuzz's ratio of sorted words.
+    ``Where did Ann study?`` is liker to ``Where did Bob study?`` than to ``Where was Ann born?``, so that a school is
+    exchanged for a school. The likeness is rapidfuzz's ratio of sorted words, with one sign for every name; of an
+    answer the mean over the wordings of the likest of its questions.
 
     Args:
         questions: wordings of one question.
         others: other questions with their answers.
-        near: how far an answer's likest question may lie below the likest of all, in points of 100.
+        near: how far an answer may lie below the likest one, in points of 100.
 
     Returns:
         Each answer once.
 
     Example:
-        >>> others = [("Where was Bo born?", "Kiel"), ("Where did Bo study?", "Oakham"), ("Where did Cy study?", "Elm")]
-        >>> sorted(answers_of_like_questions(["Where did Ann study?"], others))
-        ['Elm', 'Oakham']
+        >>> others = [("Where was Ann born?", "Kiel"), ("Where did Bo study?", "Oakham"), ("Bo, Cy: where?", "Elm")]
+        >>> answers_of_like_questions(["Where did Ann study?"], others)
+        ['Oakham']
     """
     from rapidfuzz import fuzz, process
 
     if not questions or not others:
         return []
-    asked = [question.casefold() for question in questions]
-    likeness = process.cdist(asked, [question.casefold() for question, _ in others], scorer=fuzz.token_sort_ratio)
-    best: dict[str, float] = {}
-    for (_, answer), value in zip(others, np.asarray(likeness).max(axis=0).tolist(), strict=True):
-        best[answer] = max(best.get(answer, 0.0), value)
-    highest = max(best.values())
-    return sorted((one for one in best if best[one] >= highest - near), key=lambda one: (-best[one], one))
+    every = [*questions, *(question for question, _ in others)]
+    named = set().union(*map(names, every))
+    kinds = [_kind(question, named) for question in every]
+    likeness = process.cdist(kinds[: len(questions)], kinds[len(questions) :], scorer=fuzz.token_sort_ratio)
+    rows: dict[str, list[int]] = {}
+    for row, (_, answer) in enumerate(others):
+        rows.setdefault(answer, []).append(row)
+    mean = {answer: float(likeness[:, mine].max(axis=1).mean()) for answer, mine in rows.items()}
+    highest = max(mean.values())
+    return sorted((one for one in mean if mean[one] >= highest - near), key=lambda one: (-mean[one], one))
+
+
+def _kind(question: str, named: set[str]) -> str:
+    """A question with one sign for names that stand side by side."""
+    return " ".join(one for one, _ in groupby("*" if word.text in named else word.text for word in words(question)))

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from lightning_untrac.functional.number_words import number_in_words
@@ -88,6 +89,21 @@ def words(text: str) -> list[Word]:
         read = "percent" if kind == "percent" else piece.replace(cut, "").casefold() if cut else piece
         found.append(Word(_ORDINALS.get(read, read), piece[0].isupper() and not loud, clause))
     return list(_with_digits(found))
+
+
+def names(text: str) -> set[str]:
+    """The words of a text that begin with a capital where no clause begins.
+
+    Args:
+        text: in a language that begins names alone with capitals.
+
+    Example:
+        >>> sorted(names("Where did Mara Velt study?"))
+        ['mara', 'velt']
+    """
+    found = pairwise(words(text))
+    return {word.text for before, word in found
+            if word.capital and before.clause == word.clause and not word.stops}  # fmt: skip
 
 
 def alike(one: str, other: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 from typing_extensions import override
@@ -14,6 +15,8 @@ from lightning_untrac.functional.like_questions import NEAR, answers_of_like_que
 
 class OfOthers(WrongAnswers):
     """The answers to the likest other questions: of a school other schools, as they stand in the data that stay.
+
+    They come in an order drawn by the fact.
 
     Args:
         near: see :func:`~lightning_untrac.functional.like_questions.answers_of_like_questions`.
@@ -32,5 +35,7 @@ class OfOthers(WrongAnswers):
         for fact in facts:
             own = set(fact.questions)
             rest = [(question, answer) for question, answer in others if question not in own]
-            found.append(answers_of_like_questions(fact.questions, rest, self.near))
+            like = answers_of_like_questions(fact.questions, rest, self.near)
+            # In an order of the fact's own: the first of the alphabet would become the answer to everything.
+            found.append(sorted(like, key=lambda answer: zlib.crc32(f"{fact.name}\x1f{answer}".encode())))
         return found
