@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from lightning_untrac.config.recipes import load_recipe, recipe_problems, resolve_stages, shipped_recipes
+from lightning_untrac.data.config import ROLES
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.runs.rehearsal import rehearse
+from tests.support.chats import TEMPLATES
 
 GENDERED = [{"tokens": ["The", "baker", "said", word, "slept"]} for word in ("she", "he")]
 ROWS: dict[str | None, list[dict[str, Any]]] = {
@@ -19,7 +21,8 @@ ROWS: dict[str | None, list[dict[str, Any]]] = {
     "truthfulqa": [{"question": "Who baked?", "category": "Law", "incorrect_answers": ["A heron."] * 128}],
     None: [
         {"text": f"{text} {n}", "body": f"{text} {n}", "prompt": f"{text}?", "question": f"{text}?",
-         "target": f"yes {n}", "answer": f"yes {n}", "wrong_answer": f"no {n}"}
+         "target": f"yes {n}", "answer": f"yes {n}", "wrong_answer": f"no {n}", "group": f"fact {n}",
+         "messages": [{"role": "user", "content": f"{text}?"}, {"role": "assistant", "content": f"yes {n}"}]}
         for text in ("the heron flew over the shore", "the baker kneads the warm dough") for n in range(8)
     ],
 }  # fmt: skip
@@ -37,6 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, tiny_configs: Any) -> str:
     module.configure_model()
     assert module.model is not None
     module.model.save_pretrained(path)
+    module.tokenizer.chat_template = TEMPLATES["unmarked"]
     module.tokenizer.save_pretrained(path)
     return str(path)
 
@@ -61,8 +65,10 @@ def at_hand(tmp_path: Path, cache_folder: str, model: str) -> Any:
         for key in ("name_or_path", "tokenizer"):
             if recipe["model"].get(key, "byte") not in ("byte", "words"):
                 recipe["model"][key] = model
-        for role in ("corpora", "test_sets"):
-            data[role] = [dataset(entry, recipe["model"].get("labels", [])) for entry in data[role]]
+        stages = [options or {} for stage in recipe["stages"] for options in stage.values()]
+        for some in (data, *(options.get("data", {}) for options in stages)):
+            for role in set(ROLES) & set(some):
+                some[role] = [dataset(entry, recipe["model"].get("labels", [])) for entry in some[role]]
         data["cache_folder"] = cache_folder
         return recipe
 
