@@ -57,13 +57,17 @@ class QuestionFrame:
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, how: TokenizationConfig, separator: str = " ", *, chat: bool = False
     ) -> None:
-        self.tokenizer, self.chat = tokenizer, chat
+        self.tokenizer, self.chat, self.separator = tokenizer, chat, separator
         self._encode = Encoder(tokenizer, how, separator)
         self._front = self._back = ""
         if chat:
             text, [(first, _), *_] = Chat(tokenizer)(_conversation(_STAND_IN, "x"))
             self._front, _, rest = text[:first].partition(_STAND_IN)
             self._back = rest
+
+    def is_like(self, other: QuestionFrame) -> bool:
+        """Whether another frame puts questions in the same form."""
+        return self.chat == other.chat and (self.chat or self.separator == other.separator)
 
     def row(self, question: str, answer: str) -> Row:
         """A question with its answer, as an example to train on; the labels are those of the answer."""
@@ -109,7 +113,7 @@ def frame_of(dataset: Any, tokenizer: PreTrainedTokenizerBase, how: Tokenization
 
 
 def questions_in(dataset: Any, frame: QuestionFrame, seq2seq: bool = False) -> Iterable[tuple[int, str, str]]:
-    """The examples of a dataset that are single questions: their indices, questions and answers.
+    """The examples of a dataset that begin with a question: their indices, questions and (first) answers.
 
     Args:
         dataset: a ``TokenizedDataset``.
@@ -124,7 +128,8 @@ def questions_in(dataset: Any, frame: QuestionFrame, seq2seq: bool = False) -> I
             continue
         prompt = ids if seq2seq else ids[: targets[0]]
         question = frame.question(prompt.tolist())
-        answer = frame.tokenizer.decode(labels[targets].tolist(), skip_special_tokens=True).strip()
+        first = targets if seq2seq else targets[: int(np.append(np.diff(targets) > 1, True).argmax()) + 1]
+        answer = frame.tokenizer.decode(labels[first].tolist(), skip_special_tokens=True).strip()
         if question and answer:
             yield index, question, answer
 

@@ -207,7 +207,7 @@ class SelfTaughtSteps(EndsForgetting):
             dataset = data.tokenized[name]
             frame = frame_of(dataset, module.tokenizer, how)
             some = [Kept(*asked, fact, name) for asked, fact in _asked(dataset, frame, module.is_seq2seq)]
-            if some and frame.chat != self._frame.chat:
+            if not frame.is_like(self._frame):  # it would be rehearsed in another form than it stands in
                 some = []
             found.append(some)
             if not some:

@@ -128,10 +128,23 @@ class Ledger:
 
 
 def read_ledgers(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The ledgers of a run folder by the model's name.
+    """The ledgers of a run folder by the model's name; of a run that has not ended, the lines that it has written.
 
     Raises:
         ResultsError: if one is damaged.
     """
-    found = sorted(folder.glob(f"*{LEDGER}"))
-    return {path.name.removesuffix(LEDGER): rows_if_there(path, ledger_schema()) for path in found}
+    tables = {path.name.removesuffix(LEDGER): path for path in folder.glob(f"*{LEDGER}")}
+    lines = {path.name.removesuffix(LEDGER_LINES): path for path in folder.glob(f"*{LEDGER_LINES}")}
+    return {
+        name: rows_if_there(tables[name], ledger_schema()) if name in tables else _whole_lines(lines[name])
+        for name in sorted({*tables, *lines})
+    }
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file whose last line may be cut off."""
+    found = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        return [json.loads(line) for line in found if line.endswith("\n")]
+    except ValueError as error:
+        raise ResultsError(f"{path}: is damaged ({error}); put a copy in its place, or delete it") from error

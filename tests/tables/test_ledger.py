@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pytest
 from ledgers import kept, told_rows, write_ledger
 
 from lightning_untrac.tables.ledger import ledger_schema, read_ledgers
+from lightning_untrac.tables.schema import ResultsError
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -22,3 +24,25 @@ def test_the_telling_rows_leave_out_retained_answers_at_rest(tmp_path: Path) -> 
     ledger = write_ledger(tmp_path, [at_rest, rehearsed, wrong, forgotten])
     assert ledger.telling() == [list(asdict(row).values()) for row in (forgotten, rehearsed, wrong)]
     assert list(asdict(forgotten)) == ledger_schema().names
+
+
+def test_of_a_run_that_was_cut_the_whole_lines_are_read(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path, told_rows())
+    ledger.table.unlink()
+    text = ledger.lines.read_text()
+    ledger.lines.write_text(text[:-5])
+    assert read_ledgers(tmp_path) == {"unlearned-secrets": [asdict(row) for row in told_rows()][:-1]}
+    ledger.lines.write_text("{" + text)
+    with pytest.raises(ResultsError, match="is damaged"):
+        read_ledgers(tmp_path)
+
+
+def test_a_run_that_goes_on_keeps_the_lines_that_it_knows_of(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path, told_rows())
+    ledger.begin(2)
+    assert len(ledger.lines.read_text().splitlines()) == 2
+    assert not ledger.table.exists()
+    with pytest.raises(ResultsError, match="has 2 of the 3 lines"):
+        ledger.begin(3)
+    ledger.begin()
+    assert ledger.lines.read_text() == ""
