@@ -9,10 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import little_people
 import processes
 import pytest
 import torch
+import yaml
 from memorised_texts import passes, weights
+
+from lightning_untrac.tables.ledger import read_ledgers
 
 pytestmark = [
     pytest.mark.slow,
@@ -85,3 +89,35 @@ def test_sharded_weights_of_the_switch_are_in_the_checkpoint(unlearn: Any, tmp_p
     cut, whole = (weights(tmp_path / name / "unlearned-secrets") for name in ("cut", "whole"))
     assert all(torch.equal(cut[name], whole[name]) for name in whole)
     assert passes(tmp_path / "cut") == passes(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_anti_samples_on_two_ranks_are_those_of_one_process(strategy: str, tmp_path: Path, cache_folder: str) -> None:
+    """Ranks share out what is generated (DDP), or generate it all together (FSDP2)."""
+    people = little_people.make(tmp_path)
+    content = {
+        "model": {"name_or_path": people.model, "optimizer": SGD},
+        "data": {
+            "forget": [people.entry("forget")],
+            "corpora": [people.entry("near"), people.entry("far")],
+            "append_eos": True,
+            "cache_folder": cache_folder,
+        },
+        "trainer": {"accelerator": "cpu"},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    command = ["unlearn", "--forget", "forget", "--predict", "false", "--readings", 1, "--method", "unstar"]
+    command += ["--config", tmp_path / "config.yaml", "--method.samples", 1, "--steps", 8, "--output"]
+    finished([processes.start(*command, tmp_path / "one", "--data.batch_size", 4, log=tmp_path / "one.log")])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    flags = ["--data.batch_size", 2, "--trainer.devices", 2, "--trainer.strategy", strategy]
+    log = tmp_path / "two.log"
+    finished(processes.start_ranks(2, *command, tmp_path / "two", *flags, log=log, port=port, OMP_NUM_THREADS="1"))
+    one, two = (weights(tmp_path / name / "unlearned-forget") for name in ("one", "two"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5)
+    ledgers = [read_ledgers(tmp_path / name)["unlearned-forget"] for name in ("one", "two")]
+    assert ledgers[0] == ledgers[1]
+    assert max(row["round"] for row in ledgers[0]) > 1
