@@ -111,7 +111,7 @@ class Asking:
 
     def draw(self, use: int, *names: object) -> tuple[int, ...]:
         """The seed of a draw: the same for the same use and names, whatever came before."""
-        return (self.settings.seed, use, zlib.crc32("\x1f".join(map(str, names)).encode()))
+        return (self.settings.seed or 0, use, zlib.crc32("\x1f".join(map(str, names)).encode()))
 
     def _all(self, generator: Generator, asked: Sequence[Asked], temperature: float, what: str) -> list[Written]:
         settings = self.settings

@@ -27,7 +27,7 @@ class LoopSettings:
         longest: most tokens of an answer or of a text.
         generations: texts that may be generated in all; None for no bound.
         tokens: tokens likewise.
-        seed: of all draws.
+        seed: of all draws; None for that of the run.
         prompts: the instructions.
     """
 
@@ -44,7 +44,7 @@ class LoopSettings:
     longest: int = 48
     generations: int | None = None
     tokens: int | None = None
-    seed: int = 0
+    seed: int | None = None
     prompts: Prompts = field(default_factory=Prompts)
 
     def problems(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from lightning_untrac.antisamples.asking import Asking
 from lightning_untrac.antisamples.filters import AntiSampleFilter
-from lightning_untrac.antisamples.forgotten import Forgotten, Question
+from lightning_untrac.antisamples.forgotten import Forgotten
 from lightning_untrac.antisamples.generators import Generator
 from lightning_untrac.antisamples.generators.current_model import CurrentModel
-from lightning_untrac.antisamples.kept import Kept, Rehearsal
+from lightning_untrac.antisamples.given import given
+from lightning_untrac.antisamples.kept import Rehearsal
 from lightning_untrac.antisamples.loop import Round, SelfTaughtLoop, all_of
-from lightning_untrac.antisamples.rewordings import key
 from lightning_untrac.antisamples.settings import LoopSettings
 from lightning_untrac.antisamples.wrong_answers import WrongAnswers
 from lightning_untrac.callbacks.ends_forgetting import EndsForgetting
@@ -25,42 +25,15 @@ from lightning_untrac.callbacks.episode_progress import EpisodeProgress
 from lightning_untrac.callbacks.influence_logger import InfluenceLogger
 from lightning_untrac.data.checks import data_parallel_rank
 from lightning_untrac.data.collator import LanguageBatch
-from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.loading import Concatenation
-from lightning_untrac.data.question_frame import QuestionFrame, Row, frame_of, questions_in
+from lightning_untrac.data.question_frame import Row
+from lightning_untrac.data.written_rows import WrittenRows
 from lightning_untrac.errors import UnlearningError
-from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.judges import Judge
 from lightning_untrac.loggers import SafeWandbLogger
 from lightning_untrac.naming import counted
 from lightning_untrac.sharding import reshard
 from lightning_untrac.tables.ledger import Ledger, ledger_schema
-
-
-class Texts:
-    """Rows of token ids as a dataset of the loader.
-
-    Args:
-        name: of it.
-        rows: that it has.
-    """
-
-    def __init__(self, name: str, rows: Sequence[Row]) -> None:
-        self.name, self.rows = name, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return self.rows[index]._asdict()
-
-    def lengths(self) -> np.ndarray:
-        """Tokens of each row."""
-        return np.array([len(row.input_ids) for row in self.rows], dtype=np.int64)
-
-    def target_counts(self) -> np.ndarray:
-        """Target tokens of each row."""
-        return np.array([int((row.labels != IGNORE_INDEX).sum()) for row in self.rows], dtype=np.int64)
 
 
 class SelfTaughtSteps(EndsForgetting):
@@ -103,7 +76,7 @@ class SelfTaughtSteps(EndsForgetting):
         self._streams: dict[str, Concatenation] = {}
         self._plain: list[Row] = []
         self._order: list[dict[str, np.ndarray]] = []
-        self._writes = False
+        self._writes, self._seed = False, 0
 
     # -- hooks -----------------------------------------------------------------------------------------------------
 
@@ -169,24 +142,16 @@ class SelfTaughtSteps(EndsForgetting):
     # -- rounds ----------------------------------------------------------------------------------------------------
 
     def _begin(self, trainer: L.Trainer, module: Any) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        forget = data.tokenized[data.current_episode.dataset]
-        how = TokenizationConfig(module.is_seq2seq, None, data.append_eos, data.document_start)
-        frame = self._frame = frame_of(forget, module.tokenizer, how)
-        model, before = CurrentModel(frame), CurrentModel(frame, before_unlearning=True)
+        found = given(module)
+        self._frame, self._plain = found.frame, found.plain
+        self._seed = module.episode_seed if self.settings.seed is None else self.settings.seed
+        settings = replace(self.settings, seed=self._seed)
+        model, before = CurrentModel(self._frame), CurrentModel(self._frame, before_unlearning=True)
         for one in (model, before, self.generator):
             one.attach(module)
-        asking = Asking(model, self.generator, self.judge, self.settings, before)
+        asking = Asking(model, self.generator, self.judge, settings, before)
         asking.doing = lambda what, done, of: self._tell(trainer, what, done, of)
-        given = [Question(*asked, fact, forget.name) for asked, fact in _asked(forget, frame, module.is_seq2seq)]
-        if not given:
-            raise UnlearningError(
-                f"{forget.name}: has no questions; UnSTAR forgets answers, so give a dataset with `prompt` and "
-                "`target`, or conversations of one turn"
-            )
-        retained = self._retained(data, module, how)
-        forgotten = Forgotten(asking, self.filter, _held_out(data, module, how))
-        rehearsal = Rehearsal(asking, self.filter)
+        forgotten, rehearsal = Forgotten(asking, self.filter, found.held_out), Rehearsal(asking, self.filter)
         self._writes = trainer.is_global_zero and self.ledger is not None
         self.loop = SelfTaughtLoop(asking, forgotten, rehearsal, self._keep)
         lines = 0 if self._state is None else self._state["loop"]["numbers"][-1]
@@ -195,25 +160,9 @@ class SelfTaughtSteps(EndsForgetting):
         if self._state is not None:
             self._go_on(trainer)
             return
-        forgotten.begin(given, self.wrong_answers, all_of(retained))
-        rehearsal.begin(retained)
+        forgotten.begin(found.forget, self.wrong_answers, all_of(found.retained))
+        rehearsal.begin(found.retained)
         self._next(trainer, module)
-
-    def _retained(self, data: Any, module: Any, how: TokenizationConfig) -> list[list[Kept]]:
-        """The questions of each retained dataset; what asks nothing is rehearsed as it stands."""
-        found = []
-        self._plain = []
-        for name in data.active_plan.retained(data.current_episode.dataset, data.corpus_names):
-            dataset = data.tokenized[name]
-            frame = frame_of(dataset, module.tokenizer, how)
-            some = [Kept(*asked, fact, name) for asked, fact in _asked(dataset, frame, module.is_seq2seq)]
-            if not frame.is_like(self._frame):  # it would be rehearsed in another form than it stands in
-                some = []
-            found.append(some)
-            if not some:
-                rows = data.training_examples(name)
-                self._plain += [Row(rows[index]["input_ids"], rows[index]["labels"]) for index in range(len(rows))]
-        return found
 
     def _go_on(self, trainer: L.Trainer) -> None:
         assert self.loop is not None
@@ -261,7 +210,7 @@ class SelfTaughtSteps(EndsForgetting):
         """Draw the order of a round's steps."""
         assert self.loop is not None
         self._round, self._step = found, 0
-        rng = np.random.default_rng([self.settings.seed, self.loop.round])
+        rng = np.random.default_rng([self._seed, self.loop.round])
         anti = [self._frame.row(*pair) for pair in found.anti]
         rehearsed = [self._frame.row(*pair) for pair in found.rehearsed]
         times = trainer.datamodule.retained_per_example  # type: ignore[attr-defined]
@@ -275,8 +224,8 @@ class SelfTaughtSteps(EndsForgetting):
                 "(data.corpora), as questions or as texts"
             )
         self._streams = {
-            "forget": Concatenation([Texts("anti_samples", anti)]),
-            "retain": Concatenation([Texts("rehearsed", rehearsed)]),
+            "forget": Concatenation([WrittenRows("anti_samples", anti)]),
+            "retain": Concatenation([WrittenRows("rehearsed", rehearsed)]),
         }
         size = self._sampler(trainer).effective_batch_size
         self._order, kept = [], np.empty(0, dtype=np.int64)
@@ -325,21 +274,3 @@ class SelfTaughtSteps(EndsForgetting):
             f"generator), {used}",
             *self.loop.notes,
         ]
-
-
-def _asked(dataset: Any, frame: QuestionFrame, seq2seq: bool) -> list[tuple[tuple[str, str], str]]:
-    """Questions with answers, and the fact that each asks for."""
-    groups = dataset.marks.groups
-    return [
-        ((question, answer), answer if groups is None else groups[index])
-        for index, question, answer in questions_in(dataset, frame, seq2seq)
-    ]
-
-
-def _held_out(data: Any, module: Any, how: TokenizationConfig) -> set[str]:
-    """Keys of the questions of what only reports: test sets and holdouts."""
-    found = set()
-    for dataset in [*data.tokenized_test_sets.values(), *data.tokenized_holdout.values()]:
-        frame = frame_of(dataset, module.tokenizer, how)
-        found |= {key(question) for _, question, _ in questions_in(dataset, frame, module.is_seq2seq)}
-    return found

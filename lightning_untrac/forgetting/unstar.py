@@ -55,7 +55,7 @@ class UnSTAR(ForgettingMethod):
         longest: most tokens of an answer or text.
         generations: budget of texts; None for none.
         tokens: budget of generated tokens; None for none.
-        seed: of all draws.
+        seed: of all draws; by default that of the run (``--seed``).
         generator: what writes: ``current_model``, ``pipeline`` or ``scripted``.
         judge: whether an answer is given: see :mod:`lightning_untrac.judges`.
         wrong_answers: where they come from: ``of_others`` (answers to like questions that stay), ``asked`` (of the
@@ -89,7 +89,7 @@ class UnSTAR(ForgettingMethod):
         longest: int = 48,
         generations: int | None = None,
         tokens: int | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         generator: Generator | str = "current_model",
         judge: Judge | str = "lexical",
         wrong_answers: WrongAnswers | str = "of_others",
