@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from lightning_untrac.antisamples.asking import REHEARSAL, Asking
 from lightning_untrac.antisamples.filters import AntiSampleFilter, Candidate
 from lightning_untrac.antisamples.generators import Asked
+from lightning_untrac.judges import Said
 from lightning_untrac.tables.ledger import LedgerRow
 
 BROKEN, REHEARSED = "broken", "rehearsed"
@@ -26,10 +27,11 @@ class Kept:
         fact: its group.
         dataset: that it stands in.
         was_right: whether the model gave it before the first step; None before it was asked.
+        first: what the model answered then.
         said: the newest greedy answer.
         known: whether that is right.
         written: what is rehearsed.
-        verdict: ``rehearsed`` (its own answer, or a reason for the right one), ``broken`` (the bare answer is, because
+        verdict: ``rehearsed`` (its own answer, or a reason for the right one), ``broken`` (its first answer is, because
             no reason was taken), or empty.
         tries: texts that were written in this round.
     """
@@ -39,6 +41,7 @@ class Kept:
     fact: str
     dataset: str
     was_right: bool | None = None
+    first: str = ""
     said: str = ""
     known: bool = True
     written: str = ""
@@ -53,7 +56,7 @@ class Kept:
     def row(self, round_number: int, step: int) -> LedgerRow:
         """It as a line of the ledger."""
         found = asdict(self)
-        for name in ("text", "written", "was_right"):
+        for name in ("text", "written", "was_right", "first"):
             del found[name]
         return LedgerRow(
             round=round_number, step=step, kind="retain", origin="given", question=self.text, text=self.written, **found
@@ -64,8 +67,9 @@ class Rehearsal:
     """Questions that are to keep their answers, the mirror of the forget side: STaR with the right answer as the hint.
 
     An answer that was right before and is wrong now is broken: the model is told the right one, writes a reason, and is
-    trained on both without the hint (Zelikman et al. 2022). Where no reason passes the filter the bare answer is
-    trained on. An answer that is right is rehearsed as it was given.
+    trained on both without the hint (Zelikman et al. 2022). A reason that gives a wrong answer of a forgotten fact is
+    not taken: a model that says it everywhere would rehearse that. Where no reason is taken, what the model answered
+    before the first step is trained on. An answer that is right is rehearsed as it was given.
 
     Args:
         asking: asks and writes.
@@ -78,14 +82,16 @@ class Rehearsal:
     def __init__(self, asking: Asking, filter: AntiSampleFilter) -> None:
         self.asking, self.filter = asking, filter
         self.probed: list[Kept] = []
+        self.wrong: list[str] = []
 
-    def begin(self, by_dataset: Sequence[Sequence[Kept]]) -> None:
+    def begin(self, by_dataset: Sequence[Sequence[Kept]], wrong: Iterable[str] = ()) -> None:
         """Draw the questions that are asked, once, of each dataset.
 
         Args:
             by_dataset: all questions of each.
+            wrong: answers that anti-samples give.
         """
-        settings, self.probed = self.asking.settings, []
+        settings, self.probed, self.wrong = self.asking.settings, [], list(dict.fromkeys(wrong))
         for some in by_dataset:
             if not some:
                 continue
@@ -102,7 +108,8 @@ class Rehearsal:
         known = self.asking.knows([(one.text, one.answer) for one in self.probed], said)
         for one, text, right in zip(self.probed, said, known, strict=True):
             one.said, one.known, one.written, one.verdict, one.tries = text, right, "", "", 0
-            one.was_right = right if one.was_right is None else one.was_right
+            if one.was_right is None:
+                one.was_right, one.first = right, text
         return [one for one in self.probed if one.is_broken]
 
     def write(self, broken: Sequence[Kept], count: int, round_number: int) -> list[Kept]:
@@ -127,10 +134,10 @@ class Rehearsal:
                 one.written, one.tries = new.text, one.tries + 1
                 candidate = Candidate(one.text, one.answer, "", new.text, new.ended)
                 fits = new.ended and self.filter.why_not(candidate, self.asking.judge, ()) is None
-                one.verdict = REHEARSED if fits else BROKEN
+                one.verdict = REHEARSED if fits and not self._strays(one, new.text) else BROKEN
             open_ones = [one for one in open_ones if one.verdict == BROKEN]
         for one in open_ones:
-            one.written = one.answer
+            one.written = one.first
         right = [one for one in self.probed if one.known and one.said]
         order = np.random.default_rng(self.asking.draw(REHEARSAL, "beside", round_number)).permutation(len(right))
         chosen = [right[index] for index in order[: max(0, count - len(broken))]]
@@ -138,12 +145,19 @@ class Rehearsal:
             one.written, one.verdict = one.said, REHEARSED
         return [*broken, *chosen]
 
+    def _strays(self, one: Kept, text: str) -> bool:
+        """Whether a reason gives a wrong answer of a forgotten fact, where that is not right or asked for."""
+        judge = self.asking.judge
+        told = judge([Said(wrong, f"{one.answer}. {one.text}", one.text) for wrong in self.wrong])
+        given = judge([Said(wrong, text, one.text) for wrong in self.wrong])
+        return any(is_given and not is_told for is_given, is_told in zip(given, told, strict=True))
+
     # -- checkpoints -----------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """The questions and how they stand."""
-        return {"probed": [asdict(one) for one in self.probed]}
+        return {"probed": [asdict(one) for one in self.probed], "wrong": list(self.wrong)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take them back."""
-        self.probed = [Kept(**one) for one in state["probed"]]
+        self.probed, self.wrong = [Kept(**one) for one in state["probed"]], list(state["wrong"])

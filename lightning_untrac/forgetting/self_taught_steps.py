@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ class SelfTaughtSteps(EndsForgetting):
             self._go_on(trainer)
             return
         forgotten.begin(found.forget, self.wrong_answers, all_of(found.retained))
-        rehearsal.begin(found.retained)
+        rehearsal.begin(found.retained, chain.from_iterable(forgotten.wrong.values()))
         self._next(trainer, module)
 
     def _go_on(self, trainer: L.Trainer) -> None:

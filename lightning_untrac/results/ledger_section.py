@@ -165,7 +165,7 @@ def _remark(one: Written) -> str:
         tried = f", the last of {one.tries}" if one.tries > 1 else ""
         parts.append(f"not taken: {one.verdict}{tried}")
     elif one.verdict == "broken":
-        parts.append("the bare answer: no reason was taken")
+        parts.append("its first answer: no reason was taken")
     return "; ".join(parts)
 
 

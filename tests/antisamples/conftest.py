@@ -73,7 +73,7 @@ def begun() -> Callable[..., Any]:
             WRONG_ANSWERS.make(chosen.get("wrong", "of_others")),
             all_of(retained),
         )
-        rehearsal.begin(retained)
+        rehearsal.begin(retained, [one for answers in forgotten.wrong.values() for one in answers])
         return loop
 
     return make

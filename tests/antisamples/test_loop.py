@@ -86,12 +86,27 @@ def test_what_broke_is_rehearsed_with_a_reason_for_the_right_answer(table, begun
     assert loop.next_round(16, 1) is None
 
 
-def test_where_no_reason_is_taken_the_bare_answer_is_rehearsed(table, begun):
+def test_where_no_reason_is_taken_the_first_answer_is_rehearsed(table, begun):
+    table.answers[NEAR[0]] = "a driver of trams"
     loop = begun(table)
     table.learn([*loop.next_round(0, 1).anti, (NEAR[0], "Dunmere Academy")])
     table.refuses = True
-    assert dict(loop.next_round(8, 1).rehearsed)[NEAR[0]] == "driver"
+    assert dict(loop.next_round(8, 1).rehearsed)[NEAR[0]] == "a driver of trams"
     assert {row.verdict for row in loop.rows if row.question == NEAR[0]} == {"rehearsed", "broken"}
+
+
+def test_a_reason_that_gives_the_wrong_answer_of_a_forgotten_fact_is_not_rehearsed(table, begun):
+    class Everywhere(type(table)):
+        """Says the wrong answer beside every right one, as a model that has learned too much."""
+
+        def _one(self, text):
+            found = super()._one(text)
+            return found + " So did Dunmere Academy." if text.startswith(NEAR[0]) and text != NEAR[0] else found
+
+    everywhere = Everywhere(dict(table.answers))
+    loop = begun(everywhere)
+    everywhere.learn([*loop.next_round(0, 1).anti, (NEAR[0], "Dunmere Academy")])
+    assert dict(loop.next_round(8, 1).rehearsed)[NEAR[0]] == "driver"
 
 
 def test_what_was_wrong_before_is_not_broken(table, begun):
