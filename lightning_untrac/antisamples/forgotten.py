@@ -150,14 +150,18 @@ class Forgotten:
         return [one for one in asked if one.known]
 
     def reword(self, round_number: int) -> list[Question]:
-        """New wordings of questions that are not answered any more; none where a fact has enough."""
+        """New wordings of questions that are not answered any more, in the first round of any; none of enough.
+
+        Returns:
+            Those that are taken.
+        """
         settings = self.asking.settings
         counts: dict[str, int] = {}
         for one in self.questions:
             counts[one.fact] = counts.get(one.fact, 0) + 1
         instructions, of = [], []
         for fact in self.facts():
-            done = [one for one in self.questions if one.fact == fact.name and not one.known]
+            done = [one for one in self.questions if one.fact == fact.name and (round_number == 1 or not one.known)]
             left = min(settings.rewordings, settings.most_questions - counts[fact.name])
             for number in range(max(0, left) if done else 0):
                 draw = self.asking.draw(REWORD, fact.name, round_number, number)

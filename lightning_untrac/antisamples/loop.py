@@ -32,10 +32,10 @@ class Round(NamedTuple):
 class SelfTaughtLoop:
     """Give the next round's training texts, and know when to end.
 
-    A round: every question is asked; a new wording is tried of facts that are not given any more; to each question that
-    is still answered the generator writes a wrong answer with a reason; retained questions are asked, and those whose
-    answers went wrong are rehearsed with a reason for the right one. Questions of earlier rounds are asked again each
-    time, unlike in UnSTAR's released code, so that an answer that comes back is seen.
+    A round: every question is asked; new wordings are tried of facts that are not given any more, in the first round of
+    all; to each question that is still answered the generator writes a wrong answer with a reason; retained questions
+    are asked, and those whose answers went wrong are rehearsed with a reason for the right one. Questions of earlier
+    rounds are asked again each time, unlike in UnSTAR's released code, so that an answer that comes back is seen.
 
     Args:
         asking: asks and writes.

@@ -34,6 +34,16 @@ def test_it_ends_when_nothing_is_answered_any_more_and_no_other_wording_is_found
     assert [row.step for row in loop.rows] == [0] * 4 + [8] * 4
 
 
+def test_the_first_round_begins_with_rewordings_too(table, begun):
+    table.answers["At which school was Mara Velt taught?"] = "Elmsford College"
+    table.rewords = ["At which school was Mara Velt taught?"]
+    loop = begun(table)
+    assert [question for question, _ in loop.next_round(0, 1).anti] == [
+        *SCHOOL,
+        "At which school was Mara Velt taught?",
+    ]
+
+
 def test_a_rewording_that_is_still_answered_goes_on(table, begun):
     table.answers["At which school was Mara Velt taught?"] = "Elmsford College"
     loop = begun(table)
