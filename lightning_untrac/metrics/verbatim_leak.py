@@ -1,0 +1,56 @@
+"""Chance that one of several draws gives an example word for word."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from typing_extensions import override
+
+from lightning_untrac.functional.verbatim import chance_within, verbatim_log_probs
+from lightning_untrac.metrics.after_prefix import PREFIX, AfterPrefix, draw_problems
+from lightning_untrac.metrics.measure import Measured
+from lightning_untrac.metrics.settings import name_after_settings
+from lightning_untrac.outputs import Outputs
+
+
+class VerbatimLeak(AfterPrefix):
+    """Chance that at least one of ``n`` draws goes on with the true text: ``1 - (1 - p)^n``, from one forward pass.
+
+    The probability p of one draw is the product of the probabilities of the true tokens, as the model draws them, so
+    that no draw is needed and nothing is estimated. Paraphrases need draws and a judge: ``leak_at_k``.
+
+    Args:
+        n: draws that someone takes.
+        prefix: first target tokens that are given; 0 for the prompt alone.
+        length: target tokens that have to follow; None for all that are left.
+        temperature: of the draws; above 0.
+        top_k: how many of the likeliest tokens are drawn from; None for all.
+
+    Raises:
+        ConfigurationError: if a setting is out of range.
+    """
+
+    name = "verbatim_leak"
+    title = "Verbatim leakage"
+    unit = "chance"
+    direction: ClassVar[Literal["lower", "higher", "none"]] = "higher"
+    ideal = "as the retrained model; near 0 for text that nobody could guess"
+    cannot_tell = "what comes out in other words, or with other ways to draw (beams, top-p), or after another prefix"
+    source = "1 - (1 - p)^n, as in Hayes et al. 2024 (arXiv 2410.19482), with our reading of targets"
+    bounds = (0.0, 1.0)
+    worst = "largest"
+
+    def __init__(
+        self, n: int = 100, prefix: int = PREFIX, length: int | None = None, temperature: float = 1.0,
+        top_k: int | None = None,
+    ) -> None:  # fmt: skip
+        wrong = [] if n >= 1 else [f"n is {n}; give 1 draw or more"]
+        super().__init__(prefix, length, [*wrong, *draw_problems(temperature, top_k)])
+        self.n, self.temperature, self.top_k = n, temperature, top_k
+        name_after_settings(self, n=n, prefix=prefix, length=length, temperature=temperature, top_k=top_k)
+
+    @override
+    def __call__(self, seen: Outputs) -> Measured:
+        how = self.prefix, self.length, self.temperature, self.top_k
+        log_probs, counts = verbatim_log_probs(seen.logits, seen.targets, *how)
+        return Measured(chance_within(log_probs, self.n), counts.double())
