@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import little_people
 import pytest
 import torch
 import yaml
@@ -102,6 +103,11 @@ def memorised_config(tmp_path: Path, memorised: Memorised, cache_folder: str) ->
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> little_people.LittlePeople:
+    return little_people.make(tmp_path_factory.mktemp("little_people"))
 
 
 @pytest.fixture(scope="session")

@@ -92,9 +92,10 @@ def test_sharded_weights_of_the_switch_are_in_the_checkpoint(unlearn: Any, tmp_p
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
-def test_anti_samples_on_two_ranks_are_those_of_one_process(strategy: str, tmp_path: Path, cache_folder: str) -> None:
+def test_anti_samples_on_two_ranks_are_those_of_one_process(
+    strategy: str, people: little_people.LittlePeople, tmp_path: Path, cache_folder: str
+) -> None:
     """Ranks share out what is generated (DDP), or generate it all together (FSDP2)."""
-    people = little_people.make(tmp_path)
     content = {
         "model": {"name_or_path": people.model, "optimizer": SGD},
         "data": {

@@ -20,11 +20,6 @@ UNSTAR = ("--method", "unstar", "--predict", "false", "--readings", 1, "--measur
 ADAPTERS = {"r": 4, "target_modules": "all-linear", "lora_alpha": 8}
 
 
-@pytest.fixture(scope="session")
-def people(tmp_path_factory: pytest.TempPathFactory) -> little_people.LittlePeople:
-    return little_people.make(tmp_path_factory.mktemp("little_people"))
-
-
 @pytest.fixture
 def config(tmp_path: Path, people: little_people.LittlePeople, cache_folder: str) -> Callable[..., Path]:
     """A configuration; keyword arguments replace parts of its data."""
