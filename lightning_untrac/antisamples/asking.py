@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from lightning_untrac.antisamples.generators import Asked, Generator, Written
 from lightning_untrac.antisamples.settings import LoopSettings
@@ -15,6 +15,15 @@ PROBE, SAMPLE, REASON, REWORD, TEMPLATE, REHEARSAL = range(6)
 """First words of the seeds of draws, which keep those for one use apart from those for another."""
 
 _LAST_END: Final = re.compile(r"[.!?][\"'\u201d)]?(?=\s|$)")
+
+
+class AskedOne(Protocol):
+    """A question for which texts are written."""
+
+    text: str
+    written: str
+    verdict: str
+    tries: int
 
 
 class OutOfBudgetError(Exception):
@@ -104,6 +113,41 @@ class Asking:
         """
         temperature = 0.0 if greedy else self.settings.temperature
         return [whole(one) for one in self._all(self.generator, instructions, temperature, what)]
+
+    def write_until(
+        self,
+        ones: Sequence[AskedOne],
+        answers: Sequence[str],
+        verdict: Callable[[Any, Written], str],
+        taken: str,
+        use: int,
+        round_number: int,
+        what: str,
+    ) -> None:
+        """Ask for answers with a reason until each is taken, greedily first, then drawn, at most ``tries`` times.
+
+        Args:
+            ones: questions; their ``written``, ``verdict`` and ``tries`` say what came of it.
+            answers: that are to be given, one a question.
+            verdict: of a text for a question.
+            taken: the verdict on a text that is.
+            use: what the draws are for.
+            round_number: of the round.
+            what: a clause for the progress.
+        """
+        left = list(zip(ones, answers, strict=True))
+        for attempt in range(self.settings.tries if left else 0):
+            instructions = []
+            for one, answer in left:
+                template = self.template(self.settings.prompts.reason, one.text, round_number, attempt)
+                draw = self.draw(use, one.text, round_number, attempt)
+                instructions.append(Asked(template.format(question=one.text, answer=answer), draw))
+            for (one, _), new in zip(left, self.written(instructions, attempt == 0, what), strict=True):
+                one.written, one.tries = new.text, one.tries + 1
+                one.verdict = verdict(one, new)
+            left = [(one, answer) for one, answer in left if one.verdict != taken]
+            if not left:
+                break
 
     def template(self, templates: Sequence[str], *names: object) -> str:
         """One of several templates, drawn by what it is for."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_untrac.antisamples.asking import REASON, REWORD, Asking
 from lightning_untrac.antisamples.filters import AntiSampleFilter, Candidate
-from lightning_untrac.antisamples.generators import Asked
+from lightning_untrac.antisamples.generators import Asked, Written
 from lightning_untrac.antisamples.rewordings import key, rewording_in, why_no_rewording
 from lightning_untrac.antisamples.wrong_answers import Fact, WrongAnswers
 from lightning_untrac.errors import UnlearningError
@@ -187,28 +187,17 @@ class Forgotten:
         Returns:
             Those that have one; the others stay as they are.
         """
-        settings, open_ones = self.asking.settings, list(known)
-        for attempt in range(settings.tries):
-            instructions = []
-            for one in open_ones:
-                answers = self.wrong[one.fact]
-                one.wrong = answers[self.asking.draw(REASON, one.text)[-1] % len(answers)]
-                template = self.asking.template(settings.prompts.reason, one.text, round_number, attempt)
-                text = template.format(question=one.text, answer=one.wrong)
-                instructions.append(Asked(text, self.asking.draw(REASON, one.text, round_number, attempt)))
-            written = self.asking.written(instructions, attempt == 0, "writing anti-samples")
-            for one, new in zip(open_ones, written, strict=True):
-                one.written, one.tries = new.text, one.tries + 1
-                one.verdict = self._verdict(one, new.ended)
-            open_ones = [one for one in open_ones if one.verdict != TAKEN]
-            if not open_ones:
-                break
+        for one in known:
+            answers = self.wrong[one.fact]
+            one.wrong = answers[self.asking.draw(REASON, one.text)[-1] % len(answers)]
+        wrong, what = [one.wrong for one in known], "writing anti-samples"
+        self.asking.write_until(known, wrong, self._verdict, TAKEN, REASON, round_number, what)
         return [one for one in known if one.verdict == TAKEN]
 
-    def _verdict(self, one: Question, ended: bool) -> str:
-        if not one.written or not ended:
-            return "cut off" if one.written else "empty"
-        candidate = Candidate(one.text, one.wrong, one.answer, one.written)
+    def _verdict(self, one: Question, new: Written) -> str:
+        if not new.text or not new.ended:
+            return "cut off" if new.text else "empty"
+        candidate = Candidate(one.text, one.wrong, one.answer, new.text)
         return self.filter.why_not(candidate, self.asking.judge, ()) or TAKEN
 
     # -- checkpoints -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from lightning_untrac.antisamples.asking import REHEARSAL, Asking
 from lightning_untrac.antisamples.filters import AntiSampleFilter, Candidate
-from lightning_untrac.antisamples.generators import Asked
+from lightning_untrac.antisamples.generators import Written
 from lightning_untrac.judges import Said
 from lightning_untrac.tables.ledger import LedgerRow
 
@@ -120,30 +120,23 @@ class Rehearsal:
             count: how many there are to be at least, as far as there are any.
             round_number: of the round.
         """
-        settings, open_ones = self.asking.settings, list(broken)
-        for attempt in range(settings.tries):
-            if not open_ones:
-                break
-            instructions = []
-            for one in open_ones:
-                template = self.asking.template(settings.prompts.reason, one.text, round_number, attempt)
-                text = template.format(question=one.text, answer=one.answer)
-                instructions.append(Asked(text, self.asking.draw(REHEARSAL, one.text, round_number, attempt)))
-            found = self.asking.written(instructions, attempt == 0, "writing reasons")
-            for one, new in zip(open_ones, found, strict=True):
-                one.written, one.tries = new.text, one.tries + 1
-                candidate = Candidate(one.text, one.answer, "", new.text, new.ended)
-                fits = new.ended and self.filter.why_not(candidate, self.asking.judge, ()) is None
-                one.verdict = REHEARSED if fits and not self._strays(one, new.text) else BROKEN
-            open_ones = [one for one in open_ones if one.verdict == BROKEN]
-        for one in open_ones:
-            one.written = one.first
+        answers = [one.answer for one in broken]
+        self.asking.write_until(broken, answers, self._verdict, REHEARSED, REHEARSAL, round_number, "writing reasons")
+        for one in broken:
+            if one.verdict != REHEARSED:
+                one.written = one.first
         right = [one for one in self.probed if one.known and one.said]
         order = np.random.default_rng(self.asking.draw(REHEARSAL, "beside", round_number)).permutation(len(right))
         chosen = [right[index] for index in order[: max(0, count - len(broken))]]
         for one in chosen:
             one.written, one.verdict = one.said, REHEARSED
         return [*broken, *chosen]
+
+    def _verdict(self, one: Kept, new: Written) -> str:
+        candidate = Candidate(one.text, one.answer, "", new.text)
+        if not new.ended or self.filter.why_not(candidate, self.asking.judge, ()) is not None:
+            return BROKEN
+        return BROKEN if self._strays(one, new.text) else REHEARSED
 
     def _strays(self, one: Kept, text: str) -> bool:
         """Whether a reason gives a wrong answer of a forgotten fact, where that is not right or asked for."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from typing_extensions import override
 
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional.answers import gives_answer
 from lightning_untrac.functional.words import words
+from lightning_untrac.json_setting import from_json
 from lightning_untrac.judges.judge import Judge, Said
 
 Synonyms = Mapping[str, Sequence[str]]
@@ -46,12 +45,7 @@ def _key(answer: str) -> str:
 
 
 def _read(synonyms: Synonyms | str | None) -> Synonyms:
-    found = synonyms or {}
-    if isinstance(found, str):
-        try:
-            found = json.loads(Path(found).expanduser().read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigurationError([f"synonyms: {synonyms} can't be read as JSON ({error})"]) from error
+    found: Synonyms = from_json(synonyms or {}, "synonyms")
     if not isinstance(found, Mapping) or not all(
         isinstance(others, Sequence) and not isinstance(others, str) and all(isinstance(one, str) for one in others)
         for others in found.values()

@@ -18,14 +18,12 @@ class Candidate(NamedTuple):
         answer: the one that it has to give: a wrong one, or the right one of a rehearsal.
         right: the right answer, which must not be given; empty in a rehearsal.
         text: answer and reason.
-        ended: whether the text came to its end.
     """
 
     question: str
     answer: str
     right: str
     text: str
-    ended: bool = True
 
 
 class AntiSampleFilter(ABC):

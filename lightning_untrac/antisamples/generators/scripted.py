@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from typing_extensions import override
 
 from lightning_untrac.antisamples.generators.generator import Asked, Generator, Written
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.json_setting import from_json
 
 
 class Scripted(Generator):
@@ -30,12 +29,7 @@ class Scripted(Generator):
     name = "scripted"
 
     def __init__(self, script: Mapping[str, str | Sequence[str]] | str, otherwise: str = "") -> None:
-        found = script
-        if isinstance(found, str):
-            try:
-                found = json.loads(Path(found).expanduser().read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise ConfigurationError([f"generator: {script} can't be read as JSON ({error})"]) from error
+        found = from_json(script, "generator")
         if not isinstance(found, Mapping):
             raise ConfigurationError([f"generator: got {found!r}; give a mapping of a key to a text or to texts"])
         self.script = {key: [texts] if isinstance(texts, str) else list(texts) for key, texts in found.items()}

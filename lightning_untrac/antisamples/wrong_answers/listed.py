@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from typing_extensions import override
 
@@ -12,6 +10,7 @@ from lightning_untrac.antisamples.generators import Generator
 from lightning_untrac.antisamples.prompts import Prompts
 from lightning_untrac.antisamples.wrong_answers.wrong_answers import Fact, WrongAnswers
 from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.json_setting import from_json
 
 
 class Listed(WrongAnswers):
@@ -31,12 +30,7 @@ class Listed(WrongAnswers):
     name = "listed"
 
     def __init__(self, answers: Mapping[str, Sequence[str]] | Sequence[str] | str) -> None:
-        found = answers
-        if isinstance(found, str):
-            try:
-                found = json.loads(Path(found).expanduser().read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise ConfigurationError([f"wrong_answers: {answers} can't be read as JSON ({error})"]) from error
+        found = from_json(answers, "wrong_answers")
         if not isinstance(found, Mapping | list | tuple):
             raise ConfigurationError(
                 [f"wrong_answers: got {found!r}; give a mapping of facts to wrong answers, or a list of these"]
