@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; the process' own where None.
 
     Returns:
-        The exit code: 0, 2 for something that the user can mend, 124 where ``trainer.max_time`` was over before the
-        end, 130 for Ctrl-C, 143 for SIGTERM.
+        The exit code: 0, 2 for something that the user can mend, 3 where a condition of ``fail_if`` is met, 124 where
+        ``trainer.max_time`` was over before the end, 130 for Ctrl-C, 143 for SIGTERM.
     """
     settle_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -77,7 +77,7 @@ def _run(verb: str, module: str, arguments: Sequence[str]) -> int:
         termination.check()
     except UntracError as error:
         _complain(f"untrac {verb}: {error}")
-        return EXIT_MISUSE
+        return error.exit_code
     except KeyboardInterrupt:
         print(
             f"\nuntrac {verb}: interrupted; what was finished is kept, the same command goes on from there",

@@ -7,7 +7,13 @@ from typing import Any
 
 
 class UntracError(Exception):
-    """Something that the user can mend; the command line prints it without a traceback and exits with code 2."""
+    """Something that the user can mend; the command line prints it without a traceback and exits with its code.
+
+    Attributes:
+        exit_code: of the command.
+    """
+
+    exit_code = 2
 
 
 class ConfigurationError(UntracError, ValueError):
@@ -33,6 +39,12 @@ class ConfigurationError(UntracError, ValueError):
 
 class UnlearningError(UntracError, RuntimeError):
     """A run whose numbers would be wrong or meaningless, such as one in which no weight moved."""
+
+
+class ConditionMetError(UntracError):
+    """A condition on results that the user asked to fail on is met; the command line exits with code 3."""
+
+    exit_code = 3
 
 
 class DamageWarning(UserWarning):

@@ -67,6 +67,22 @@ def measure(stage: Stage, module: LanguageModule, recorder: MeasureRecorder) -> 
     return recorder.summary
 
 
+def examples_of(folder: Path, model: str) -> list[dict[str, Any]]:
+    """What was measured of a model as it is, a row an example and measure.
+
+    Args:
+        folder: of the run.
+        model: as the tables name it.
+    """
+    import pyarrow.compute as pc
+
+    table = read_measurements(folder)
+    if table is None:
+        return []
+    own = pc.and_(pc.equal(table["model"], model), pc.equal(table["method"], "evaluate"))
+    return list(table.filter(own).select(["measure", "dataset", "value", "weight"]).to_pylist())
+
+
 def only_measure(stage: Stage, module: L.LightningModule, data: L.LightningDataModule, recorder: Callback) -> None:
     """Validate a module with a Trainer that keeps no logs and no checkpoints.
 

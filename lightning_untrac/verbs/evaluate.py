@@ -12,12 +12,15 @@ from lightning_untrac.callbacks import MeasureRecorder
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import ROLES
+from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import WandbConfig
+from lightning_untrac.metrics import find_measures
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
-from lightning_untrac.runs.measuring import measure, show_summary, tell_measures
+from lightning_untrac.runs.fail_if import conditions, fail_if_met
+from lightning_untrac.runs.measuring import examples_of, measure, show_summary, tell_measures
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage
@@ -37,6 +40,9 @@ class EvaluateOptions:
         measures: what is measured: names separated by commas or in a list, or class paths of your own measures; in a
             list also with settings, `{class_path: leak_at_k, init_args: {k: 2}}`.
         examples: read packed corpora example by example, so that a row is an example and not a block.
+        fail_if: end with exit code 3 where this is so of the measured model: `answered > 0.05`, of one dataset
+            `loss/forum < 2`, of a statistic `extraction_strength.max > 0.2` (`mean` by default, `worst_in_group`,
+            `example_mean`, `max` or `min` of single examples); several in a list or separated by commas.
         wandb: log to Weights & Biases.
         overwrite: throw away what this stage left in the folder under other settings.
     """
@@ -45,6 +51,7 @@ class EvaluateOptions:
     reference: str | None = None
     measures: str | list[str | dict[str, Any]] = DEFAULT_MEASURES
     examples: bool = False
+    fail_if: str | list[str] | None = None
     wandb: WandbConfig | None = None
     overwrite: bool = False
 
@@ -64,6 +71,7 @@ def intent(parsed: Parsed) -> Intent:
     missing = "data: no corpora, test_sets, forget or holdout are given; name at least one dataset to measure"
     problems = [] if any(data.get(role) for role in ROLES) else [missing]
     problems += measure_problems(options.measures, Evaluation.gives("validate") | given_by(parsed.config.data))
+    problems += conditions(options.fail_if)[1]
     return Intent(STAGE, EpisodePlan("one"), problems, STAGE)
 
 
@@ -81,12 +89,15 @@ def main(argv: Arguments) -> None:
     # Another model on the same folder adds rows; nothing here is ever a half-finished run.
     stage.folder.overwrite = True
     stage.data.per_example |= options.examples
+    fails, _ = conditions(options.fail_if)
     stage.check(asked.plan, asked.problems + _reference_problems(stage))
     stage.data.plan = asked.plan
+    names = [measure.name for measure in find_measures(options.measures)]
+    raise_if_any(problem for one in fails for problem in one.problems(names, stage.data.evaluation_names))
     stage.start()
     tell_measures(stage, options.measures)
     with stage.folder.costs(STAGE):
-        rows = measure(stage, stage.build_module(), MeasureRecorder(stage.folder.path, options.measures))
+        own = rows = measure(stage, stage.build_module(), MeasureRecorder(stage.folder.path, options.measures))
         if options.reference is not None:
             module = stage.build_module()
             module.name_or_path, module.config = options.reference, None
@@ -95,6 +106,8 @@ def main(argv: Arguments) -> None:
         return
     stage.mark_done()
     show_summary(stage, rows, ("reference", "model"))
+    if fails:
+        fail_if_met(fails, own, examples_of(stage.folder.path, own[0]["model"]))
 
 
 def _reference_problems(stage: Stage) -> list[str]:

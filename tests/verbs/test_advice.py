@@ -192,3 +192,18 @@ def test_a_folder_that_is_deleted_during_the_run(untrac, config, settings, recip
     assert "it was deleted or moved while the command ran" in " ".join(ran.text.split())
     again = untrac(verb, *own, "--config", config(**model), "--output", output, "--steps", "2")
     assert again.code == 0, again.text
+
+
+def test_a_pipeline_fails_where_a_condition_is_met(untrac, config, run_copy):
+    evaluate = ("evaluate", "--config", config(model={}), "--output", run_copy, "--measures", "loss")
+    ran = untrac(*evaluate, "--fail_if", "loss < 0, loss.max/bread < 0")
+    assert ran.code == 0, ran.text
+    ran = untrac(*evaluate, "--fail_if", "loss.min/bread > 0")
+    assert ran.code == 3
+    assert "fail_if is met" in ran.text
+    assert "loss.min/bread > 0: bread has" in ran.text
+    assert "Loss" in ran.text  # what was measured is shown all the same
+    ran = untrac(*evaluate, "--fail_if", '["los > 1", "loss/bred > 1"]')
+    assert ran.code == 2
+    assert "did you mean 'loss'" in ran.text
+    assert "did you mean 'bread'" in ran.text

@@ -1,0 +1,152 @@
+"""Conditions on what was measured that end a command with an exit code of their own, for pipelines."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lightning_untrac.errors import ConditionMetError
+from lightning_untrac.registry import did_you_mean
+from lightning_untrac.results.style import format_number
+
+OF_SUMMARY: Final = ("mean", "example_mean", "worst_in_group")
+OF_EXAMPLES: Final[dict[str, Callable[[Iterable[float]], float]]] = {"max": max, "min": min}
+COMPARES: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
+}  # fmt: skip
+
+_CONDITION: Final = re.compile(r"\s*([A-Za-z_]\w*)(?:\.(\w+))?\s*(?:/\s*([\w.-]+?))?\s*(<=|>=|<|>)\s*([-+\w.]+)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Such as ``extraction_strength.max > 0.2``, ``answered/held_out > 0.05`` or ``loss < 2``.
+
+    Attributes:
+        measure: name of the measure.
+        statistic: ``mean`` (the default), ``example_mean`` or ``worst_in_group``, as ``summary.parquet`` has them, or
+            ``max`` or ``min`` of single examples.
+        dataset: its name; None for each that was measured.
+        sign: ``<``, ``<=``, ``>`` or ``>=``.
+        value: that it is held against.
+    """
+
+    measure: str
+    statistic: str
+    dataset: str | None
+    sign: str
+    value: float
+
+    @classmethod
+    def of(cls, text: str) -> Condition:
+        """Read a condition.
+
+        Raises:
+            ValueError: if the text is none.
+
+        Example:
+            >>> str(Condition.of("answered.worst_in_group/held_out>=0.1")), str(Condition.of("loss < 2"))
+            ('answered.worst_in_group/held_out >= 0.1', 'loss.mean < 2')
+        """
+        match = _CONDITION.fullmatch(text)
+        value = math.nan
+        if match is not None:
+            try:
+                value = float(match[5])
+            except ValueError:
+                match = None
+        if match is None or math.isnan(value):
+            raise ValueError(
+                f"{text!r} is no condition; write MEASURE>VALUE, MEASURE.STATISTIC>VALUE or "
+                "MEASURE.STATISTIC/DATASET>VALUE, with <, <=, > or >= and a number"
+            )
+        statistic = match[2] or "mean"
+        if statistic not in (*OF_SUMMARY, *OF_EXAMPLES):
+            raise ValueError(
+                f"{text!r}: {statistic!r} is unknown; {did_you_mean(statistic, (*OF_SUMMARY, *OF_EXAMPLES))}use one of "
+                f"{', '.join((*OF_SUMMARY, *OF_EXAMPLES))}"
+            )
+        return cls(match[1], statistic, match[3], match[4], value)
+
+    def __str__(self) -> str:
+        dataset = "" if self.dataset is None else f"/{self.dataset}"
+        return f"{self.measure}.{self.statistic}{dataset} {self.sign} {self.value:g}"
+
+    def problems(self, measures: Sequence[str], datasets: Sequence[str]) -> list[str]:
+        """Why it can't be looked at.
+
+        Args:
+            measures: names of what is measured.
+            datasets: names of what it is measured on.
+        """
+        found = []
+        if self.measure not in measures:
+            hint = did_you_mean(self.measure, measures)
+            found.append(f"fail_if: {self.measure!r} is not measured; {hint}add it to the measures")
+        if self.dataset is not None and self.dataset not in datasets:
+            hint = did_you_mean(self.dataset, datasets)
+            found.append(f"fail_if: no dataset is named {self.dataset!r}; {hint}there are {', '.join(datasets)}")
+        return found
+
+    def met(self, summary: Sequence[Mapping[str, Any]], examples: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Where it is met, a clause each. A number that is not finite meets every condition: it is no good sign.
+
+        Args:
+            summary: rows of ``summary.parquet`` of one model.
+            examples: rows of ``measurements.parquet`` of the same model.
+        """
+        values: dict[str, float] = {}
+        if self.statistic in OF_SUMMARY:
+            rows = [row for row in summary if row["statistic"] == self.statistic]
+            values = {row["dataset"]: row["value"] for row in rows if row["measure"] == self.measure}
+        else:
+            by_dataset: dict[str, list[float]] = {}
+            for row in examples:
+                if row["measure"] == self.measure and row["weight"] > 0:
+                    by_dataset.setdefault(row["dataset"], []).append(row["value"])
+            worst = OF_EXAMPLES[self.statistic]
+            values = {name: worst(some) if all(map(math.isfinite, some)) else math.nan
+                      for name, some in by_dataset.items()}  # fmt: skip
+        return [
+            f"{self}: {name} has {format_number(value, signed=False)}"
+            for name, value in values.items()
+            if self.dataset in (None, name) and (math.isnan(value) or COMPARES[self.sign](value, self.value))
+        ]
+
+
+def conditions(asked: str | Sequence[str] | None) -> tuple[list[Condition], list[str]]:
+    """The conditions of an option, and what is wrong with them.
+
+    Args:
+        asked: one, several in a list, or several separated by commas.
+    """
+    texts = asked.split(",") if isinstance(asked, str) else asked or []
+    found, problems = [], []
+    for text in filter(str.strip, texts):
+        try:
+            found.append(Condition.of(text))
+        except ValueError as error:
+            problems.append(f"fail_if: {error}")
+    return found, problems
+
+
+def fail_if_met(
+    asked: Sequence[Condition], summary: Sequence[Mapping[str, Any]], examples: Sequence[Mapping[str, Any]]
+) -> None:
+    """End the command if a condition is met; everything that was measured is kept.
+
+    Args:
+        asked: the conditions.
+        summary: rows of ``summary.parquet`` of one model.
+        examples: rows of ``measurements.parquet`` of the same model.
+
+    Raises:
+        ConditionMetError: with all that are met.
+    """
+    met = [said for one in asked for said in one.met(summary, examples)]
+    if met:
+        raise ConditionMetError("fail_if is met:\n" + "\n".join(f"  - {said}" for said in met))

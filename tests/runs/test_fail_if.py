@@ -1,0 +1,77 @@
+"""Conditions that end a command with an exit code of their own."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from lightning_untrac.errors import ConditionMetError
+from lightning_untrac.runs.fail_if import Condition, conditions, fail_if_met
+
+SUMMARY = [
+    {"measure": "answered", "dataset": name, "statistic": statistic, "value": value}
+    for name, statistic, value in (
+        ("held", "mean", 0.1), ("held", "worst_in_group", 0.5), ("held", "count", 9.0), ("far", "mean", 0.9),
+    )
+]  # fmt: skip
+EXAMPLES = [
+    {"measure": "answered", "dataset": "held", "value": value, "weight": weight}
+    for value, weight in ((0.0, 1.0), (1.0, 1.0), (7.0, 0.0))
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "met"),
+    [
+        ("answered > 0.05", ["held has 0.100", "far has 0.900"]),
+        ("answered/held > 0.05", ["held has 0.100"]),
+        ("answered/far<.95", ["far has 0.900"]),
+        ("answered/held > 0.1", []),
+        ("answered/held >= 0.1", ["held has 0.100"]),
+        ("answered.worst_in_group > 0.4", ["held has 0.500"]),
+        ("answered.max/held >= 1", ["held has 1.00"]),  # what has no weight does not count
+        ("answered.max/held > 1", []),
+        ("answered.min <= 0", ["held has 0"]),
+    ],
+)
+def test_where_it_is_met(text, met):
+    condition = Condition.of(text)
+    assert condition.met(SUMMARY, EXAMPLES) == [f"{condition}: {one}" for one in met]
+
+
+def test_what_is_no_number_meets_every_condition():
+    broken = [{**SUMMARY[0], "value": math.nan}]
+    assert Condition.of("answered > 2").met(broken, [])
+    assert Condition.of("answered.max > 2").met([], [{**EXAMPLES[0], "value": math.nan}, EXAMPLES[1]])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("answered", "is no condition"),
+        ("answered > much", "is no condition"),
+        ("answered > nan", "is no condition"),
+        ("answered.means > 1", "did you mean 'mean'"),
+        ("answered == 1", "is no condition"),
+    ],
+)
+def test_what_is_none(text, said):
+    found, problems = conditions([text, "loss<2"])
+    assert [str(one) for one in found] == ["loss.mean < 2"]
+    assert said in problems[0]
+
+
+def test_it_names_what_is_not_there():
+    assert Condition.of("answerd/hold > 1").problems(["answered"], ["held"]) == [
+        "fail_if: 'answerd' is not measured; did you mean 'answered'? add it to the measures",
+        "fail_if: no dataset is named 'hold'; did you mean 'held'? there are held",
+    ]
+
+
+def test_all_that_are_met_are_said():
+    asked, _ = conditions("answered/held>0, answered/far>0, loss>0")
+    with pytest.raises(ConditionMetError, match=r"(?s)held has 0\.100.*far has 0\.900") as caught:
+        fail_if_met(asked, SUMMARY, EXAMPLES)
+    assert caught.value.exit_code == 3
+    fail_if_met(conditions("answered/held>0.2")[0], SUMMARY, EXAMPLES)
