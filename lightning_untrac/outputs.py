@@ -24,10 +24,11 @@ Need = Literal[
 ``untrained`` one of its architecture before any training."""
 
 
-MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots"]
+MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots", "continuations"]
 """What a measure alone may ask for too: ``unseen`` text (a holdout) to stand among, and ``neighbours``, the likelihoods
-of copies of each example with some tokens replaced, ``answers``, what the model says to each question, and ``shots``,
-corpora with answered questions to show before one."""
+of copies of each example with some tokens replaced, ``answers``, what the model says to each question, ``shots``,
+corpora with answered questions to show before one, and ``continuations``, how the model goes on by itself after each
+target that is not its first choice."""
 
 
 class Pair(NamedTuple):
@@ -177,6 +178,8 @@ class Outputs:
         asked: the question of each example, ``[batch]``; None for one that asks nothing. Where a measure wants answers.
         said: by how the model was asked and let speak, its answers to each example, ``[batch][formats * samples]``;
             alike.
+        continued: of each example, ``[batch]``, by the place of a target that is not the model's first choice, the
+            token ids that it goes on with greedily from there to the end of the targets; where a measure asks for them.
     """
 
     logits: Tensor
@@ -191,6 +194,7 @@ class Outputs:
     neighbour_likelihoods: Tensor | None = None
     asked: Sequence[Asked | None] = ()
     said: Mapping[Decoding, Sequence[Sequence[str]]] = field(default_factory=dict)
+    continued: Sequence[Mapping[int, Sequence[int]]] = ()
 
     @cached_property
     def loss(self) -> Term:

@@ -55,8 +55,9 @@ class Measure(ABC):
         bounds: least and largest possible value; intervals end there.
         needs: what it asks for beside logits and targets, as terms of an objective do: ``hidden_states`` of every
             model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``); ``unseen`` where
-            there is a holdout, ``neighbours`` where a model is measured as it is, ``answers`` of any model that
-            writes text, and ``shots`` where there are corpora. Elsewhere such a measure is refused before step 0.
+            there is a holdout, ``neighbours`` where a model is measured as it is, ``answers`` and
+            ``continuations`` of any model that writes text, and ``shots`` where there are corpora. Elsewhere such a
+            measure is refused before step 0.
         decoding: how the model is let speak, of a measure that needs ``answers``; those of one decoding are made once.
         worst: which value of the examples of a group speaks for the group: ``largest`` where one example that shows
             what is known is enough; None where groups are not looked at.
@@ -217,6 +218,7 @@ _ELSEWHERE: Final = {
     "reference": " or measure it in `untrac unlearn`, which knows the model before unlearning",
     "unseen": ", or give text that was never trained on (data.holdout)",
     "answers": " or measure it of a model that writes text",
+    "continuations": " or measure it of a model that writes text",
     "shots": ", or give it pairs (`path`), or corpora (data.corpora) with questions and answers beside the forgotten",
     "neighbours": " or measure it in `untrac evaluate`, which reads a model that stays as it is",
 }

@@ -63,7 +63,7 @@ def own_answers(
 def _said(module: Any, questions: Sequence[Question], decoding: Decoding) -> list[list[str]]:
     """Of each question what is said, as many texts as formats and samples."""
     framing = Framing(module)
-    every = _of_all_ranks(module, [(_prompts(framing, one, decoding), one.example) for one in questions])
+    every = of_all_ranks(module, [(_prompts(framing, one, decoding), one.example) for one in questions])
     asked = [
         (prompt, example) for prompts, example in every.rows for prompt in prompts for _ in range(decoding.samples)
     ]
@@ -119,19 +119,24 @@ def _answer(module: Any, prompt: Sequence[int], ids: Sequence[int]) -> str:
     return said if module.tokenizer.chat_template else said.partition("\n")[0].rstrip()
 
 
-class _Gathered(NamedTuple):
+class Gathered(NamedTuple):
     """What all ranks ask, and where one's own part of it begins."""
 
     rows: list[Any]
     begin: int
 
 
-def _of_all_ranks(module: Any, mine: list[Any]) -> _Gathered:
-    """Where ranks share the weights, each asks what all ask: they have to take the same steps."""
+def of_all_ranks(module: Any, mine: list[Any]) -> Gathered:
+    """Where ranks share the weights, each asks what all ask: they have to take the same steps.
+
+    Args:
+        module: in a Trainer.
+        mine: what this rank asks; of plain values.
+    """
     world = module.trainer.world_size
     if world == 1 or not is_sharded(module.model):
-        return _Gathered(mine, 0)
+        return Gathered(mine, 0)
     every: list[Any] = [None] * world
     torch.distributed.all_gather_object(every, mine)
     begin = sum(len(rows) for rows in every[: module.trainer.global_rank])
-    return _Gathered([row for rows in every for row in rows], begin)
+    return Gathered([row for rows in every for row in rows], begin)

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.metrics import DatasetLoss, Measure
+from lightning_untrac.modules.after_misses import own_continuations
 from lightning_untrac.modules.asking import own_answers
 from lightning_untrac.modules.neighbourhood import own_neighbours
 from lightning_untrac.outputs import MeasureNeed, Outputs
@@ -48,7 +49,7 @@ class Measuring(L.LightningModule):
             stage: ``fit`` or ``validate``.
         """
         # Neighbours that the model itself proposes would move along with it in a fit.
-        always: frozenset[MeasureNeed] = frozenset({"hidden_states", "answers"})
+        always: frozenset[MeasureNeed] = frozenset({"hidden_states", "answers", "continuations"})
         return always if stage == "fit" else always | {"neighbours"}
 
     @property
@@ -64,7 +65,7 @@ class Measuring(L.LightningModule):
         return self.with_answers(seen, batch)
 
     def with_answers(self, seen: Outputs, batch: LanguageBatch) -> Outputs:
-        """The same, with what the model says to the questions of the batch, where a measure wants to know.
+        """The same, with what the model says to questions of the batch and how it goes on with texts, where asked for.
 
         Args:
             seen: of the batch.
@@ -72,6 +73,8 @@ class Measuring(L.LightningModule):
         """
         if decodings := {measure.decoding for measure in self.measures if measure.decoding is not None}:
             seen.asked, seen.said = own_answers(self, batch, decodings)
+        if "continuations" in self.measure_needs:
+            seen.continued = own_continuations(self, batch, seen)
         return seen
 
     @override

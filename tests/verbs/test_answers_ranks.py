@@ -1,7 +1,9 @@
-"""Two ranks are told what one is, also where each holds a part of every weight and has other questions to ask."""
+"""Two ranks are told what one is, also where each holds a part of every weight and has other questions to ask; and what
+comes out word for word is the same."""
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from collections.abc import Callable
@@ -32,15 +34,26 @@ def test_two_ranks_are_told_what_one_is(
     sets = [{"name": name, "path": str(pair_files[name]), "prompt": "prompt", "target": "target"}
             for name in ("ships", "ask-birds")]  # fmt: skip
     file = config(data={"test_sets": sets, "eval_batch_size": 2, "cache_folder": settings["data"]["cache_folder"]})
-    command = ("evaluate", "--config", file, "--measures", "said.SaidDigest,said.DrawnDigest")
+    after = {"init_args": {"prefix": 3, "length": 8}}
+    measures = [
+        "said.SaidDigest",
+        "said.DrawnDigest",
+        {"class_path": "extraction_likelihood", "init_args": {"n": 1}},
+        *({"class_path": name, **after} for name in ("exact_extraction", "verbatim_leak", "discoverable")),
+    ]
+    command = ("evaluate", "--config", file, "--measures", json.dumps(measures))
     assert untrac(*command, "--output", tmp_path / "one").code == 0
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    two = (*command, "--output", tmp_path / "two", "--trainer.devices", 2, "--trainer.strategy", strategy)
-    ranks = processes.start_ranks(2, *two, log=tmp_path / "log", port=port, OMP_NUM_THREADS="1")
+    ranked = (*command, "--output", tmp_path / "two", "--trainer.devices", 2, "--trainer.strategy", strategy)
+    ranks = processes.start_ranks(2, *ranked, log=tmp_path / "log", port=port, OMP_NUM_THREADS="1")
     assert [rank.wait() for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)
     found = said(tmp_path / "one")
-    assert len(found) == 2 * (7 + 4)
-    assert len(set(found.values())) > 11  # they tell answers apart
-    assert said(tmp_path / "two") == found
+    assert len(found) == len(measures) * (7 + 4)
+    digests = {key: value for key, value in found.items() if key[0].startswith("test_")}
+    assert len(set(digests.values())) > 11  # they tell answers apart
+    assert len({value for key, value in found.items() if key[0] == "extraction_likelihood_n_1"}) > 1
+    two = said(tmp_path / "two")
+    assert {key: two[key] for key in digests} == digests
+    assert two == pytest.approx(found, rel=1e-5)
