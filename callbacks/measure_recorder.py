@@ -94,6 +94,8 @@ class MeasureRecorder(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         roles = {role: getattr(data, role, None) for role in ("holdout", "corpora")}
         given = {*(gives(stage) if callable(gives) else ())} | given_by(roles)
+        if getattr(pl_module, "reference_path", None) is not None:
+            given |= {"reference_log_probs"}
         raise_if_any(need_problems(self.measures, given))
         pl_module.measures = tuple(self.measures)  # type: ignore[assignment]
         if stage == "fit":

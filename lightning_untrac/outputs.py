@@ -24,11 +24,11 @@ Need = Literal[
 ``untrained`` one of its architecture before any training."""
 
 
-MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots", "continuations"]
+MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots", "continuations", "texts"]
 """What a measure alone may ask for too: ``unseen`` text (a holdout) to stand among, and ``neighbours``, the likelihoods
 of copies of each example with some tokens replaced, ``answers``, what the model says to each question, ``shots``,
-corpora with answered questions to show before one, and ``continuations``, how the model goes on by itself after each
-target that is not its first choice."""
+corpora with answered questions to show before one, ``continuations``, how the model goes on by itself after each
+target that is not its first choice, and ``texts``, what the targets of each example say."""
 
 
 class Pair(NamedTuple):
@@ -180,6 +180,9 @@ class Outputs:
             alike.
         continued: of each example, ``[batch]``, by the place of a target that is not the model's first choice, the
             token ids that it goes on with greedily from there to the end of the targets; where a measure asks for them.
+        texts: what the targets of each example say, ``[batch]``, without special tokens; where a measure asks for it.
+        under: path of another model to the sums of the targets' log-probabilities under it, ``[batch]`` float64; where
+            a measure asks for that model.
     """
 
     logits: Tensor
@@ -195,6 +198,8 @@ class Outputs:
     asked: Sequence[Asked | None] = ()
     said: Mapping[Decoding, Sequence[Sequence[str]]] = field(default_factory=dict)
     continued: Sequence[Mapping[int, Sequence[int]]] = ()
+    texts: Sequence[str] = ()
+    under: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def loss(self) -> Term:
@@ -275,6 +280,14 @@ class Outputs:
             return self.is_sequence.sum()
         return self.places.sum() if unit == "token" else self.places.sum() - self.is_sequence.sum()
 
+    def in_places(self, values: Tensor) -> Tensor:
+        """One value a target token, put where the targets are, ``[batch, length]``; 0 elsewhere.
+
+        Args:
+            values: ``[places]``, in the order of ``target_logits``.
+        """
+        return values.new_zeros(self.targets.shape).masked_scatter(self.places, values)
+
     def example_sums(self, values: Tensor) -> Tensor:
         """Sum of one value a target token over each example, ``[batch]`` float64.
 
@@ -286,11 +299,7 @@ class Outputs:
             >>> two.example_sums(torch.tensor([0.5, 1.0, 2.0])).tolist()
             [1.5, 2.0]
         """
-        return (
-            values.new_zeros(self.targets.shape, dtype=torch.float64)
-            .masked_scatter(self.places, values.double())
-            .sum(dim=1)
-        )
+        return self.in_places(values.double()).sum(dim=1)
 
     def example_means(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of one value a target token over each example, and how many it has, ``[batch]`` both.

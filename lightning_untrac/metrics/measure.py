@@ -56,9 +56,10 @@ class Measure(ABC):
         needs: what it asks for beside logits and targets, as terms of an objective do: ``hidden_states`` of every
             model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``); ``unseen`` where
             there is a holdout, ``neighbours`` where a model is measured as it is, ``answers`` and
-            ``continuations`` of any model that writes text, and ``shots`` where there are corpora. Elsewhere such a
-            measure is refused before step 0.
+            ``continuations`` of any model that writes text, ``texts`` too, and ``shots`` where there are corpora. Elsewhere
+            such a measure is refused before step 0.
         decoding: how the model is let speak, of a measure that needs ``answers``; those of one decoding are made once.
+        reference_model: hub name or folder of another model, of a measure that asks for its log-probabilities.
         worst: which value of the examples of a group speaks for the group: ``largest`` where one example that shows
             what is known is enough; None where groups are not looked at.
 
@@ -87,6 +88,7 @@ class Measure(ABC):
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     needs: ClassVar[frozenset[MeasureNeed]] = frozenset()
     decoding: Decoding | None = None
+    reference_model: str | None = None
     worst: ClassVar[Literal["largest"] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -210,11 +212,17 @@ def need_problems(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> 
     for measure in measures:
         if missing := sorted(measure.needs - {*known}):
             problem = f"measures: {measure.name} needs {', '.join(missing)}, and a pass here gives {', '.join(known)}; "
-            problems.append(problem + "leave it out" + _ELSEWHERE.get(missing[-1].partition("_")[0], ""))
+            problems.append(
+                problem
+                + "leave it out"
+                + _ELSEWHERE.get(missing[-1], _ELSEWHERE.get(missing[-1].partition("_")[0], ""))
+            )
     return problems
 
 
 _ELSEWHERE: Final = {
+    "reference_log_probs": " or measure it in `untrac unlearn`, which knows the model before unlearning, in `untrac "
+    "judge`, which knows the original, or with `untrac evaluate --reference MODEL`",
     "reference": " or measure it in `untrac unlearn`, which knows the model before unlearning",
     "unseen": ", or give text that was never trained on (data.holdout)",
     "answers": " or measure it of a model that writes text",

@@ -13,6 +13,8 @@ from lightning_untrac.metrics import DatasetLoss, Measure
 from lightning_untrac.modules.after_misses import own_continuations
 from lightning_untrac.modules.asking import own_answers
 from lightning_untrac.modules.neighbourhood import own_neighbours
+from lightning_untrac.modules.references import References
+from lightning_untrac.modules.target_texts import target_texts
 from lightning_untrac.outputs import MeasureNeed, Outputs
 
 
@@ -22,6 +24,7 @@ class Measuring(L.LightningModule):
     Attributes:
         dataset_losses: of the last validation.
         measures: what else is measured, of ``MeasureRecorder``, which asks for it.
+        reference_path: a model whose log-probabilities a measure may ask for, of a module that knows none itself.
     """
 
     log_losses: ClassVar[bool] = True
@@ -31,6 +34,8 @@ class Measuring(L.LightningModule):
         super().__init__()
         self.dataset_losses: DatasetLoss | None = None
         self.measures: Sequence[Measure] = ()
+        self.reference_path: str | None = None
+        self._references = References(self)
 
     def outputs_of(self, batch: LanguageBatch, hidden_states: bool = False) -> Outputs:
         """One forward pass over a batch."""
@@ -49,7 +54,7 @@ class Measuring(L.LightningModule):
             stage: ``fit`` or ``validate``.
         """
         # Neighbours that the model itself proposes would move along with it in a fit.
-        always: frozenset[MeasureNeed] = frozenset({"hidden_states", "answers", "continuations"})
+        always: frozenset[MeasureNeed] = frozenset({"hidden_states", "answers", "continuations", "texts"})
         return always if stage == "fit" else always | {"neighbours"}
 
     @property
@@ -62,6 +67,21 @@ class Measuring(L.LightningModule):
         seen = self.outputs_of(batch, "hidden_states" in self.measure_needs)
         if "neighbours" in self.measure_needs:
             seen.neighbour_likelihoods = own_neighbours(self, batch, seen)
+        return self.completed(seen, batch)
+
+    def completed(self, seen: Outputs, batch: LanguageBatch) -> Outputs:
+        """The same, with texts, what other models make of it and answers, where measures ask for them.
+
+        Args:
+            seen: of the batch.
+            batch: what was read.
+        """
+        if "texts" in self.measure_needs:
+            seen.texts = target_texts(self, seen)
+        if self.reference_path is not None and "reference_log_probs" in self.measure_needs:
+            seen.reference_log_probs = self._references.log_probs(self.reference_path, batch, seen)
+        paths = {measure.reference_model for measure in self.measures} - {None}
+        seen.under = {path: self._references.log_probs(path, batch, seen) for path in sorted(filter(None, paths))}
         return self.with_answers(seen, batch)
 
     def with_answers(self, seen: Outputs, batch: LanguageBatch) -> Outputs:

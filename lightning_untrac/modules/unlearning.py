@@ -184,7 +184,7 @@ class Unlearning(AnsweringTerms):
 
     @override
     def outputs_to_measure(self, batch: LanguageBatch) -> Outputs:
-        return self.with_answers(self.reference.beside_measured(batch), batch)
+        return self.completed(self.reference.beside_measured(batch), batch)
 
     @override
     def _before_backward(self, shares: list[Tensor], batch: LanguageBatch, batch_idx: int) -> None:

@@ -145,6 +145,12 @@ _TITLES: Final = {
     "auc": "AUC",
     "auc_most_memorised": "AUC, top tenth",
     "auc_rest": "AUC, the rest",
+    "auc_difference": "AUC, minus retrained",
+    "tpr_at_1_percent": "found at 1 % false positives",
+    "tpr_at_1_percent_difference": "the same, minus retrained",
+    "tpr_at_0.1_percent": "found at .1 % false positives",
+    "tpr_at_0.1_percent_difference": "the same, minus retrained (.1 %)",
+    "privleak": "PrivLeak",
 }
 
 

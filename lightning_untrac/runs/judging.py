@@ -149,7 +149,7 @@ def judge_all(
     for model, reference in models.pairs():
         # Each model is measured in the first pass that reads it.
         mine, theirs = ([] if one in measured else [*measures, *also] for one in (model, reference))
-        found[model, reference], of_reference = _beside(stage, model, reference, mine, theirs)
+        found[model, reference], of_reference = _beside(stage, model, reference, mine, theirs, models.original)
         measured.setdefault(model, found[model, reference])
         measured.setdefault(reference, of_reference)
     if stage.fast_dev_run:
@@ -186,10 +186,11 @@ def judge_all(
 
 
 def _beside(
-    stage: Stage, model: str, reference: str, mine: Sequence[Measure], theirs: Sequence[Measure]
+    stage: Stage, model: str, reference: str, mine: Sequence[Measure], theirs: Sequence[Measure], original: str
 ) -> tuple[Arrays, Arrays]:
     """How far a model is from another one, example by example, in one pass of both; and what is measured of each."""
     module, other = (stage.parsed.build_module().of_saved(path) for path in (model, reference))
+    module.reference_path = other.reference_path = original
     recorder = DistanceRecorder(mine, theirs)
     only_measure(stage, Beside(module, other, mine, theirs), stage.data, recorder)
     return recorder.arrays, recorder.reference_arrays

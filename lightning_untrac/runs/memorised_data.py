@@ -126,6 +126,8 @@ class Memorised:
             parts=self.parts(),
             neighbourhood=scores[forget.name][forget.examples] if scores else None,
             unseen_neighbourhood=np.concatenate([*twins, np.zeros(0)]) if scores else None,
+            scores=dict(forget.values[alone]) if alone else {},
+            unseen_scores={name: self.unseen(alone, name) for name in forget.values[alone]} if alone else {},
         )
 
 
@@ -167,9 +169,11 @@ def read_of(measured: Mapping[str, Arrays], models: Compared, measures: Sequence
     """
     weights = measured[models.original][f"{LOSS}/weight"][name]
     examples = np.flatnonzero(weights)
-    values = {
-        path: {measure: measured[path][f"{measure}/value"][name][examples] for measure in measures}
-        for path in models.every
-    }
+
+    def read(arrays: Arrays, measure: str) -> Floats:
+        values, counted = (arrays[f"{measure}/{part}"][name][examples] for part in ("value", "weight"))
+        return np.where(counted > 0, values, np.nan)  # some say nothing of some sequences
+
+    values = {path: {measure: read(measured[path], measure) for measure in measures} for path in models.every}
     chosen = None if groups is None else tuple(groups[index] for index in examples.tolist())
     return Read(name, examples, weights[examples], chosen, values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,10 +15,12 @@ from lightning_untrac.functional.outliers import Levels
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import MEASURES, find_measures
 from lightning_untrac.metrics.against import AGAINST
+from lightning_untrac.metrics.against.attacks import ScoreAttack
 from lightning_untrac.metrics.against.measure import statistic
-from lightning_untrac.metrics.measure import measure_problems
+from lightning_untrac.metrics.measure import Measure, each_once, measure_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.runs.judging import Arrays, Compared, groups_of, methods_of
+from lightning_untrac.runs.membership import attack_notes, beside_all, find_attacks
 from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Memorised, measures_read, read_of
 from lightning_untrac.runs.memorised_steps import write_memorisation_steps
 from lightning_untrac.runs.neighbouring import Proposer, neighbourhood_scores
@@ -52,6 +54,7 @@ class Memorisation:
         by_group: whether each group of the forget set stands by itself.
         neighbours: of each sequence; 0 for none.
         neighbours_from: what proposes their tokens.
+        attacks: measures by which members are told from unseen twins, beside the loss.
     """
 
     counted: str = KNOWN
@@ -59,6 +62,7 @@ class Memorisation:
     by_group: bool = False
     neighbours: int = 0
     neighbours_from: Proposer = "retrained"
+    attacks: tuple[Measure, ...] = ()
 
     @classmethod
     def of(cls, options: Any, retrained: int, task: Task) -> Memorisation:
@@ -72,11 +76,17 @@ class Memorisation:
         level: LevelOf = options.level or ("sequence" if retrained > 1 else "retrained")
         one_target = task.classifies and not task.by_token
         (counted,) = find_measures(LOSS if one_target and options.memorisation == KNOWN else options.memorisation)
-        return cls(counted.name, level, options.by_group, options.neighbours, options.neighbours_from)
+        attacks = find_attacks(options.attacks)
+        return cls(counted.name, level, options.by_group, options.neighbours, options.neighbours_from, attacks)
 
     @property
-    def measures(self) -> list[str]:
+    def measures(self) -> list[Measure]:
         """What has to be measured of each model."""
+        return each_once([*find_measures(self.names), *(one for one in self.attacks if one.name not in self.names)])
+
+    @property
+    def names(self) -> list[str]:
+        """Names of what has to be measured in any case."""
         return measures_read(self.counted)
 
 
@@ -142,16 +152,17 @@ def judge_memorisation(
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     of = groups(stage.data)
-    forgotten, *unseen = (read_of(measured, models, how.measures, name, of[name]) for name in (forget, *twins))
+    names = [measure.name for measure in how.measures]
+    forgotten, *unseen = (read_of(measured, models, names, name, of[name]) for name in (forget, *twins))
     if not len(forgotten.examples):
         return  # nothing of it is a target
     read = Memorised(models, forgotten, unseen, how.by_group, scores)
-    write_memorisation(stage, read, methods_of(stage, models, forget), how.counted, how.level)
+    write_memorisation(stage, read, methods_of(stage, models, forget), how.counted, how.level, how.attacks)
     one_level = None if how.level == "own" else levels_of(read, models.original, how.counted, how.level)
     every = groups_of(stage, forget)
     beside = {statistic: every[name] for statistic, name in BESIDE.items() if name in every}
     notes = write_memorisation_steps(stage.folder.path, read, measured, beside, how.counted, one_level)
-    for note in [*memorisation_notes(stage, read, how.counted, how.level), *notes]:
+    for note in [*memorisation_notes(stage, read, how.counted, how.level), *attack_notes(read), *notes]:
         stage.tell("info", note)
 
 
@@ -161,7 +172,12 @@ def unseen_twins(stage: Stage, forget: str) -> list[str]:
 
 
 def write_memorisation(
-    stage: Stage, read: Memorised, methods: Mapping[str, str], counted: str, level_of: LevelOf
+    stage: Stage,
+    read: Memorised,
+    methods: Mapping[str, str],
+    counted: str,
+    level_of: LevelOf,
+    attacks: Sequence[Measure] = (),
 ) -> None:
     """Write ``memorisation.parquet``, its summary and ``outliers.parquet``.
 
@@ -171,9 +187,11 @@ def write_memorisation(
         methods: how each model was made.
         counted: the measure by which outliers are counted.
         level_of: what the level of unseen text is.
+        attacks: measures by which members are told, beside the loss.
     """
     import pyarrow as pa
 
+    found = beside_all(read, attacks)
     forget, tables, outliers, summary = read.forget.name, [], [], []
     for model, role, paths in read.judged():
         state = {"model": model, "method": methods[paths[0]], "role": role, "forget_set": forget, "dataset": forget}
@@ -184,10 +202,11 @@ def write_memorisation(
             levels = levels_of(read, model, counted, level_of)
             said += _plain(read, model, counted, levels)
             outliers += outlier_rows(stage, read, model, state, counted, levels) if role != "retrained" else []
-        for measure in (cls() for cls in AGAINST.values()):
+        for measure in (*(cls() for cls in AGAINST.values()), *map(ScoreAttack, attacks)):
             if measure.suits(seen):
                 values = measure(seen)
-                said.append((measure.name, measure.unit, values, measure.statistics(values, seen)))
+                statistics = [*measure.statistics(values, seen), *found.get(measure.name, {}).get(model, ())]
+                said.append((measure.name, measure.unit, values, statistics))
         for name, unit, values, statistics in said:
             known = np.isfinite(values)
             mine = {key: column[known] for key, column in columns.items()} | {"value": values[known]}

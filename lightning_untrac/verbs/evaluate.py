@@ -15,7 +15,7 @@ from lightning_untrac.data.config import ROLES
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, MeasureNeed, given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
@@ -70,7 +70,9 @@ def intent(parsed: Parsed) -> Intent:
     options: EvaluateOptions = parsed.options
     missing = "data: no corpora, test_sets, forget or holdout are given; name at least one dataset to measure"
     problems = [] if any(data.get(role) for role in ROLES) else [missing]
-    problems += measure_problems(options.measures, Evaluation.gives("validate") | given_by(parsed.config.data))
+    of_reference: frozenset[MeasureNeed] = frozenset({"reference_log_probs"} if options.reference else ())
+    given = Evaluation.gives("validate") | given_by(parsed.config.data) | of_reference
+    problems += measure_problems(options.measures, given)
     problems += conditions(options.fail_if)[1]
     return Intent(STAGE, EpisodePlan("one"), problems, STAGE)
 
@@ -97,10 +99,13 @@ def main(argv: Arguments) -> None:
     stage.start()
     tell_measures(stage, options.measures)
     with stage.folder.costs(STAGE):
-        own = rows = measure(stage, stage.build_module(), MeasureRecorder(stage.folder.path, options.measures))
+        module = stage.build_module()
+        module.reference_path = options.reference
+        own = rows = measure(stage, module, MeasureRecorder(stage.folder.path, options.measures))
         if options.reference is not None:
             module = stage.build_module()
             module.name_or_path, module.config = options.reference, None
+            module.reference_path = options.reference
             rows = [*measure(stage, module, MeasureRecorder(stage.folder.path, options.measures)), *rows]
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return

@@ -15,7 +15,8 @@ from lightning_untrac.functional.latent_plane import Projection
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.metrics.against import AGAINST
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
+from lightning_untrac.metrics.against.attacks import ScoreAttack
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, MeasureNeed, given_by, measure_problems
 from lightning_untrac.metrics.of_sets import SET_MEASURES
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.results import result_console
@@ -36,8 +37,15 @@ from lightning_untrac.runs.continuations import quote_continuations
 from lightning_untrac.runs.forget_set import chosen_before, other_choices
 from lightning_untrac.runs.judging import Compared, compared_models, judge_all
 from lightning_untrac.runs.latent import projection_problems, read_states, write_latent
-from lightning_untrac.runs.memorised_data import KNOWN
-from lightning_untrac.runs.memorising import Memorisation, judge_memorisation, level_problems, memorisation_problems
+from lightning_untrac.runs.membership import attack_problems, check_unseen
+from lightning_untrac.runs.memorised_data import KNOWN, LOSS
+from lightning_untrac.runs.memorising import (
+    Memorisation,
+    judge_memorisation,
+    level_problems,
+    memorisation_problems,
+    unseen_twins,
+)
 from lightning_untrac.runs.model_cards import refresh_model_cards
 from lightning_untrac.runs.neighbouring import Proposer
 from lightning_untrac.runs.outliers import LevelOf
@@ -83,6 +91,9 @@ class JudgeOptions:
             against, so many more passes over both; 0 leaves the attack out.
         neighbours_from: what proposes the other tokens: the first retrained model, the original, or how often a token
             stands in the retained corpora.
+        attacks: measures by which an attacker tells the forget set from its unseen twins, beside the loss: names of any
+            that say how well a text is known, such as `zlib,min_k,min_k_plus_plus,reference_loss`, in a list also with
+            settings.
         projection: how the picture of a classifier's latent space is made: the plane of most variance (``pca``), or a
             curved map that keeps neighbours together (``umap``, whose first call takes a minute or more).
         wandb: send the tables and pictures to Weights & Biases.
@@ -98,6 +109,7 @@ class JudgeOptions:
     memorisation: str = KNOWN
     neighbours: int = 0
     neighbours_from: Proposer = "retrained"
+    attacks: str | list[str | dict[str, Any]] = LOSS
     projection: Projection = "pca"
     wandb: WandbConfig | None = None
 
@@ -115,7 +127,9 @@ def intent(parsed: Parsed) -> Intent:
     options: JudgeOptions = parsed.options
     plan = EpisodePlan("one", only=(options.forget,))
     choice, _ = chosen_before(options.output, options.forget)
-    problems = measure_problems(options.measures, Evaluation.gives("validate") | given_by(parsed.config.data))
+    of_original: frozenset[MeasureNeed] = frozenset({"reference_log_probs"})
+    given = Evaluation.gives("validate") | given_by(parsed.config.data) | of_original
+    problems = measure_problems(options.measures, given) + attack_problems(options.attacks, given)
     problems += memorisation_problems(options.memorisation, options.neighbours)
     problems += projection_problems(options.projection)
     return Intent(f"judge-{options.forget}", plan, problems, "evaluate", choice)
@@ -144,14 +158,17 @@ def main(argv: Arguments) -> None:
     whole = stage.module.task.classifies and not stage.module.task.by_token
     problems = projection_problems(options.projection, whole)
     raise_if_any([*level_problems(stage, options.forget, how, len(models.retrained)), *problems])
+    check_unseen(stage, options.forget, unseen_twins(stage, options.forget))
     stage.start()
     measures = find_measures(options.measures)
     names = [measure.name for measure in measures]
     sets = [cls() for cls in SET_MEASURES.values()] if whole else []
-    asked_too = [*how.measures, *(name for one in sets for name in one.reads)]
-    also = [measure for measure in find_measures(asked_too) if measure.name not in names]
+    of_sets = find_measures([name for one in sets for name in one.reads]) if sets else []
+    every = {measure.name: measure for measure in (*of_sets, *how.measures)}
+    also = [measure for name, measure in every.items() if name not in names]
     names += [*(measure.name for measure in also), *(one.name for one in sets)]
-    stage.folder.add_to_run(measures=measure_texts([*names, *Compared.measures, *AGAINST]))
+    attacks = [ScoreAttack(measure).name for measure in how.attacks]
+    stage.folder.add_to_run(measures=measure_texts([*names, *Compared.measures, *AGAINST, *attacks]))
     if len(models.retrained) == 1:
         stage.folder.add_notes("warning", [note := f"{asked.stage}: {ONE}"])
         say(f"untrac: warning: {note}")

@@ -28,6 +28,7 @@ from lightning_untrac.tables.memorisation_steps import MEMORISATION_STEPS
 
 MODELS = "[unlearned-birds,unlearned-birds-not,unlearned-birds-same-seed-0,unlearned-birds-same-seed-1]"
 RETRAINED = ("seed-0", "seed-1")
+ATTACKS = "zlib,min_k,min_k_plus_plus,reference_loss"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def memorised_run(judged_run: Path, untrac: Callable[..., Any], recipe_content: 
     data = {**recipe_content["data"], "holdout": [twins], "test_sets": recipe_content["data"]["test_sets"][1:]}
     folder.with_name("twins.yaml").write_text(yaml.safe_dump({"data": data, "trainer": recipe_content["trainer"]}))
     ran = untrac("judge", "--config", folder.with_name("twins.yaml"), "--forget", "birds", "--output", folder,
-                 "--models", MODELS, "--neighbours", "3")  # fmt: skip
+                 "--models", MODELS, "--neighbours", "3", "--attacks", ATTACKS)  # fmt: skip
     assert ran.code == 0, ran.text
     folder.with_name("said-of-memorisation.txt").write_text(ran.text)
     return folder
@@ -136,6 +137,28 @@ def test_exposure_and_attacks_are_among_the_twins(of: Any, summary: Any) -> None
     )
 
 
+def test_attacks_by_other_measures_stand_beside_the_retrained_models(
+    memorised_run: Path, of: Any, summary: Any
+) -> None:
+    for name in ("model", "unlearned-birds", "seed-0"):
+        np.testing.assert_allclose(of(name, "attack_reference_loss"), of(name, "loss") - of("model", "loss"), atol=1e-6)
+        sizes = of(name, "loss") / of(name, "attack_zlib")
+        np.testing.assert_allclose(sizes, sizes.round(), atol=1e-6)
+        for attack in ("zlib", "min_k", "min_k_plus_plus"):
+            auc, others = summary[name, f"attack_{attack}", "auc"], [one for one in RETRAINED if one != name]
+            never = np.mean([summary[one, f"attack_{attack}", "auc"] for one in others])
+            assert summary[name, f"attack_{attack}", "auc_difference"] == pytest.approx(auc - never, abs=1e-6)
+            assert summary[name, f"attack_{attack}", "auc_error"] >= 0
+            if name != "seed-0":
+                expected = 100 * ((1 - auc) - (1 - never)) / (1 - never)
+                assert summary[name, f"attack_{attack}", "privleak"] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert ("seed-0", "attack_loss", "privleak") not in summary.index
+    assert ("model", "attack_loss", "tpr_at_1_percent") not in summary.index  # of five twins
+    said = memorised_run.with_name("said-of-memorisation.txt").read_text()
+    assert "attacks tell 12 sequences of birds from 5 unseen ones" in said.replace("\n", " ")
+    assert "take 20 and 200 of each and are left out" in said.replace("\n", " ")
+
+
 def test_all_models_are_held_against_the_same_neighbours(of: Any) -> None:
     for one, copy in (("model", "unlearned-birds-not"), ("seed-0", "unlearned-birds-same-seed-0")):
         np.testing.assert_array_equal(of(one, "attack_neighbourhood"), of(copy, "attack_neighbourhood"))
@@ -221,7 +244,8 @@ def test_two_ranks_judge_as_one_does(memorised_run: Path) -> None:
         port = probe.getsockname()[1]
     started = processes.start_ranks(
         2, "judge", "--config", folder.with_name("twins.yaml"), "--forget", "birds", "--output", folder, "--models",
-        "[unlearned-birds]", "--neighbours", "3", "--trainer.devices", 2, "--trainer.strategy", "ddp",
+        "[unlearned-birds]", "--neighbours", "3", "--attacks", ATTACKS, "--trainer.devices", 2,
+        "--trainer.strategy", "ddp",
         log=folder.with_suffix(".log"), port=port, OMP_NUM_THREADS="1",
     )  # fmt: skip
     for process in started:
@@ -302,3 +326,29 @@ def test_what_is_wrong_is_said_at_once_before_any_work(judged_run: Path, untrac:
     for part in ("level: own is that of unseen twins, and birds has none", "by_group: birds names no group"):
         assert part in ran.text, ran.text
     assert (judged_run / MEMORISATION).read_bytes() == before
+
+
+def test_unseen_text_that_is_forgotten_too_and_attacks_that_say_nothing_are_refused(
+    judged_run: Path, untrac: Callable[..., Any], recipe_content: Any, text_files: Any, tmp_path: Path
+) -> None:
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text("".join((text_files[name].read_text()) for name in ("ask-ships", "birds")))
+    twins = {"name": "mixed", "path": str(mixed), "twins_of": "birds"}
+    data = {**recipe_content["data"], "holdout": [twins]}
+    config = tmp_path / "mixed.yaml"
+    config.write_text(yaml.safe_dump({"data": data, "trainer": recipe_content["trainer"]}))
+    common = ("judge", "--config", config, "--forget", "birds", "--output", judged_run)
+    before = (judged_run / MEMORISATION_SUMMARY).read_bytes()
+    ran = untrac(*common)
+    assert ran.code == 2
+    assert "data.holdout: 12 of the 17 texts of mixed stand in birds too" in ran.text
+    for attacks, part in (
+        ("neighbourhood", "attacks: neighbourhood would give each model neighbours of its own"),
+        ("repetition", "attacks: repetition does not say by itself how well a text is known"),
+        ("mink", "did you mean 'min_k'"),
+        ("[{class_path: min_k, init_args: {share: 2}}]", "attacks: min_k: share is 2; give the share of the tokens"),
+    ):
+        ran = untrac(*common, "--attacks", attacks)
+        assert ran.code == 2
+        assert part in ran.text
+    assert (judged_run / MEMORISATION_SUMMARY).read_bytes() == before

@@ -8,9 +8,12 @@ import numpy as np
 from typing_extensions import override
 
 from lightning_untrac.functional.attack_auc import attack_auc, most_memorised
+from lightning_untrac.functional.membership_auc import membership_auc
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.against.measure import AgainstRetrained, Needed, Role, Sequences, statistic
+from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.metrics.summary import Statistic
+from lightning_untrac.results.measures import MeasureText, describe_measure
 
 MOST: Final = 0.1
 """Share of the sequences that counts as the most memorised ones, by the model before unlearning."""
@@ -34,6 +37,11 @@ class LossAttack(AgainstRetrained):
     roles: ClassVar[tuple[Role, ...]] = ("original", "unlearned", "retrained")
     needs: ClassVar[frozenset[Needed]] = frozenset({"unseen"})
 
+    @property
+    def sign(self) -> float:
+        """What makes a score higher where a sequence looks more like one that was trained on."""
+        return 1.0 if self.direction == "higher" else -1.0
+
     @override
     def __call__(self, seen: Sequences) -> Floats:
         return seen.losses
@@ -47,8 +55,10 @@ class LossAttack(AgainstRetrained):
         most = most_memorised(seen.original_known, MOST)
         found = []
         for name, chosen in (("auc", np.full_like(most, True)), ("auc_most_memorised", most), ("auc_rest", ~most)):
-            attack = attack_auc(-values[chosen], -self.unseen(seen))
-            found.append(statistic(name, attack.auc, *attack.interval))
+            members, others = self.sign * values[chosen], self.sign * self.unseen(seen)
+            attack = attack_auc(members, others)
+            (resampled,) = membership_auc(members[None, ~np.isnan(members)], others[None, ~np.isnan(others)])
+            found.append(statistic(name, attack.auc, *resampled.mean[1:]))
             found.append(statistic(f"{name}_error", attack.error))
         return found
 
@@ -74,3 +84,33 @@ class NeighbourhoodAttack(LossAttack):
     def unseen(self, seen: Sequences) -> Floats:
         assert seen.unseen_neighbourhood is not None
         return seen.unseen_neighbourhood
+
+
+class ScoreAttack(LossAttack):
+    """Guess that a sequence was trained on by any measure that says how well a text is known.
+
+    Args:
+        measure: with a direction.
+    """
+
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure.name
+        title = measure.title[:1].lower() + measure.title[1:] if measure.title[1:2].islower() else measure.title
+        # Attributes of the instance: there is an attack for each measure, and no class of its own.
+        self.name = f"attack_{measure.name}"  # type: ignore[misc]
+        self.title = f"Attack by {title}"  # type: ignore[misc]
+        self.unit, self.source = measure.unit, measure.source  # type: ignore[misc]
+        self.direction = measure.direction  # type: ignore[misc]
+        describe_measure(self.name, MeasureText.of(self, self.title))
+
+    @override
+    def suits(self, seen: Sequences) -> bool:
+        return super().suits(seen) and self.measure in seen.scores
+
+    @override
+    def __call__(self, seen: Sequences) -> Floats:
+        return seen.scores[self.measure]
+
+    @override
+    def unseen(self, seen: Sequences) -> Floats:
+        return seen.unseen_scores[self.measure]

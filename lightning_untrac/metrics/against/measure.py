@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -43,6 +43,8 @@ class Sequences:
         parts: which unseen twins belong to which sequences: pairs of indices ``[n]`` of sequences and ``[u]`` of twins.
         neighbourhood: ``[E]`` neighbourhood scores, where they were measured.
         unseen_neighbourhood: ``[U]`` likewise.
+        scores: by the name of another measure its values, ``[E]``, NaN where it says nothing; of one model.
+        unseen_scores: ``[U]`` likewise.
     """
 
     role: Role
@@ -57,6 +59,8 @@ class Sequences:
     parts: Sequence[tuple[Any, Any]] = ()
     neighbourhood: Floats | None = None
     unseen_neighbourhood: Floats | None = None
+    scores: Mapping[str, Floats] = field(default_factory=dict)
+    unseen_scores: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def per_token(self) -> Floats:
