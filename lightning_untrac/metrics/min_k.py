@@ -20,7 +20,7 @@ class MinK(Measure):
     """Minus the mean log-probability of the least likely target tokens: Min-K% Prob (Shi et al. 2023).
 
     A text that was never seen has a few tokens that nothing made likely; one that was seen has fewer. With another
-    share than :data:`SHARE` it is called ``min_k_share_0.4`` in tables.
+    share than :data:`SHARE` it is called ``min_k_share_0_4`` in tables.
 
     Args:
         share: of an example's target tokens, rounded down, at least one token.

@@ -19,7 +19,7 @@ class MinKPlusPlus(Measure):
 
     ``z = (log p(x) - mean) / deviation``, over what the model predicts for the place: a token counts as unlikely where
     others were likelier. A variance below 1e-6 is taken for that much; the authors' code divides by 0 there. With
-    another share than 20 % it is called ``min_k_plus_plus_share_0.4`` in tables.
+    another share than 20 % it is called ``min_k_plus_plus_share_0_4`` in tables.
 
     Args:
         share: of an example's target tokens, rounded down, at least one token.

@@ -106,8 +106,8 @@ def test_padding_on_either_side_and_the_batch_change_nothing(name: str) -> None:
 def test_another_share_is_another_measure() -> None:
     names = [{"class_path": name, "init_args": {"share": 0.4}} for name in ("min_k", "min_k_plus_plus")]
     found = find_measures([*names, "min_k"])
-    assert [one.name for one in found] == ["min_k_share_0.4", "min_k_plus_plus_share_0.4", "min_k"]
-    assert "0.4" in measure_text("min_k_share_0.4").title
+    assert [one.name for one in found] == ["min_k_share_0_4", "min_k_plus_plus_share_0_4", "min_k"]
+    assert "0.4" in measure_text("min_k_share_0_4").title
     for share in (0, 1.5, -1, "a", True):
         with pytest.raises(ConfigurationError, match="above 0 and at most 1"):
             find_measures([{"class_path": "min_k", "init_args": {"share": share}}])
