@@ -56,8 +56,8 @@ class Measure(ABC):
         needs: what it asks for beside logits and targets, as terms of an objective do: ``hidden_states`` of every
             model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``); ``unseen`` where
             there is a holdout, ``neighbours`` where a model is measured as it is, ``answers``,
-            ``continuations`` and ``texts`` of any model that writes text, and ``shots`` where there are corpora. Elsewhere
-            such a measure is refused before step 0.
+            ``continuations`` and ``texts`` of any model that writes text, and ``shots`` where there are corpora.
+            Elsewhere such a measure is refused before step 0.
         decoding: how the model is let speak, of a measure that needs ``answers``; those of one decoding are made once.
         reference_model: hub name or folder of another model, of a measure that asks for its log-probabilities.
         worst: which value of the examples of a group speaks for the group: ``largest`` where one example that shows
