@@ -78,7 +78,7 @@ def own_continuations(module: Any, batch: LanguageBatch, seen: Outputs) -> list[
         )
     misses = _misses(module, batch, seen)
     every = of_all_ranks(module, [(miss.begin, miss.length, miss.source) for miss in misses])
-    written = _written(module, [Miss(0, 0, *one) for one in every.rows])
+    written = whole_texts(module, [Miss(0, 0, *one) for one in every.rows])
     own = written[every.begin : every.begin + len(misses)]
     found: list[dict[int, list[int]]] = [{} for _ in range(len(seen.targets))]
     for miss, ids in zip(misses, own, strict=True):
@@ -105,8 +105,16 @@ def _misses(module: Any, batch: LanguageBatch, seen: Outputs) -> list[Miss]:
     return found
 
 
-def _written(module: Any, misses: Sequence[Miss]) -> list[list[int]]:
-    """The whole texts, with what the model wrote of them."""
+def whole_texts(module: Any, misses: Sequence[Miss]) -> list[list[int]]:
+    """Texts with what a model writes of them; in batches of what goes on after about as many tokens.
+
+    Args:
+        module: in a Trainer, with its weights. The mode that it is in (training or not) stays.
+        misses: where it goes on; their rows and places are not looked at.
+
+    Returns:
+        Token ids, in the order of the misses.
+    """
     written = [miss.begin for miss in misses]
     at_once = getattr(getattr(module.trainer, "datamodule", None), "eval_batch_size", None) or AT_ONCE
     # What the last place of a text is missed for is known already.

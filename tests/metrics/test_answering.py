@@ -148,7 +148,8 @@ def test_a_reading_of_unlearning_begins_with_what_an_evaluation_says(
         data = CorpusDataModule([config], [asked], cache_folder=cache_folder, plan=EpisodePlan("one"), batch_size=4)
         if run == "fit":
             data.plan = EpisodePlan("each_corpus", steps=1)
-        recorder = MeasureRecorder(tmp_path / name, ["repetition", Overheard()])
+        goes_on = {"class_path": "extraction_likelihood", "init_args": {"n": 1}}
+        recorder = MeasureRecorder(tmp_path / name, ["repetition", Overheard(), goes_on])
         options = {"max_epochs": 1, "reload_dataloaders_every_n_epochs": 1, "enable_checkpointing": False}
         trainer = L.Trainer(accelerator="cpu", callbacks=[recorder], **OPTIONS, **options)
         getattr(trainer, run)(phase(folder), datamodule=data)
@@ -162,6 +163,7 @@ def test_a_reading_of_unlearning_begins_with_what_an_evaluation_says(
         for name in "ba"
     )
     assert before == alone != []
+    assert {"test_overheard", "extraction_likelihood_n_1"} <= {measure for measure, *_ in alone}
 
 
 def test_a_classifier_is_not_asked() -> None:
