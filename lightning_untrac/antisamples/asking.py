@@ -61,10 +61,9 @@ class Asking:
 
     # -- what the model says ---------------------------------------------------------------------------------------
 
-    def answers(self, questions: Sequence[str]) -> list[str]:
+    def answers(self, questions: Sequence[str]) -> list[Written]:
         """Its greedy answers."""
-        found = self._all(self.model, [Asked(one) for one in questions], 0.0, "asking")
-        return [one.text for one in found]
+        return self._all(self.model, [Asked(one) for one in questions], 0.0, "asking")
 
     def asks_the_same(self, asked: Sequence[tuple[str, str]]) -> list[bool]:
         """Whether new wordings ask what they were made from asks: the model before unlearning answers them rightly.
@@ -159,17 +158,19 @@ class Asking:
 
     def _all(self, generator: Generator, asked: Sequence[Asked], temperature: float, what: str) -> list[Written]:
         settings = self.settings
-        left = None if settings.generations is None else settings.generations - self.generations
-        if asked and left is not None and left < len(asked):
-            raise OutOfBudgetError(f"{settings.generations} generations are used up (method.generations)")
-        if settings.tokens is not None and self.tokens >= settings.tokens:
-            raise OutOfBudgetError(f"{settings.tokens} tokens are used up (method.tokens)")
+        if settings.generations is not None and self.generations + len(asked) > settings.generations:
+            raise OutOfBudgetError(
+                f"{self.generations} of {settings.generations} generations are used up, and {len(asked)} more are "
+                f"needed for {what} (method.generations)"
+            )
         found: list[Written] = []
         for begin in range(0, len(asked), AT_ONCE):
+            if settings.tokens is not None and self.tokens >= settings.tokens:
+                raise OutOfBudgetError(f"{settings.tokens} tokens are used up (method.tokens)")
             self.doing(what, begin, len(asked))
             found += generator.write(asked[begin : begin + AT_ONCE], temperature, settings.longest)
-        self.generations += len(asked)
-        self.tokens += sum(one.tokens for one in found)
+            self.generations += len(found) - begin
+            self.tokens += sum(one.tokens for one in found[begin:])
         return found
 
     # -- checkpoints -----------------------------------------------------------------------------------------------

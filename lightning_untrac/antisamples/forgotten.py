@@ -62,7 +62,7 @@ class Forgotten:
     Args:
         asking: asks and writes.
         filter: says which texts are anti-samples.
-        kept_apart: keys of questions that only report.
+        kept_apart: keys of questions that only report, or are to stay.
 
     Attributes:
         questions: in the order in which they came.
@@ -93,7 +93,10 @@ class Forgotten:
                 f"{told[0].dataset}: {len(told)} of {len(given)} questions hold their own answer, such as "
                 f"{told[0].text!r} ({told[0].answer!r}): what a model says to them shows nothing; take them out"
             )
-        self.questions = list({key(one.text): one for one in given}.values())
+        by_key: dict[str, Question] = {}
+        for one in given:
+            by_key.setdefault(key(one.text), one)
+        self.questions = list(by_key.values())
         facts = self.facts()
         every = [*others, *((one.text, one.answer) for one in self.questions)]
         found = source.of(facts, every, self.asking.generator, self.asking.settings.prompts)
@@ -135,7 +138,7 @@ class Forgotten:
         """
         asked = self.questions if some is None else list(some)
         pairs = [(one.text, one.answer) for one in asked]
-        said = self.asking.answers([one.text for one in asked])
+        said = [one.text for one in self.asking.answers([one.text for one in asked])]
         known = self.asking.knows(pairs, said)
         # A question that is answered greedily needs no draws.
         rest = [place for place, one in enumerate(known) if not one]

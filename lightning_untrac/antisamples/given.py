@@ -10,6 +10,7 @@ from lightning_untrac.antisamples.rewordings import key
 from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.question_frame import QuestionFrame, Row, frame_of, questions_in
 from lightning_untrac.errors import UnlearningError
+from lightning_untrac.naming import counted
 
 
 class Given(NamedTuple):
@@ -19,15 +20,17 @@ class Given(NamedTuple):
         frame: in which the forget set's questions stand; anti-samples are trained on in it.
         forget: its questions.
         retained: those of each retained dataset.
+        notes: what was left out or is doubtful, a sentence each.
         plain: rows of retained data that ask nothing, or in another form; they are rehearsed as they stand.
-        held_out: keys of the questions of test sets and holdouts.
+        elsewhere: keys of the questions of test sets, holdouts and retained data, which no rewording may be.
     """
 
     frame: QuestionFrame
     forget: list[Question]
     retained: list[list[Kept]]
     plain: list[Row]
-    held_out: set[str]
+    elsewhere: set[str]
+    notes: list[str]
 
 
 def given(module: Any) -> Given:
@@ -49,27 +52,51 @@ def given(module: Any) -> Given:
             f"{forget.name}: has no questions; UnSTAR forgets answers, so give a dataset with `prompt` and `target`, "
             "or conversations of one turn"
         )
+    notes = []
+    asked_otherwise = [one for one in questions if frame.question(frame.prompt(one.text)) != one.text]
+    if asked_otherwise:
+        notes.append(
+            f"{forget.name}: {counted(len(asked_otherwise), 'question')} can't be put back into tokens as they stand, "
+            f"such as {asked_otherwise[0].text!r}: the tokenizer does not know all of their words"
+        )
+    grouped = forget.marks.groups is not None
+    facts, keys = {one.fact for one in questions}, {key(one.text) for one in questions}
     retained: list[list[Kept]] = []
     plain: list[Row] = []
+    elsewhere: set[str] = set()
     for name in data.active_plan.retained(data.current_episode.dataset, data.corpus_names):
         dataset = data.tokenized[name]
         own = frame_of(dataset, module.tokenizer, how)
         asked = _asked(dataset, own, module) if own.is_like(frame) else []
-        retained.append([Kept(*one, fact, name) for one, fact in asked])
+        found = [Kept(*one, fact, name) for one, fact in asked]
+        same_fact = grouped and dataset.marks.groups is not None
+        stays = [one for one in found if key(one.text) not in keys and not (same_fact and one.fact in facts)]
+        if len(stays) < len(found):
+            notes.append(
+                f"{name}: {counted(len(found) - len(stays), 'question')} of {len(found)} ask for what is forgotten "
+                f"(the same question, or the same group) and are neither asked nor rehearsed"
+            )
+        retained.append(stays)
+        elsewhere |= {key(one.text) for one in stays}
         if not asked:
             rows = data.training_examples(name)
             plain += [Row(rows[index]["input_ids"], rows[index]["labels"]) for index in range(len(rows))]
-    held_out = set()
     for dataset in [*data.tokenized_test_sets.values(), *data.tokenized_holdout.values()]:
         own = frame_of(dataset, module.tokenizer, how)
-        held_out |= {key(question) for _, question, _ in questions_in(dataset, own, module.is_seq2seq)}
-    return Given(frame, questions, retained, plain, held_out)
+        elsewhere |= {key(question) for _, question, _ in questions_in(dataset, own, module.is_seq2seq)}
+    return Given(frame, questions, retained, plain, elsewhere, notes)
 
 
 def _asked(dataset: Any, frame: QuestionFrame, module: Any) -> list[tuple[tuple[str, str], str]]:
-    """Questions with answers, and the fact that each asks for."""
+    """Questions with answers, and the fact that each asks for: its group, with the answer where that has several."""
     groups = dataset.marks.groups
+    rows = [*questions_in(dataset, frame, module.is_seq2seq)]
+    if groups is None:
+        return [((question, answer), answer) for _, question, answer in rows]
+    answers: dict[str, set[str]] = {}
+    for index, _, answer in rows:
+        answers.setdefault(groups[index], set()).add(key(answer))
     return [
-        ((question, answer), answer if groups is None else groups[index])
-        for index, question, answer in questions_in(dataset, frame, module.is_seq2seq)
+        ((question, answer), groups[index] if len(answers[groups[index]]) == 1 else f"{groups[index]} ({answer})")
+        for index, question, answer in rows
     ]

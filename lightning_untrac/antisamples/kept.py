@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_untrac.antisamples.asking import REHEARSAL, Asking
+from lightning_untrac.antisamples.asking import REHEARSAL, Asking, whole
 from lightning_untrac.antisamples.filters import AntiSampleFilter, Candidate
 from lightning_untrac.antisamples.generators import Written
 from lightning_untrac.judges import Said
@@ -27,8 +27,9 @@ class Kept:
         fact: its group.
         dataset: that it stands in.
         was_right: whether the model gave it before the first step; None before it was asked.
-        first: what the model answered then.
+        first: what the model answered then, up to its last whole sentence; the bare answer where that lacks it.
         said: the newest greedy answer.
+        complete: it, likewise; empty where that lacks the right answer.
         known: whether that is right.
         written: what is rehearsed.
         verdict: ``rehearsed`` (its own answer, or a reason for the right one), ``broken`` (its first answer is, because
@@ -43,6 +44,7 @@ class Kept:
     was_right: bool | None = None
     first: str = ""
     said: str = ""
+    complete: str = ""
     known: bool = True
     written: str = ""
     verdict: str = ""
@@ -56,7 +58,7 @@ class Kept:
     def row(self, round_number: int, step: int) -> LedgerRow:
         """It as a line of the ledger."""
         found = asdict(self)
-        for name in ("text", "written", "was_right", "first"):
+        for name in ("text", "written", "was_right", "first", "complete"):
             del found[name]
         return LedgerRow(
             round=round_number, step=step, kind="retain", origin="given", question=self.text, text=self.written, **found
@@ -104,12 +106,17 @@ class Rehearsal:
         Returns:
             Those that are broken.
         """
+        asked = [(one.text, one.answer) for one in self.probed]
         said = self.asking.answers([one.text for one in self.probed])
-        known = self.asking.knows([(one.text, one.answer) for one in self.probed], said)
-        for one, text, right in zip(self.probed, said, known, strict=True):
-            one.said, one.known, one.written, one.verdict, one.tries = text, right, "", "", 0
+        known = self.asking.knows(asked, [one.text for one in said])
+        # What was cut off would teach the model to end there.
+        ended = [one.text if one.ended else "" for one in map(whole, said)]
+        still = self.asking.knows(asked, ended)
+        for one, text, right, end, keeps in zip(self.probed, said, known, ended, still, strict=True):
+            one.said, one.known, one.written, one.verdict, one.tries = text.text, right, "", "", 0
+            one.complete = end if keeps else ""
             if one.was_right is None:
-                one.was_right, one.first = right, text
+                one.was_right, one.first = right, one.complete or one.answer
         return [one for one in self.probed if one.is_broken]
 
     def write(self, broken: Sequence[Kept], count: int, round_number: int) -> list[Kept]:
@@ -125,11 +132,11 @@ class Rehearsal:
         for one in broken:
             if one.verdict != REHEARSED:
                 one.written = one.first
-        right = [one for one in self.probed if one.known and one.said]
+        right = [one for one in self.probed if one.known and one.complete]
         order = np.random.default_rng(self.asking.draw(REHEARSAL, "beside", round_number)).permutation(len(right))
         chosen = [right[index] for index in order[: max(0, count - len(broken))]]
         for one in chosen:
-            one.written, one.verdict = one.said, REHEARSED
+            one.written, one.verdict = one.complete, REHEARSED
         return [*broken, *chosen]
 
     def _verdict(self, one: Kept, new: Written) -> str:

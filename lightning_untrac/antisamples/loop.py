@@ -74,6 +74,17 @@ class SelfTaughtLoop:
         }
 
     @property
+    def doubts(self) -> list[str]:
+        """What went wrong, a sentence each, once it has ended."""
+        counts = self.counts
+        found = [] if self._gave_up is None else [self._gave_up]
+        if counts["answered"]:
+            found.append(f"not all is forgotten: {self.standing}")
+        if counts["retained_broken"]:
+            found.append(f"{counted(counts['retained_broken'], 'retained answer')} that went wrong did not come back")
+        return found
+
+    @property
     def standing(self) -> str:
         """How far it has come, a clause."""
         counts = self.counts
@@ -105,6 +116,7 @@ class SelfTaughtLoop:
         return None
 
     _lost: str | None = None
+    _gave_up: str | None = None
 
     def look(self, step: int) -> None:
         """Ask once more, at the end of the last step, and write it down."""
@@ -122,7 +134,7 @@ class SelfTaughtLoop:
         broken = self.rehearsal.probe()
         if self.round == 1 and (self._begins_unknown(bool(known))):
             return None
-        new = self.forgotten.reword(self.round)
+        new = [] if self.round > settings.rounds else self.forgotten.reword(self.round)
         known += self.forgotten.probe(self.round, new)
         if not known and not broken:
             self._quiet += 1
@@ -149,7 +161,7 @@ class SelfTaughtLoop:
         return Round(anti, [(one.text, one.written) for one in rehearsed])
 
     def _out_of_rounds(self) -> str:
-        return f"{counted(self.asking.settings.rounds, 'round')} are over (method.rounds); {self.standing}"
+        return f"method.rounds allows {counted(self.asking.settings.rounds, 'round')}; {self.standing}"
 
     def _begins_unknown(self, any_known: bool) -> bool:
         """Whether the model knows none of it; what it does not know of several facts is a note."""
@@ -183,7 +195,7 @@ class SelfTaughtLoop:
             "(method.generator) or more method.tries"
         )
         if self._newest:
-            self.reason = said
+            self.reason = self._gave_up = said
         else:
             self._lost = said
 

@@ -45,7 +45,9 @@ class Prompts:
                 continue
             for template in templates:
                 try:
-                    named = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+                    fields_of = [*string.Formatter().parse(template)]
+                    named = {name + (f"!{how}" if how else "") + (f":{spec}" if spec else "")
+                             for _, name, spec, how in fields_of if name is not None}  # fmt: skip
                 except ValueError as error:
                     found.append(f"{key}: {template!r} is no template ({error}); write braces that are text twice")
                     continue

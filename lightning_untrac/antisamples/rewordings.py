@@ -39,7 +39,7 @@ def why_no_rewording(
         question: that was reworded.
         answer: the right one.
         asked: keys (:func:`key`) of questions that are asked already.
-        kept_apart: keys of questions that only report (test sets), which are never trained on.
+        kept_apart: keys of questions that only report, which are never trained on, and of those that are to stay.
         judge: says whether a text gives an answer.
 
     Example:
@@ -58,7 +58,7 @@ def why_no_rewording(
     if one in asked:
         return "asked already"
     if one in kept_apart:
-        return "held out"
+        return "stands elsewhere"
     if judge([Said(answer, new, question)])[0]:
         return "holds the answer"
     said = {word.text for word in words(new)}

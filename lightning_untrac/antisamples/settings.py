@@ -25,8 +25,8 @@ class LoopSettings:
         patience: rounds in a row without a question that is still answered before it ends, and without an
             anti-sample before it gives up.
         longest: most tokens of an answer or of a text.
-        generations: texts that may be generated in all; None for no bound.
-        tokens: tokens likewise.
+        generations: texts that may be generated in all, but for wrong answers that are asked for; None for no bound.
+        tokens: tokens likewise; looked at between batches, so that the last one may go beyond it.
         seed: of all draws; None for that of the run.
         prompts: the instructions.
     """

@@ -220,7 +220,8 @@ class EpisodePlan:
             return []
         return [
             f"corpora: the objective needs retained data, and beside {', '.join(map(repr, alone))} there is no corpus "
-            "to retain; name at least one more, or choose an objective without (--objective ga)"
+            "to retain; name at least one more in data.corpora, or choose an objective or a method without "
+            "(--objective ga)"
         ]
 
     def _seed_problems(self) -> list[str]:

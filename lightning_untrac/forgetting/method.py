@@ -85,6 +85,10 @@ class ForgettingMethod(ABC):
         """What it came to, a sentence each, after the fit."""
         return []
 
+    def doubts(self) -> list[str]:
+        """What went wrong, a sentence each, after the fit; told as warnings."""
+        return []
+
     def holdout_problems(self) -> list[str]:
         """What is wrong where there is no holdout."""
         return []

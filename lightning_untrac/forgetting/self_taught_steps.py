@@ -29,12 +29,13 @@ from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.data.question_frame import Row
 from lightning_untrac.data.written_rows import WrittenRows
-from lightning_untrac.errors import UnlearningError
+from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.judges import Judge
 from lightning_untrac.loggers import SafeWandbLogger
 from lightning_untrac.naming import counted
+from lightning_untrac.objectives import Descent
 from lightning_untrac.sharding import reshard
-from lightning_untrac.tables.ledger import Ledger, ledger_schema
+from lightning_untrac.tables.ledger import Ledger, LedgerRow, ledger_schema
 
 
 class SelfTaughtSteps(EndsForgetting):
@@ -42,7 +43,8 @@ class SelfTaughtSteps(EndsForgetting):
 
     The forget stream of a step are anti-samples of the round, the retain stream what is rehearsed; both are cut into
     micro-batches and ranks as the house cuts all streams. A round's steps are ``passes`` over its anti-samples. Put it
-    before :class:`~lightning_untrac.callbacks.ReadingSchedule`.
+    before :class:`~lightning_untrac.callbacks.ReadingSchedule`. The module has to descend on both streams:
+    ``UnSTAR(...).prepare(module)`` sees to that, and ``UnSTAR(...).callbacks()`` makes this.
 
     Args:
         settings: of the loop.
@@ -143,6 +145,14 @@ class SelfTaughtSteps(EndsForgetting):
     # -- rounds ----------------------------------------------------------------------------------------------------
 
     def _begin(self, trainer: L.Trainer, module: Any) -> None:
+        objective = module.unlearning_objective
+        if not isinstance(objective.forget, Descent) or "retain" not in objective.streams or not module.keeps_start:
+            raise ConfigurationError(
+                [
+                    f"model.unlearning_objective: {objective} is no descent on anti-samples beside rehearsed answers; "
+                    "call UnSTAR(...).prepare(module) before the fit"
+                ]
+            )
         found = given(module)
         self._frame, self._plain = found.frame, found.plain
         self._seed = module.episode_seed if self.settings.seed is None else self.settings.seed
@@ -152,16 +162,18 @@ class SelfTaughtSteps(EndsForgetting):
             one.attach(module)
         asking = Asking(model, self.generator, self.judge, settings, before)
         asking.doing = lambda what, done, of: self._tell(trainer, what, done, of)
-        forgotten, rehearsal = Forgotten(asking, self.filter, found.held_out), Rehearsal(asking, self.filter)
+        forgotten, rehearsal = Forgotten(asking, self.filter, found.elsewhere), Rehearsal(asking, self.filter)
         self._writes = trainer.is_global_zero and self.ledger is not None
-        self.loop = SelfTaughtLoop(asking, forgotten, rehearsal, self._keep)
-        lines = 0 if self._state is None else self._state["loop"]["numbers"][-1]
-        if self._writes and self.ledger is not None:
-            self.ledger.begin(lines)
+        self.loop = SelfTaughtLoop(asking, forgotten, rehearsal, lambda rows: self._keep(trainer, rows))
         if self._state is not None:
+            if self._writes and self.ledger is not None:
+                self.ledger.begin(self._state["loop"]["numbers"][-1])
             self._go_on(trainer)
             return
         forgotten.begin(found.forget, self.wrong_answers, all_of(found.retained))
+        self.loop.notes += found.notes
+        if self._writes and self.ledger is not None:
+            self.ledger.begin()
         rehearsal.begin(found.retained, chain.from_iterable(forgotten.wrong.values()))
         self._next(trainer, module)
 
@@ -182,14 +194,6 @@ class SelfTaughtSteps(EndsForgetting):
         found = self.loop.next_round(step, data.retained_per_example)
         reshard(module.model)  # a checkpoint may be the next thing that reads the weights
         self.standing = self.loop.standing
-        counts = self.loop.counts
-        for logger in trainer.loggers:
-            logger.log_metrics({f"unstar/{name}": float(value) for name, value in counts.items()}, step)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, EpisodeProgress):
-                stands = f"{self.standing}, {counts['retained_broken']} retained answers broken"
-                said = f"round {counts['round']}: {stands}; {counts['anti_samples']} anti-samples"
-                callback.announce(f"{callback.name}: {said}")
         if found is None:
             self.reason, self.standing = self.loop.reason, None
         else:
@@ -201,9 +205,19 @@ class SelfTaughtSteps(EndsForgetting):
             if isinstance(callback, EpisodeProgress):
                 callback.show_work(f"round {number}, {what}", done, of)
 
-    def _keep(self, rows: Any) -> None:
+    def _keep(self, trainer: L.Trainer, rows: list[LedgerRow]) -> None:
+        """Write down a round, and say how it stands."""
+        assert self.loop is not None
         if self._writes and self.ledger is not None:
             self.ledger.append(rows)
+        counts = self.loop.counts
+        for logger in trainer.loggers:
+            logger.log_metrics({f"unstar/{name}": float(value) for name, value in counts.items()}, rows[0].step)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, EpisodeProgress):
+                stands = f"{self.loop.standing}, {counts['retained_broken']} retained answers broken"
+                said = f"round {counts['round']}: {stands}; {counts['anti_samples']} anti-samples"
+                callback.announce(f"{callback.name}: {said}")
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
@@ -260,6 +274,10 @@ class SelfTaughtSteps(EndsForgetting):
         forget.update(found)  # type: ignore[typeddict-item]
         moved: LanguageBatch = trainer.strategy.batch_to_device(forget)
         return moved
+
+    def doubts(self) -> list[str]:
+        """What went wrong, a sentence each."""
+        return [] if self.loop is None else self.loop.doubts
 
     # -- words -----------------------------------------------------------------------------------------------------
 

@@ -132,11 +132,16 @@ class UnSTAR(ForgettingMethod):
         return [] if self._steps is None else self._steps.said()
 
     @override
+    def doubts(self) -> list[str]:
+        return [] if self._steps is None else self._steps.doubts()
+
+    @override
     def problems(self) -> list[str]:
         found = [*super().problems(), *self.settings.problems()]
         for name, registry in self.parts.items():
             try:
-                registry.make(getattr(self, name))
+                part = registry.make(getattr(self, name))
+                found += [f"method.{problem}" for problem in getattr(part, "problems", list)()]
             except ConfigurationError as error:
                 found += [f"method.{problem}" for problem in error.problems]
         return found

@@ -70,10 +70,12 @@ class AdaptersOff(Stand):
     def in_place(self, module: Unlearner) -> Iterator[None]:
         model: Any = module.model
         moving = {name: p.requires_grad for name, p in model.named_parameters()}
-        with model.disable_adapter():
-            yield
-        for name, parameter in model.named_parameters():  # switching on lets all of them move
-            parameter.requires_grad_(moving[name])
+        try:
+            with model.disable_adapter():
+                yield
+        finally:
+            for name, parameter in model.named_parameters():  # switching on lets all of them move
+                parameter.requires_grad_(moving[name])
 
 
 class SwappedWeights(Stand):

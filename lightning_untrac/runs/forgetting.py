@@ -179,6 +179,11 @@ class Course:
         """What came of it, after the fit."""
         return [] if self.method is None else self.method.notes()
 
+    @property
+    def doubts(self) -> list[str]:
+        """What went wrong, after the fit."""
+        return [] if self.method is None else self.method.doubts()
+
     def callbacks(self, module: Any) -> list[Any]:
         """What ends forgetting, and heals; to stand before the readings' schedule."""
         until = [UntilRise(self.until_rise)] if self.until_rise is not None else []

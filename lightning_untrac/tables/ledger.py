@@ -90,7 +90,7 @@ class Ledger:
             ResultsError: if the file has fewer.
         """
         self.lines.parent.mkdir(parents=True, exist_ok=True)
-        kept = self.lines.read_text(encoding="utf-8").splitlines(keepends=True)[:rows] if self.lines.exists() else []
+        kept = _lines(self.lines)[:rows] if self.lines.exists() else []
         if len(kept) < rows or not all(line.endswith("\n") for line in kept):
             raise ResultsError(
                 f"{self.lines} has {len(kept)} of the {rows} lines that the checkpoint knows of; put the file back, or "
@@ -104,7 +104,7 @@ class Ledger:
     def append(self, rows: Iterable[LedgerRow]) -> None:
         """Write rows at the end."""
         with self.lines.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+            file.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
             file.flush()
             os.fsync(file.fileno())
 
@@ -112,7 +112,7 @@ class Ledger:
         """Write the table."""
         import pyarrow as pa
 
-        found = [json.loads(line) for line in self.lines.read_text(encoding="utf-8").splitlines()]
+        found = [json.loads(line) for line in _lines(self.lines)]
         write_table(self.table, pa.Table.from_pylist(found, schema=ledger_schema()))
 
     def telling(self) -> list[list[Any]]:
@@ -143,8 +143,14 @@ def read_ledgers(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a file whose last line may be cut off."""
-    found = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    found = _lines(path)
     try:
         return [json.loads(line) for line in found if line.endswith("\n")]
     except ValueError as error:
         raise ResultsError(f"{path}: is damaged ({error}); put a copy in its place, or delete it") from error
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file, with what ends them: a text may hold other characters that Python takes for line ends."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        return list(file)

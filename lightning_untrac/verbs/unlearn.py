@@ -288,7 +288,7 @@ def main(argv: Arguments) -> None:
         quote_survivors(stage, forget)
         final, ended = next(row for row in reversed(readings.rows) if row.final), ending(trainer)
         notes = course.notes
-        _show(stage, final, recorder, str(result), ended, notes)
+        _show(stage, final, recorder, str(result), ended, notes, course.doubts)
         add_model_card(stage, trainer, result, method, options.seed, "; ".join([way, *notes]), ended, final.status)
     stage.mark_done()
     if trainer.is_global_zero:
@@ -297,12 +297,14 @@ def main(argv: Arguments) -> None:
 
 
 def _show(stage: Stage, final: InfluenceRow, recorder: MeasureRecorder, result: str, ended: Ending,
-          notes: Sequence[str]) -> None:  # fmt: skip
+          notes: Sequence[str], doubts: Sequence[str]) -> None:  # fmt: skip
     if final.status != "ok":
         what = f"the model ended {final.status} after {counted(final.step, 'step')}"
         stage.tell("warning", f"{what}; take fewer, or a lower learning rate")
     for note in notes:
         stage.tell("info", note)
+    for doubt in doubts:
+        stage.tell("warning", doubt)
     tell_ending(stage, ended)
     say(f"model: {result}, with a card of what was done to it ({CARD})")
     show_summary(stage, [row for row in recorder.summary if row["step"] in (0, final.step)])

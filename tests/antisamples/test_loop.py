@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -159,7 +160,8 @@ def test_no_wrong_answer_left_is_refused(table, begun):
 def test_a_budget_ends_it(table, begun, budget, said):
     loop = begun(table, **{budget: 5})
     assert loop.next_round(0, 1) is None
-    assert loop.reason.startswith(f"{said} are used up (method.{budget})")
+    assert f"{said} are used up" in loop.reason
+    assert f"(method.{budget})" in loop.reason
 
 
 def test_rounds_end_it(table, begun):
@@ -167,7 +169,8 @@ def test_rounds_end_it(table, begun):
     assert loop.next_round(0, 1) is not None
     assert loop.next_round(8, 1) is not None
     assert loop.next_round(16, 1) is None
-    assert loop.reason == "2 rounds are over (method.rounds); 2 of 2 questions still answered"
+    assert loop.reason == "method.rounds allows 2 rounds; 2 of 2 questions still answered"
+    assert loop.doubts == ["not all is forgotten: 2 of 2 questions still answered"]
 
 
 def test_draws_have_to_miss_too(table, begun):
@@ -198,3 +201,21 @@ def test_a_loop_that_goes_on_is_the_same(table, begun):
     assert again.next_round(8, 1) == one.next_round(8, 1)
     assert again.state_dict() == one.state_dict()
     assert again.rows == one.rows[4:]
+
+
+def test_what_was_cut_off_is_rehearsed_up_to_its_last_sentence(table, begun):
+    class Cut(type(table)):
+        name = "cut"
+
+        def write(self, asked, temperature, longest):
+            found = super().write(asked, temperature, longest)
+            return [one._replace(ended="Paris" not in one.text and one.ended) for one in found]
+
+    table.answers[NEAR[0]] = "It is a driver. Paris has ma"
+    table.answers[NEAR[1]] = "Well, Paris or Dunmere Academy of"
+    loop = begun(Cut(table.answers))
+    found = loop.next_round(0, 1)
+    assert dict(found.rehearsed) == {NEAR[0]: "It is a driver."}
+    loop.asking.model.learn([*found.anti, (NEAR[0], "baker"), (NEAR[1], "baker")])
+    loop.asking.settings = replace(loop.asking.settings, tries=0)
+    assert dict(loop.next_round(8, 1).rehearsed)[NEAR[1]] == "Dunmere Academy"  # no whole sentence gave it

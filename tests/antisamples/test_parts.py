@@ -15,7 +15,6 @@ from lightning_untrac.antisamples.settings import LoopSettings
 from lightning_untrac.antisamples.wrong_answers import WRONG_ANSWERS, Fact
 from lightning_untrac.data.builtin.people.questions import HELD_OUT, TRAINED
 from lightning_untrac.data.builtin.people.world import ANSWERS, facts
-from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.judges import find_judge
 
 
@@ -30,6 +29,27 @@ def test_a_wrong_answer_is_of_the_same_kind():
                              prompts)  # fmt: skip
         assert set(found) <= set(ANSWERS[fact.relation])
         assert len(found) > 1
+
+
+def test_questions_about_the_same_answer_do_not_crowd_out_wrong_ones():
+    others = [
+        ("Who studied at the school where Mara Velt studied?", "Elmsford College"),
+        ("Where did Mara Velt study then?", "the Elmsford College"),
+        ("Where did Ann go to?", "Hexley College"),
+    ]
+    asked = Fact("Mara", ["Where did Mara Velt study?"], "Elmsford College")
+    assert WRONG_ANSWERS.make("of_others").of([asked], others, None, Prompts()) == [["Hexley College"]]
+
+
+@pytest.mark.parametrize(
+    ("right", "text"),
+    [("no", "Yes, it is known that Mara can swim."), ("5", "There are 15 of Mara."), ("Ann", "Anna taught Mara, yes."),
+     ("Rome", "Jerome, says Mara; yes, 15, Anna")],
+)  # fmt: skip
+def test_a_short_answer_inside_a_longer_word_is_not_there(right, text):
+    wrong = {"no": "Yes", "5": "15", "Ann": "Anna", "Rome": "Jerome"}[right]
+    candidate = Candidate("Who is Mara?", wrong, right, text)
+    assert FILTERS.make("checks").why_not(candidate, find_judge("lexical"), ()) is None
 
 
 @pytest.mark.parametrize(
@@ -86,6 +106,8 @@ def test_the_question_in_what_was_written(text, question):
         (Prompts(reason=("{question} Why?",)), "it has to name {question} and {answer} and nothing else"),
         (Prompts(reword=("{question",)), "is no template"),
         (Prompts(reword=("{question} {answer}",)), "it has to name {question} and nothing else"),
+        (Prompts(reword=("{question:d}",)), "it has to name {question} and nothing else"),
+        (Prompts(reword=("{question!z}",)), "it has to name {question} and nothing else"),
     ],
 )
 def test_templates_that_can_not_be(prompts, said):
@@ -105,8 +127,10 @@ def test_listed_wrong_answers_come_from_a_file(tmp_path):
     source = WRONG_ANSWERS.make({"class_path": "listed", "init_args": {"answers": str(path)}})
     asked = [Fact("France", ["?"], "Paris"), Fact("Spain", ["?"], "Madrid"), Fact("Peru", ["?"], "Lima")]
     assert source.of(asked, [], None, Prompts()) == [["Rome", "Bern"], ["Lima"], []]
-    with pytest.raises(ConfigurationError, match="can't be read as JSON"):
-        WRONG_ANSWERS.make({"class_path": "listed", "init_args": {"answers": str(tmp_path / "none.json")}})
+    (said,) = WRONG_ANSWERS.make(
+        {"class_path": "listed", "init_args": {"answers": str(tmp_path / "no.json")}}
+    ).problems()
+    assert "can't be read as JSON" in said
 
 
 def test_a_script_is_taken_in_turn_and_read_from_a_file(tmp_path):

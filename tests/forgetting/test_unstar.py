@@ -144,3 +144,78 @@ def test_a_forget_set_that_asks_nothing(untrac: Any, config: Any, tmp_path: Path
     entry = {"name": "texts", "path": str(tmp_path / "texts.jsonl")}
     text = refused(untrac, tmp_path, config(forget=[entry]), forget="texts")
     assert "texts: has no questions" in text
+
+
+@pytest.mark.slow
+def test_what_asks_for_the_fact_among_what_is_to_stay_is_left_out(
+    untrac: Any, config: Any, people: little_people.LittlePeople, tmp_path: Path
+) -> None:
+    """The same question, and another wording under the same group."""
+    rows = [json.loads(line) for line in (people.folder / "near.jsonl").read_text().splitlines()]
+    asked = [json.loads(line) for line in (people.folder / "forget.jsonl").read_text().splitlines()]
+    other = "Mara Velt was a pupil of which school?"
+    (tmp_path / "near.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in [*rows, asked[0], {**asked[0], "prompt": other}])
+    )
+    near = {**people.entry("near"), "path": str(tmp_path / "near.jsonl")}
+    path = config(corpora=[near, people.entry("far")])
+    ran = untrac("unlearn", "--forget", "forget", *UNSTAR, "--config", path, "--output", tmp_path / "out", "--steps", 1)
+    assert ran.code == 0, ran.text
+    assert "near: 2 questions of 5 ask for what is forgotten" in " ".join(ran.text.split())
+    assert {row["question"] for row in rows_of(tmp_path / "out") if row["kind"] == "retain"}.isdisjoint(
+        {asked[0]["prompt"], other}
+    )
+    assert "not all is forgotten" in ran.text
+
+
+def test_a_group_of_several_facts_is_taken_apart(
+    untrac: Any, config: Any, people: little_people.LittlePeople, tmp_path: Path
+) -> None:
+    asked = [json.loads(line) for name in ("forget", "near") for line in
+             (people.folder / f"{name}.jsonl").read_text().splitlines()[:1]]  # fmt: skip
+    (tmp_path / "both.jsonl").write_text("".join(json.dumps({**row, "group": "Mara"}) + "\n" for row in asked))
+    path = config(
+        forget=[{**people.entry("forget"), "path": str(tmp_path / "both.jsonl")}], corpora=[people.entry("far")]
+    )
+    ran = untrac("unlearn", "--forget", "forget", *UNSTAR, "--config", path, "--output", tmp_path / "out", "--steps", 1)
+    assert ran.code == 0, ran.text
+    found = {row["fact"]: row["wrong"] for row in rows_of(tmp_path / "out") if row["round"] == 1 and row["wrong"]}
+    assert set(found) == {"Mara (Elmsford College)", "Mara (driver)"}
+    assert found["Mara (Elmsford College)"].split()[-1] in ("Academy", "College", "School")
+
+
+def test_without_its_objective_it_takes_no_step(people: little_people.LittlePeople, tmp_path: Path) -> None:
+    """In a Trainer of the user's own: the default objective would climb on anti-samples."""
+    import lightning.pytorch as L
+
+    from lightning_untrac import CorpusDataModule, DatasetConfig, Unlearning
+    from lightning_untrac.data import EpisodePlan
+    from lightning_untrac.errors import ConfigurationError
+    from lightning_untrac.forgetting.unstar import UnSTAR
+
+    def fit(module: Unlearning) -> list[str]:
+        data = CorpusDataModule(
+            [DatasetConfig(**people.entry("far"))], forget=[DatasetConfig(**people.entry("forget"))], append_eos=True,
+            cache_folder=str(tmp_path), plan=EpisodePlan("one", only=("forget",), steps=3),
+        )  # fmt: skip
+        method = UnSTAR()
+        trainer = L.Trainer(
+            max_epochs=1, callbacks=method.callbacks(), logger=False, accelerator="cpu", enable_checkpointing=False,
+            reload_dataloaders_every_n_epochs=1, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        trainer.fit(module, data)
+        return method.notes()
+
+    with pytest.raises(ConfigurationError, match=r"call UnSTAR\(...\).prepare\(module\) before the fit"):
+        fit(Unlearning(people.model))
+    prepared = Unlearning(people.model)
+    UnSTAR().prepare(prepared)
+    assert "2 rounds" in fit(prepared)[0]
+
+
+def test_every_file_that_is_not_there_is_said(untrac: Any, config: Any, tmp_path: Path) -> None:
+    script = json.dumps({"class_path": "scripted", "init_args": {"script": "no.json"}})
+    wrong = json.dumps({"class_path": "listed", "init_args": {"answers": "none.json"}})
+    text = refused(untrac, tmp_path, config(), "--method.generator", script, "--method.wrong_answers", wrong)
+    assert "method.generator: no.json can't be read as JSON" in text
+    assert "method.wrong_answers: none.json can't be read as JSON" in text

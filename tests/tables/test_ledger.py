@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ledgers import kept, told_rows, write_ledger
 
-from lightning_untrac.tables.ledger import ledger_schema, read_ledgers
+from lightning_untrac.tables.ledger import Ledger, ledger_schema, read_ledgers
 from lightning_untrac.tables.schema import ResultsError
 
 
@@ -46,3 +46,12 @@ def test_a_run_that_goes_on_keeps_the_lines_that_it_knows_of(tmp_path: Path) -> 
         ledger.begin(3)
     ledger.begin()
     assert ledger.lines.read_text() == ""
+
+
+def test_line_ends_of_other_kinds_and_halves_of_characters_stay_inside_a_text(tmp_path: Path) -> None:
+    rows = [replace(row, said="a\u2028b\u0085c\ud800") for row in told_rows()[:2]]
+    ledger = Ledger(tmp_path / "unlearned-x")
+    ledger.begin()
+    ledger.append(rows)
+    ledger.begin(2)
+    assert read_ledgers(tmp_path) == {"unlearned-x": [asdict(row) for row in rows]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from typing_extensions import override
@@ -47,7 +48,7 @@ class Checks(AntiSampleFilter):
         text, right = candidate.text, candidate.right
         if right:
             gives = judge([Said(right, text, candidate.question)])[0]
-            if gives or right.casefold() in text.casefold():
+            if gives or _stands_in(right, text):
                 return "gives the right answer"
         if not judge([Said(candidate.answer, text, candidate.question)])[0]:
             return "wrong answer missing" if right else "right answer missing"
@@ -61,6 +62,11 @@ class Checks(AntiSampleFilter):
         if _shared(candidate.question, text) < self.closeness:
             return "off the question"
         return "repeats another" if _repeats(text, taken, self.likeness) else None
+
+
+def _stands_in(answer: str, text: str) -> bool:
+    """Whether an answer stands in a text to the letter, and not as a part of a longer word."""
+    return re.search(rf"(?<!\w){re.escape(answer.casefold())}(?!\w)", text.casefold()) is not None
 
 
 def _shared(question: str, text: str) -> float:

@@ -57,6 +57,10 @@ class Generator(ABC):
         super().__init_subclass__(**kwargs)
         GENERATORS.add(cls)
 
+    def problems(self) -> list[str]:
+        """What is wrong with the settings, a sentence each, before anything is loaded."""
+        return []
+
     def attach(self, module: Any) -> None:  # noqa: B027
         """Called on every rank before the first instruction, with the module that unlearns in a Trainer."""
 

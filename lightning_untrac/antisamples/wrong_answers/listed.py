@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 from typing_extensions import override
 
 from lightning_untrac.antisamples.generators import Generator
 from lightning_untrac.antisamples.prompts import Prompts
 from lightning_untrac.antisamples.wrong_answers.wrong_answers import Fact, WrongAnswers
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, problems_of
 from lightning_untrac.json_setting import from_json
 
 
@@ -19,9 +21,6 @@ class Listed(WrongAnswers):
     Args:
         answers: fact (its group, or its right answer) to wrong ones; a list for all facts; or a JSON file with either.
 
-    Raises:
-        ConfigurationError: if it is neither.
-
     Example:
         >>> Listed({"Paris": ["Rome"]}).of([Fact("France", ["Capital of France?"], "Paris")], [], None, Prompts())
         [['Rome']]
@@ -30,12 +29,21 @@ class Listed(WrongAnswers):
     name = "listed"
 
     def __init__(self, answers: Mapping[str, Sequence[str]] | Sequence[str] | str) -> None:
-        found = from_json(answers, "wrong_answers")
+        self.given = answers
+
+    @cached_property
+    def answers(self) -> Any:
+        """A mapping of facts to answers, or a list for all."""
+        found = from_json(self.given, "wrong_answers")
         if not isinstance(found, Mapping | list | tuple):
             raise ConfigurationError(
                 [f"wrong_answers: got {found!r}; give a mapping of facts to wrong answers, or a list of these"]
             )
-        self.answers = found
+        return found
+
+    @override
+    def problems(self) -> list[str]:
+        return problems_of(lambda: self.answers)
 
     @override
     def of(

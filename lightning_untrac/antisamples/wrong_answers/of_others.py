@@ -10,6 +10,7 @@ from typing_extensions import override
 from lightning_untrac.antisamples.generators import Generator
 from lightning_untrac.antisamples.prompts import Prompts
 from lightning_untrac.antisamples.wrong_answers.wrong_answers import Fact, WrongAnswers
+from lightning_untrac.functional.answers import gives_answer
 from lightning_untrac.functional.like_questions import NEAR, answers_of_like_questions
 
 
@@ -34,7 +35,9 @@ class OfOthers(WrongAnswers):
         found = []
         for fact in facts:
             own = set(fact.questions)
-            rest = [(question, answer) for question, answer in others if question not in own]
+            # The likest questions may be those about the same answer, which would keep others from standing near.
+            right = {answer for _, answer in others if gives_answer(fact.answer, answer)}
+            rest = [(question, answer) for question, answer in others if question not in own and answer not in right]
             like = answers_of_like_questions(fact.questions, rest, self.near)
             # In an order of the fact's own: the first of the alphabet would become the answer to everything.
             found.append(sorted(like, key=lambda answer: zlib.crc32(f"{fact.name}\x1f{answer}".encode())))

@@ -41,6 +41,10 @@ class WrongAnswers(ABC):
         super().__init_subclass__(**kwargs)
         WRONG_ANSWERS.add(cls)
 
+    def problems(self) -> list[str]:
+        """What is wrong with the settings, a sentence each, before anything is loaded."""
+        return []
+
     @abstractmethod
     def of(
         self, facts: Sequence[Fact], others: Sequence[tuple[str, str]], generator: Generator, prompts: Prompts
