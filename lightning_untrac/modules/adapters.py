@@ -172,6 +172,16 @@ def add_adapters(model: PreTrainedModel, settings: dict[str, Any], init_seed: in
         return peft.get_peft_model(model, adapters)
 
 
+def without_adapters(model: PreTrainedModel) -> PreTrainedModel:
+    """A model with its adapters merged into its weights, all of which may move; itself where it has none."""
+    merge: Any = getattr(model, "merge_and_unload", None)
+    if merge is None:
+        return model
+    merged: PreTrainedModel = merge()
+    merged.requires_grad_(True)
+    return merged
+
+
 def _saved_config(name_or_path: str) -> Any:
     with refused(
         lambda cause: f"model: can't read {ADAPTER_CONFIG} in {name_or_path} ({cause}); save the adapters again"

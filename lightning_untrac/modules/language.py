@@ -74,6 +74,9 @@ class LanguageModule(Measuring, StepTraining):
     episode_kind: ClassVar[EpisodeKind] = "mixture"
     """What the DataModule serves to this phase unless its plan says otherwise."""
 
+    merges_adapters: bool = False
+    """Whether saved adapters become a part of the weights when they are loaded, which then all may move."""
+
     def __init__(
         self,
         name_or_path: str | None = None,
@@ -209,6 +212,7 @@ class LanguageModule(Measuring, StepTraining):
                 trust_remote_code=self.trust_remote_code,
                 attn_implementation=self.attn_implementation,
                 new_head=self.new_head,
+                merges_adapters=self.merges_adapters,
             )
         remember(self.model)
         freeze(self.model, self.architecture.unreached)

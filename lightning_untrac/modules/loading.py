@@ -13,7 +13,7 @@ import torch
 from lightning_untrac.data.tokenizers import missing_folder
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.hub import hub_problem
-from lightning_untrac.modules.adapters import adapter_base, add_adapters, load_adapters
+from lightning_untrac.modules.adapters import adapter_base, add_adapters, load_adapters, without_adapters
 from lightning_untrac.modules.heads import task_name
 from lightning_untrac.modules.members import member_folders
 from lightning_untrac.modules.refusals import refused
@@ -116,11 +116,13 @@ def build_model(
     trust_remote_code: bool,
     attn_implementation: str | None,
     new_head: bool = False,
+    merges_adapters: bool = False,
 ) -> PreTrainedModel:
     """The model with its weights: from ``name_or_path``, or drawn from ``init_seed`` where that is None.
 
     A folder of several members (``ensemble.json``) becomes one model that predicts as all of them together. A
-    ``new_head`` is one that the saved weights don't have: it is drawn from ``init_seed`` too.
+    ``new_head`` is one that the saved weights don't have: it is drawn from ``init_seed`` too. Saved adapters stay
+    beside the weights, or are merged into them (``merges_adapters``).
 
     Raises:
         ConfigurationError: if the model can't be made, or the saved weights do not fit the architecture.
@@ -144,7 +146,8 @@ def build_model(
         base = adapter_base(name_or_path)
         model = _with_saved_weights(config, base or name_or_path, init_seed, new_head, revision=revision, **options)
         if base is not None:
-            return load_adapters(model, name_or_path)
+            adapted = load_adapters(model, name_or_path)
+            return without_adapters(adapted) if merges_adapters else adapted
     return model if lora is None else add_adapters(model, lora, init_seed)
 
 

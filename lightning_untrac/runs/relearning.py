@@ -69,13 +69,16 @@ def take_part(stage: Stage, forget: str, share: float, by: PartBy, seed: int) ->
 
 
 def trained(module: LanguageModule) -> LanguageModule:
-    """A module that unlearns, made to fine-tune instead: each step descends on the set.
+    """A module that unlearns, made to fine-tune instead: each step descends on the set, with all weights.
+
+    Adapters are merged first: trained alone they would move more slowly than the control's weights, and look forgotten.
 
     Args:
         module: whose weights are not loaded yet.
     """
     assert isinstance(module, Unlearning)
     module.unlearning_objective = Objective.of(Descent())
+    module.merges_adapters = True
     return module
 
 

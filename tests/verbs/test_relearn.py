@@ -150,3 +150,26 @@ def test_what_is_wrong_is_said_at_once(folder: Path, tmp_path: Path) -> None:
     assert ran.code == 2
     assert "relearn: " in ran.text
     assert "holds no unlearned-facts" in ran.text
+
+
+def test_adapters_are_merged_so_that_all_weights_are_trained(folder: Path, tmp_path: Path) -> None:
+    """Fresh adapters change nothing: the model is the one under them, and has to come back as fast."""
+    import peft
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    shutil.copy(folder.parent / "config.yaml", tmp_path / "config.yaml")
+    base = copy / "unlearned-facts"
+    lora = peft.LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapted = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), lora)
+    adapted.save_pretrained(copy / "unlearned-facts-lora")
+    AutoTokenizer.from_pretrained(base).save_pretrained(copy / "unlearned-facts-lora")
+    ran = relearn(copy, "--steps", 3, "--readings", "[3]")
+    assert ran.code == 0, ran.text
+    found = means(copy, "facts")
+    whole = {key[1:]: value for key, value in found.items() if key[0] == "relearn:unlearned-facts"}
+    assert whole
+    assert {
+        key[1:]: value for key, value in found.items() if key[0] == "relearn:unlearned-facts-lora"
+    } == pytest.approx(whole, rel=1e-5)
