@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_untrac.functional import IGNORE_INDEX, example_losses, token_loss_sum
+from lightning_untrac.functional import IGNORE_INDEX, token_loss_sum
 from lightning_untrac.functional.memorisation import target_hits
 from lightning_untrac.functional.token_losses import token_losses
 
@@ -209,7 +209,12 @@ class Outputs:
     @cached_property
     def losses(self) -> tuple[Tensor, Tensor]:
         """Loss sum (float64, nats, differentiable) and number of target tokens of each example, ``[batch]`` both."""
-        return example_losses(self.logits, self.targets)
+        return self.token_losses.double().sum(dim=1), self.places.sum(dim=1)
+
+    @cached_property
+    def token_losses(self) -> Tensor:
+        """The loss of each target token where it stands, ``[batch, length]``, nats, differentiable; 0 elsewhere."""
+        return token_losses(self.logits.flatten(0, 1), self.targets.flatten()).view_as(self.targets)
 
     @cached_property
     def log_probs(self) -> Tensor:
@@ -280,14 +285,6 @@ class Outputs:
             return self.is_sequence.sum()
         return self.places.sum() if unit == "token" else self.places.sum() - self.is_sequence.sum()
 
-    def in_places(self, values: Tensor) -> Tensor:
-        """One value a target token, put where the targets are, ``[batch, length]``; 0 elsewhere.
-
-        Args:
-            values: ``[places]``, in the order of ``target_logits``.
-        """
-        return values.new_zeros(self.targets.shape).masked_scatter(self.places, values)
-
     def example_sums(self, values: Tensor) -> Tensor:
         """Sum of one value a target token over each example, ``[batch]`` float64.
 
@@ -299,7 +296,11 @@ class Outputs:
             >>> two.example_sums(torch.tensor([0.5, 1.0, 2.0])).tolist()
             [1.5, 2.0]
         """
-        return self.in_places(values.double()).sum(dim=1)
+        return (
+            values.new_zeros(self.targets.shape, dtype=torch.float64)
+            .masked_scatter(self.places, values.double())
+            .sum(dim=1)
+        )
 
     def example_means(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of one value a target token over each example, and how many it has, ``[batch]`` both.

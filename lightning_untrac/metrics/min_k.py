@@ -45,7 +45,7 @@ class MinK(Measure):
 
     @override
     def __call__(self, seen: Outputs) -> Measured:
-        found = lowest_mean(seen.in_places(-seen.target_losses), seen.places, self.share)
+        found = lowest_mean(-seen.token_losses, seen.places, self.share)
         return Measured(-found, seen.is_sequence.double())
 
 

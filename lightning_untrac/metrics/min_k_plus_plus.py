@@ -43,5 +43,5 @@ class MinKPlusPlus(Measure):
 
     @override
     def __call__(self, seen: Outputs) -> Measured:
-        z = standardised_log_probs(seen.target_logits, seen.target_ids)
-        return Measured(-lowest_mean(seen.in_places(z), seen.places, self.share), seen.is_sequence.double())
+        z = standardised_log_probs(seen.logits.flatten(0, 1), seen.targets.flatten()).view_as(seen.targets)
+        return Measured(-lowest_mean(z, seen.places, self.share), seen.is_sequence.double())
