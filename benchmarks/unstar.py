@@ -26,10 +26,13 @@ import random
 import shutil
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
 from unstar_report import report
 
 from lightning_untrac.cli import main as untrac
@@ -153,24 +156,33 @@ def measure(home: Path, number: int, label: str, model: Path, shots: Path) -> No
 
 
 def relearn(home: Path, number: int, labels: list[str]) -> None:
-    """See how fast an association comes back, if that was not done before; the control stands by as another model."""
-    done = home / "people" / f"relearn-{number}.done"
-    if done.exists():
+    """See how fast an association comes back, if that was not done before: beside the model that never knew it.
+
+    Adapters are merged, so that all models are fine-tuned alike, on all weights.
+    """
+    folder = home / f"relearned-{number}"
+    if (folder / "summary.parquet").exists():
         return
+    for part in (".untrac/folder.json", "model"):  # a folder of its own, which the verb knows for one of its kind
+        (folder / ".untrac").mkdir(parents=True, exist_ok=True)
+        copy = shutil.copy if part.endswith("json") else partial(shutil.copytree, dirs_exist_ok=True)
+        copy(home / "people" / part, folder / part)
+    shutil.copytree(home / "without" / "model", folder / f"retrained-forget_{number}" / "seed-0", dirs_exist_ok=True)
+    for label in labels:
+        name = f"unlearned-forget_{number}-{label}"
+        merged = AutoPeftModelForCausalLM.from_pretrained(home / "people" / name).merge_and_unload()
+        for one in (merged, AutoTokenizer.from_pretrained(home / "people" / name)):
+            one.save_pretrained(folder / name)
     config = {
         "forget": f"forget_{number}", "share": 0.5, "steps": 20, "readings": [1, 2, 3, 4, 5, 6, 8, 10, 15, 20],
-        "measures": "answered", "models": [f"unlearned-forget_{number}-{label}" for label in labels],
+        "measures": "answered",
         "model": {"optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-4}}},
         "data": {"block_size": None, "max_length": 128, "append_eos": True, "batch_size": 4,
                  "corpora": [dataset(f"forget_{number}")], "test_sets": [dataset(f"paraphrases_{number}")]},
         "trainer": {"accelerator": "cpu"},
     }  # fmt: skip
-    control = home / "people" / f"retrained-forget_{number}" / "seed-0"
-    if not control.exists():
-        shutil.copytree(home / "without" / "model", control)
     path = written(home / "configs" / f"relearn-{number}.yaml", config)
-    run("relearn", "--config", path, "--output", home / "people")
-    done.touch()
+    run("relearn", "--config", path, "--output", folder)
 
 
 def main() -> None:

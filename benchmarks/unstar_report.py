@@ -9,6 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+KEPT = ("near subject", "near object", "far")
+"""What is asked in held-out wordings before and after."""
+ORDER = ("before", "without", "unstar", "ga", "npo", "idkdpo", "altpo", "altpo_given")
+
 
 def values(summary: Path) -> dict[str, float]:
     """``measure/dataset/statistic`` to value of one evaluation."""
@@ -22,31 +26,28 @@ def row_of(home: Path, number: int, label: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for kind in ("greedy", "hard"):
         found |= values(home / "measured" / f"{number}-{label}-{kind}" / "summary.parquet")
-    formats = "answered_in_3_formats"
     row = {
-        "given": found["answered/given/mean"], "trained wordings": found["answered/forget/mean"],
-        "held out": found["answered/paraphrases/mean"],
-        "worst wording": found["answered/paraphrases/worst_in_group"],
-        "worst of 3 formats": found[f"{formats}/paraphrases/worst_in_group"],
+        "given wordings (4)": found["answered/given/mean"], "trained wordings (11)": found["answered/forget/mean"],
+        "held-out wordings (5)": found["answered/paraphrases/mean"],
+        "worst held-out wording": found["answered/paraphrases/worst_in_group"],
+        "worst of wordings and formats": found["answered_in_3_formats/paraphrases/worst_in_group"],
         "leak@4": found["leak_at_4/paraphrases/mean"],
-        "leak@4 worst": found["leak_at_4/paraphrases/worst_in_group"],
-        "after shots": found["answered_after_shots/paraphrases/mean"],
-        "near subject": found["answered/near_subject/mean"], "near object": found["answered/near_object/mean"],
-        "far": found["answered/far/mean"],
-        "doesn't know": found["says_it_does_not_know/paraphrases/mean"],
+        "leak@4, worst wording": found["leak_at_4/paraphrases/worst_in_group"],
+        "after many shots": found["answered_after_shots/paraphrases/mean"],
+        **{name: found[f"answered/{name.replace(' ', '_')}/mean"] for name in KEPT},
+        "says it does not know": found["says_it_does_not_know/paraphrases/mean"],
         "repetition": found.get("repetition/paraphrases/mean", np.nan),
         "repetition, far": found.get("repetition/far/mean", np.nan),
         "unique 4-grams": found.get("unique_4grams/paraphrases/mean", np.nan),
     }  # fmt: skip
-    run_file = json.loads((home / "people" / "run.json").read_text())
-    row["seconds"] = run_file.get("training_seconds", {}).get(f"unlearned-forget_{number}-{label}", np.nan)
-    steps = pd.read_parquet(home / "people" / "summary.parquet", filters=[("forget_set", "==", f"forget_{number}")])
-    mine = steps[
-        steps.model.str.endswith(f"unlearned-forget_{number}-{label}") & ~steps.method.str.startswith("relearn")
-    ]
-    row["steps"] = float(mine.step.max()) if len(mine) else np.nan
-    name = f"retrained-forget_{number}" if label == "without" else f"unlearned-forget_{number}-{label}"
-    row["half back"] = half_back(steps[steps.method.str.startswith(f"relearn:{name}")])
+    model, people = f"unlearned-forget_{number}-{label}", home / "people"
+    took = json.loads((people / "run.json").read_text(encoding="utf-8")).get("training_seconds", {})
+    steps = pd.read_parquet(people / "summary.parquet", filters=[("forget_set", "==", f"forget_{number}")])
+    row |= {"steps": steps[steps.model.str.endswith(f"/{model}")].step.max(), "seconds": took.get(model, np.nan)}
+    relearned = home / f"relearned-{number}" / "summary.parquet"
+    if relearned.exists():
+        again, name = pd.read_parquet(relearned), f"retrained-forget_{number}/seed-0" if label == "without" else model
+        row["steps until half is back"] = half_back(again[again.method == f"relearn:{name}"])
     return row
 
 
@@ -76,21 +77,21 @@ def report(folder: Path) -> None:
                          **row_of(home, int(number), label)})  # fmt: skip
     found = pd.DataFrame(rows)
     before = found[found.label == "before"].set_index(["seed", "association"])
-    for name in ("near subject", "near object", "far"):
+    for name in KEPT:
         start = [before[name].get((one.seed, one.association), np.nan) for one in found.itertuples()]
         found[name] = found[name].where(found.label == "before", found[name] / np.array(start))
+    found["near"] = found[["near subject", "near object"]].mean(axis=1)
+    found["forgot"] = (found["given wordings (4)"] <= 0.05).astype(float)
     found.to_csv(folder / "unstar.csv", index=False)
-    found["forgot"] = (found["given"] <= 0.05).astype(float)
-    found["near"] = (found["near subject"] + found["near object"]) / 2
     measured = [name for name in found.columns if name not in ("seed", "association", "label", "near")]
     means = found.groupby("label")[[*measured, "near"]].mean()
-    counts = found.groupby("label").size()
-    print(means.assign(runs=counts).round(3).to_string())
+    means["runs"] = found.groupby("label").size()
+    print(means.round(3).T.to_string())
     ways: dict[str, str] = {}
-    for label in means.sort_values(["forgot", "near"], ascending=False).index:
+    for label in means.sort_values(["runs", "forgot", "near"], ascending=False).index:
         ways.setdefault(label.partition("-")[0], label)
-    labels = list(ways.values())
-    print("\n| |", " | ".join(f"{one} ({counts[one]})" for one in labels), "|")
+    labels = [ways[way] for way in ORDER if way in ways] + [ways[way] for way in ways if way not in ORDER]
+    print("\n| |", " | ".join(f"{one} ({means.runs[one]:.0f})" for one in labels), "|")
     print("|---" * (len(labels) + 1) + "|")
     for name in measured:
         print(f"| {name} |", " | ".join(interval(found[found.label == one][name]) for one in labels), "|")
@@ -103,6 +104,6 @@ def interval(numbers: pd.Series) -> str:
     if not len(finite):
         return f"-{never}"
     half = student.ppf(0.975, len(finite) - 1) * finite.std() / np.sqrt(len(finite)) if len(finite) > 1 else np.nan
-    return (
-        f"{finite.mean():.2f} ± {half:.2f}{never}" if finite.mean() < 20 else f"{finite.mean():.0f} ± {half:.0f}{never}"
-    )
+    digits = 2 if finite.mean() < 10 else 0
+    spread = f" ± {half:.{digits}f}" if half > 0 else ""
+    return f"{finite.mean():.{digits}f}{spread}{never}"
