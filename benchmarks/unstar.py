@@ -1,6 +1,6 @@
 """UnSTAR beside gradient ascent, NPO, IdkDPO and AltPO: single facts forgotten by models of several seeds.
 
-    python benchmarks/unstar.py --folder runs/unstar_bench                  everything: about an hour on two busy cores
+    python benchmarks/unstar.py --folder runs/unstar_bench                  everything: about an hour (estimated)
     python benchmarks/unstar.py --folder runs/unstar_bench --seeds 0 --ways unstar,npo --associations 1
     python benchmarks/unstar.py --folder runs/unstar_bench --report         the table of what is there
 
