@@ -37,6 +37,7 @@ from unstar_report import report
 
 from lightning_untrac.cli import main as untrac
 from lightning_untrac.data.builtin import builtin_examples
+from lightning_untrac.data.builtin.people import people_rows
 from lightning_untrac.data.builtin.people.world import SCHOOLS
 
 RIVALS = {"ga": "ga", "npo": "npo", "idkdpo": "idkdpo", "altpo": "altpo", "altpo_given": "altpo"}
@@ -205,7 +206,7 @@ def main() -> None:
         train(home, seed)
         shots = home / "shots.jsonl"
         if not shots.exists():
-            rows = builtin_examples("people/rest")
+            rows = people_rows("people/rest", random.Random(0))
             shots.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         labels = [(way, settings, rate) for way, settings in ways for rate in (rates if way in SWEPT else rates[:1])]
         for number in map(int, given.associations.split(",")):
