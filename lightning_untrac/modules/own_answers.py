@@ -15,6 +15,7 @@ from lightning_untrac.data.episodes import UNLEARNING
 from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.modules.continuations import ending_tokens, until_end
+from lightning_untrac.naming import counted
 
 if TYPE_CHECKING:
     from lightning_untrac.data.tokenized import TokenizedDataset
@@ -31,11 +32,15 @@ class OwnAnswers:
 
     Args:
         module: an ``Unlearning``.
+
+    Attributes:
+        doubts: what a user should know of the draws, a sentence each.
     """
 
     def __init__(self, module: Any) -> None:
         self.module = module
         self._answers: dict[str, list[np.ndarray]] = {}
+        self.doubts: list[str] = []
 
     def prepare(self) -> None:
         """Draw what is needed and not yet known; call it on every rank, before any loader is made."""
@@ -53,10 +58,26 @@ class OwnAnswers:
                 if name not in self._answers:
                     self._answers[name] = self._of(dataset, int(plan.seeds[0]))
                 dataset.alternative = WrittenAnswers(dataset, self._answers[name], module.is_seq2seq)
+                self._count_same(dataset, self._answers[name])
+
+    def _count_same(self, dataset: TokenizedDataset, answers: list[np.ndarray]) -> None:
+        """Note where no draw gave another answer: there nothing is preferred to what is to be forgotten."""
+        same = 0
+        for index, other in enumerate(answers):
+            labels = dataset[index]["labels"]
+            own = labels if self.module.is_seq2seq else labels[int(np.argmax(labels != IGNORE_INDEX)) :]
+            same += np.array_equal(other, own)
+        self.doubts = [one for one in self.doubts if not one.startswith(f"{dataset.name}: ")]
+        if same:
+            self.doubts.append(
+                f"{dataset.name}: for {same} of {counted(len(answers), 'example')} every draw of the model gave the "
+                "answer that is to be forgotten, which then stands for another one and teaches nothing; give other "
+                "answers in a column (`alternative`), or take more samples"
+            )
 
     def clear(self) -> None:
         """Forget them: another fit may begin from another model."""
-        self._answers = {}
+        self._answers, self.doubts = {}, []
 
     def _of(self, dataset: TokenizedDataset, seed: int) -> list[np.ndarray]:
         strategy = self.module.trainer.strategy

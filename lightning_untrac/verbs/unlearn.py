@@ -288,12 +288,18 @@ def main(argv: Arguments) -> None:
         quote_survivors(stage, forget)
         final, ended = next(row for row in reversed(readings.rows) if row.final), ending(trainer)
         notes = course.notes
-        _show(stage, final, recorder, str(result), ended, notes, course.doubts)
+        _show(stage, final, recorder, str(result), ended, notes, [*course.doubts, *_of_draws(stage.module)])
         add_model_card(stage, trainer, result, method, options.seed, "; ".join([way, *notes]), ended, final.status)
     stage.mark_done()
     if trainer.is_global_zero:
         after_success(checkpoints, keep=options.keep_checkpoints)
     finish_loggers(trainer)
+
+
+def _of_draws(module: Any) -> list[str]:
+    """What a user should know of the model's own answers, where an objective draws some."""
+    found: list[str] = module.own_answers.doubts
+    return found
 
 
 def _show(stage: Stage, final: InfluenceRow, recorder: MeasureRecorder, result: str, ended: Ending,
