@@ -77,7 +77,7 @@ class OwnAnswers:
 
     def clear(self) -> None:
         """Forget them: another fit may begin from another model."""
-        self._answers, self.doubts = {}, []
+        self._answers = {}
 
     def _of(self, dataset: TokenizedDataset, seed: int) -> list[np.ndarray]:
         strategy = self.module.trainer.strategy
