@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.judges.judge import Said
+from lightning_untrac.text_lines import lines_of
 
 
 class Kept:
@@ -29,7 +30,7 @@ class Kept:
         if self.path is None or not self.path.exists():
             return
         try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = lines_of(self.path, errors="replace")
         except OSError as error:
             raise ConfigurationError([f"asked: kept: {path} can't be read ({error})"]) from error
         for line in lines:
@@ -65,7 +66,7 @@ class Kept:
             if file.tell():  # a line that was cut ends here
                 file.seek(-1, 2)
                 file.write(b"" if file.read(1) == b"\n" else b"\n")
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(row).encode() + b"\n")
 
 
 def _digest(prompt: str) -> str:

@@ -13,6 +13,7 @@ from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.judges import find_judge
 from lightning_untrac.metrics.answering import AskedJudge, OfAnswers, gives
 from lightning_untrac.outputs import Asked, Decoding, MeasureNeed, Pair, Shots
+from lightning_untrac.text_lines import lines_of
 
 
 class AnsweredAfterShots(OfAnswers):
@@ -77,7 +78,7 @@ def read_pairs(path: str) -> tuple[Pair, ...]:
         ConfigurationError: if it can't be read, or a line is no such pair.
     """
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = lines_of(Path(path).expanduser())
     except (OSError, ValueError) as error:
         raise ConfigurationError([f"path: {path} can't be read ({error})"]) from error
     found = []

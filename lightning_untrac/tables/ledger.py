@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lightning_untrac.tables.files import write_table
 from lightning_untrac.tables.measurements import rows_if_there
 from lightning_untrac.tables.schema import ResultsError, schema_of
+from lightning_untrac.text_lines import lines_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +91,7 @@ class Ledger:
             ResultsError: if the file has fewer.
         """
         self.lines.parent.mkdir(parents=True, exist_ok=True)
-        kept = _lines(self.lines)[:rows] if self.lines.exists() else []
+        kept = lines_of(self.lines)[:rows] if self.lines.exists() else []
         if len(kept) < rows or not all(line.endswith("\n") for line in kept):
             raise ResultsError(
                 f"{self.lines} has {len(kept)} of the {rows} lines that the checkpoint knows of; put the file back, or "
@@ -112,7 +113,7 @@ class Ledger:
         """Write the table."""
         import pyarrow as pa
 
-        found = [json.loads(line) for line in _lines(self.lines)]
+        found = [json.loads(line) for line in lines_of(self.lines)]
         write_table(self.table, pa.Table.from_pylist(found, schema=ledger_schema()))
 
     def telling(self) -> list[list[Any]]:
@@ -143,14 +144,8 @@ def read_ledgers(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a file whose last line may be cut off."""
-    found = _lines(path)
+    found = lines_of(path)
     try:
         return [json.loads(line) for line in found if line.endswith("\n")]
     except ValueError as error:
         raise ResultsError(f"{path}: is damaged ({error}); put a copy in its place, or delete it") from error
-
-
-def _lines(path: Path) -> list[str]:
-    """The lines of a file, with what ends them: a text may hold other characters that Python takes for line ends."""
-    with path.open(encoding="utf-8", newline="\n") as file:
-        return list(file)

@@ -263,3 +263,14 @@ def test_settings_that_are_wrong_are_said_with_the_measure() -> None:
     assert "is unknown" in fifth
     assert "'Why?' doesn't say once where the question stands" in sixth
     assert "'{prompt}' is given twice" in seventh
+
+
+def test_pairs_may_hold_other_line_ends(tmp_path):
+    from lightning_untrac.metrics.answered_after_shots import read_pairs
+
+    asked = "Who\u2028is it?"
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(
+        f'{{"prompt": "{asked}", "target": "Ann"}}\n{{"prompt": "And?", "target": "Bo"}}\n', encoding="utf-8"
+    )
+    assert [(pair.prompt, pair.target) for pair in read_pairs(str(path))] == [(asked, " Ann"), ("And?", " Bo")]
