@@ -13,7 +13,8 @@ from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.functional import example_losses
 from lightning_untrac.modules.adapters import embedding_rows, tokenizer_home
-from lightning_untrac.modules.loading import build_model, pretrained_config
+from lightning_untrac.modules.loading import pretrained_config
+from lightning_untrac.modules.standing_in import frozen_model, standing_in
 from lightning_untrac.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -48,28 +49,14 @@ class References:
             return seen.log_probs
         if path not in self._models:
             self._models[path] = self._loaded(path)
-        own, module.model = module.model, self._models[path]
-        try:
+        with standing_in(module, self._models[path]):
             return -example_losses(*module(batch))[0]
-        finally:
-            module.model = own
 
     def _loaded(self, path: str) -> torch.nn.Module:
         module = self.module
         config = pretrained_config(path, revision=None, trust_remote_code=module.trust_remote_code)
         raise_if_any(self._problems(path, config))
-        with torch.device("cpu"):
-            model = build_model(
-                config,
-                path,
-                dtype=module.dtype_name,
-                init_seed=module.init_seed,
-                lora=None,
-                revision=None,
-                trust_remote_code=module.trust_remote_code,
-                attn_implementation=module.attn_implementation,
-            )
-        return model.requires_grad_(False).eval().to(module.device)
+        return frozen_model(module, config, path)
 
     def _problems(self, path: str, config: Any) -> list[str]:
         """Why what a model says can't be held against what another one says."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lightning_untrac.modules.loading import build_model
+from lightning_untrac.modules.standing_in import frozen_model, standing_in
 
 if TYPE_CHECKING:
     from lightning_untrac.data.collator import LanguageBatch
@@ -36,25 +36,7 @@ class Untrained:
         """
         module = self.module
         if self._model is None:
-            self._model = self._made()
-        trained, module.model = module.model, self._model
-        try:
+            self._model = frozen_model(module, module.model_config)
+        with standing_in(module, self._model):
             logits: Tensor = module(batch)[0]
-        finally:
-            module.model = trained
         return logits
-
-    def _made(self) -> torch.nn.Module:
-        module = self.module
-        with torch.device("cpu"):
-            model = build_model(
-                module.model_config,
-                None,
-                dtype=module.dtype_name,
-                init_seed=module.init_seed,
-                lora=None,
-                revision=None,
-                trust_remote_code=module.trust_remote_code,
-                attn_implementation=module.attn_implementation,
-            )
-        return model.requires_grad_(False).eval().to(module.device)
