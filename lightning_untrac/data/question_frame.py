@@ -81,10 +81,8 @@ class QuestionFrame:
 
     def prompt(self, question: str) -> list[int]:
         """The token ids with which a model begins to answer a question."""
-        ids, labels = self.row(question, "x")
-        if self._encode.how.seq2seq:
-            return list(ids.tolist())
-        return list(ids[: int(np.argmax(labels != IGNORE_INDEX))].tolist())
+        found = prompt_and_answer(*self.row(question, "x"), self._encode.how.seq2seq)
+        return [] if found is None else list(found[0].tolist())
 
     def question(self, ids: Sequence[int]) -> str | None:
         """The question that a prompt's token ids put; None where they are framed otherwise, or ask nothing."""
@@ -122,16 +120,38 @@ def questions_in(dataset: Any, frame: QuestionFrame, seq2seq: bool = False) -> I
     """
     for index in range(len(dataset)):
         row = dataset[index]
-        ids, labels = row["input_ids"], row["labels"]
-        targets = np.flatnonzero(labels != IGNORE_INDEX)
-        if not len(targets):
+        found = prompt_and_answer(row["input_ids"], row["labels"], seq2seq)
+        if found is None:
             continue
-        prompt = ids if seq2seq else ids[: targets[0]]
-        question = frame.question(prompt.tolist())
-        first = targets if seq2seq else targets[: int(np.append(np.diff(targets) > 1, True).argmax()) + 1]
-        answer = frame.tokenizer.decode(labels[first].tolist(), skip_special_tokens=True).strip()
+        question = frame.question(found[0].tolist())
+        answer = frame.tokenizer.decode(found[1].tolist(), skip_special_tokens=True).strip()
         if question and answer:
             yield index, question, answer
+
+
+def prompt_and_answer(ids: np.ndarray, labels: np.ndarray, apart: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """The prompt of an example and its answer, as token ids; None where there is nothing to answer.
+
+    Of several answers (a conversation's turns) it is the first, with what stands before it.
+
+    Args:
+        ids: of the text, or of the source.
+        labels: aligned with them; of an encoder-decoder the target's.
+        apart: whether it is an encoder-decoder's.
+
+    Example:
+        >>> prompt, answer = prompt_and_answer(np.array([1, 5, 6, 7]), np.array([-100, -100, 6, 7]), False)
+        >>> prompt.tolist(), answer.tolist()
+        ([1, 5], [6, 7])
+    """
+    targets = np.flatnonzero(labels != IGNORE_INDEX)
+    if not len(targets):
+        return None
+    if apart:
+        return ids, labels[targets]
+    first = targets[0]
+    after = targets[np.append(np.diff(targets) > 1, True).argmax()] + 1
+    return ids[:first], labels[first:after]
 
 
 def _conversation(question: str, answer: str) -> str:

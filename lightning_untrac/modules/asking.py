@@ -11,7 +11,7 @@ import torch
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.modules.continuations import continuations, text_after
+from lightning_untrac.modules.continuations import answer_after, continuations
 from lightning_untrac.modules.framing import Framing
 from lightning_untrac.modules.questions import Question, questions_of
 from lightning_untrac.modules.shots import shots_before
@@ -78,7 +78,7 @@ def _said(module: Any, questions: Sequence[Question], decoding: Decoding) -> lis
     at_once = getattr(module.trainer.datamodule, "eval_batch_size", None)
     how: dict[str, Any] = {"at_once": at_once} if at_once else {}
     ids = continuations(module, prompts, decoding.longest, chances, decoding.temperature or 1.0, **how)
-    texts = [_answer(module, prompt, one) for prompt, one in zip(prompts, ids, strict=True)]
+    texts = [answer_after(module, prompt, one)[0] for prompt, one in zip(prompts, ids, strict=True)]
     size = decoding.num_answers
     own = range(every.begin * size, (every.begin + len(questions)) * size, size)
     return [texts[begin : begin + size] for begin in own]
@@ -110,13 +110,6 @@ def _room(module: Any, decoding: Decoding) -> int | None:
     """Most tokens of a prompt that leaves room for an answer; None for any number."""
     context = module.context_length
     return None if context is None else context - (0 if module.is_seq2seq else decoding.longest)
-
-
-def _answer(module: Any, prompt: Sequence[int], ids: Sequence[int]) -> str:
-    """A continuation as an answer: one line, where no chat template says when an answer ends."""
-    special = module.tokenizer.all_special_ids
-    said = text_after(module.tokenizer, prompt, [one for one in ids if one not in special], module.is_seq2seq).strip()
-    return said if module.tokenizer.chat_template else said.partition("\n")[0].rstrip()
 
 
 class Gathered(NamedTuple):

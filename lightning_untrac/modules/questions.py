@@ -5,11 +5,9 @@ from __future__ import annotations
 import zlib
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.evaluated import packed
-from lightning_untrac.functional import IGNORE_INDEX
+from lightning_untrac.data.question_frame import prompt_and_answer
 from lightning_untrac.outputs import Asked
 
 
@@ -61,28 +59,3 @@ def questions_of(module: Any, batch: LanguageBatch) -> list[Question]:
         if all(texts):
             found.append(Question(row, prompt.tolist(), Asked(*texts), names[dataset], example))
     return found
-
-
-def prompt_and_answer(ids: np.ndarray, labels: np.ndarray, apart: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """The prompt of an example and its answer, as token ids; None where there is nothing to answer.
-
-    Of several answers (a conversation's turns) it is the first, with what stands before it.
-
-    Args:
-        ids: of the text, or of the source.
-        labels: aligned with them; of an encoder-decoder the target's.
-        apart: whether it is an encoder-decoder's.
-
-    Example:
-        >>> prompt, answer = prompt_and_answer(np.array([1, 5, 6, 7]), np.array([-100, -100, 6, 7]), False)
-        >>> prompt.tolist(), answer.tolist()
-        ([1, 5], [6, 7])
-    """
-    targets = np.flatnonzero(labels != IGNORE_INDEX)
-    if not len(targets):
-        return None
-    if apart:
-        return ids, labels[targets]
-    first = targets[0]
-    after = targets[np.append(np.diff(targets) > 1, True).argmax()] + 1
-    return ids[:first], labels[first:after]

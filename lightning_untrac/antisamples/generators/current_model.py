@@ -13,7 +13,7 @@ from lightning_untrac.antisamples.generators.generator import Asked, Generator, 
 from lightning_untrac.antisamples.ranks import shared_out
 from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.question_frame import QuestionFrame
-from lightning_untrac.modules.continuations import continuations, text_after
+from lightning_untrac.modules.continuations import answer_after, continuations
 from lightning_untrac.sharding import is_sharded
 
 
@@ -57,9 +57,5 @@ class CurrentModel(Generator):
         return shared_out(asked, own, module.trainer.global_rank if ranks > 1 else 0, ranks)
 
     def _written(self, prompt: Sequence[int], ids: Sequence[int], longest: int) -> Written:
-        tokenizer, special = self._module.tokenizer, self._module.tokenizer.all_special_ids
-        words = [one for one in ids if one not in special]
-        text, ended = text_after(tokenizer, prompt, words, self._module.is_seq2seq).strip(), len(ids) < longest
-        if not tokenizer.chat_template and "\n" in text:  # nothing else says where an answer ends
-            text, ended = text.partition("\n")[0].rstrip(), True
-        return Written(text, ended, len(ids))
+        text, ended = answer_after(self._module, prompt, ids)
+        return Written(text, ended or len(ids) < longest, len(ids))
