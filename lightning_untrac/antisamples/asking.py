@@ -11,7 +11,7 @@ from lightning_untrac.antisamples.generators import Asked, Generator, Written
 from lightning_untrac.antisamples.settings import LoopSettings
 from lightning_untrac.judges import Judge, Said
 
-PROBE, SAMPLE, REASON, REWORD, TEMPLATE, REHEARSAL = range(6)
+SAMPLE, REASON, REWORD, TEMPLATE, REHEARSAL = range(1, 6)
 """First words of the seeds of draws, which keep those for one use apart from those for another."""
 
 _LAST_END: Final = re.compile(r"[.!?][\"'\u201d)]?(?=\s|$)")
@@ -35,10 +35,10 @@ class Asking:
 
     Args:
         model: answers questions in the frame of the forget set.
-        before: likewise, as before unlearning; None where that is not asked.
         generator: writes to instructions.
         judge: says whether an output gives an answer.
         settings: of the loop.
+        before: answers as ``model`` did before unlearning; None where that is not asked.
 
     Attributes:
         generations: texts that were generated so far.
@@ -54,8 +54,8 @@ class Asking:
         settings: LoopSettings,
         before: Generator | None = None,
     ) -> None:
-        self.before = before
-        self.model, self.generator, self.judge, self.settings = model, generator, judge, settings
+        self.model, self.generator, self.judge = model, generator, judge
+        self.settings, self.before = settings, before
         self.generations = self.tokens = 0
         self.doing: Any = lambda what, done, of: None
 

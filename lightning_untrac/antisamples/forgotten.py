@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from lightning_untrac.antisamples.asking import REASON, REWORD, Asking
@@ -118,15 +119,16 @@ class Forgotten:
         return [Fact(name, [one.text for one in some], some[0].answer) for name, some in by_name.items()]
 
     def _usable(self, fact: Fact, answers: Sequence[str]) -> list[str]:
+        """As many as are needed, of those that don't give the right answer and don't stand in a question."""
         judge = self.asking.judge
         texts = dict.fromkeys(text.strip() for text in answers if text.strip())
-        found = []
-        for text in texts:
-            same = judge([Said(fact.answer, text), Said(text, fact.answer)])
-            asked = judge([Said(text, question) for question in fact.questions])
-            if not any(same) and not any(asked):
-                found.append(text)
-        return found[: self.asking.settings.wrong_per_fact]
+        usable = (
+            text
+            for text in texts
+            if not any(judge([Said(fact.answer, text), Said(text, fact.answer)]))
+            and not any(judge([Said(text, question) for question in fact.questions]))
+        )
+        return list(islice(usable, self.asking.settings.wrong_per_fact))  # a judge may be dear
 
     # -- a round ---------------------------------------------------------------------------------------------------
 

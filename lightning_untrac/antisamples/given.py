@@ -20,9 +20,9 @@ class Given(NamedTuple):
         frame: in which the forget set's questions stand; anti-samples are trained on in it.
         forget: its questions.
         retained: those of each retained dataset.
-        notes: what was left out or is doubtful, a sentence each.
         plain: rows of retained data that ask nothing, or in another form; they are rehearsed as they stand.
         elsewhere: keys of the questions of test sets, holdouts and retained data, which no rewording may be.
+        notes: what was left out or is doubtful, a sentence each.
     """
 
     frame: QuestionFrame

@@ -58,6 +58,8 @@ class SelfTaughtLoop:
         self.notes: list[str] = []
         self._newest: dict[str, str] = {}  # question to its newest anti-sample
         self._refused: Counter[str] = Counter()
+        self._lost: str | None = None  # why there is nothing to go on with
+        self._gave_up: str | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -114,9 +116,6 @@ class SelfTaughtLoop:
             if found is not None:
                 return found
         return None
-
-    _lost: str | None = None
-    _gave_up: str | None = None
 
     def look(self, step: int) -> None:
         """Ask once more, at the end of the last step, and write it down."""

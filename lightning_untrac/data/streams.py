@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -150,11 +150,19 @@ class StreamBatchSampler(Sampler[Any]):
 
     def _batches(self, skipped: int) -> Iterator[StepShare]:
         for step in islice(self._steps(), skipped, None):
-            tokens = {name: int(self.targets[name][found].sum()) for name, found in step.items()}
-            sequences = {name: int((self.targets[name][found] > 0).sum()) for name, found in step.items()}
-            shares = {name: self.forget.cut(found, self._times(name)) for name, found in step.items()}
-            for parts in zip(*shares.values(), strict=True):
-                yield StepShare(dict(zip(shares, parts, strict=True)), tokens, sequences)
+            yield from self.shares(step)
+
+    def shares(self, step: Mapping[str, np.ndarray]) -> Iterator[StepShare]:
+        """This rank's micro-batches of one step.
+
+        Args:
+            step: indices of each stream's examples in the whole effective batch.
+        """
+        tokens = {name: int(self.targets[name][found].sum()) for name, found in step.items()}
+        sequences = {name: int((self.targets[name][found] > 0).sum()) for name, found in step.items()}
+        shares = {name: self.forget.cut(found, self._times(name)) for name, found in step.items()}
+        for parts in zip(*shares.values(), strict=True):
+            yield StepShare(dict(zip(shares, parts, strict=True)), tokens, sequences)
 
     def _steps(self) -> Iterator[dict[str, np.ndarray]]:
         # Row for row: an alternative is another answer to the prompt beside it.

@@ -28,6 +28,7 @@ from lightning_untrac.data.checks import data_parallel_rank
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.data.question_frame import Row
+from lightning_untrac.data.streams import StreamBatchSampler, StreamCollator, StreamExamples
 from lightning_untrac.data.written_rows import WrittenRows
 from lightning_untrac.errors import ConfigurationError, UnlearningError
 from lightning_untrac.judges import Judge
@@ -76,7 +77,6 @@ class SelfTaughtSteps(EndsForgetting):
         self._state: dict[str, Any] | None = None
         self._round = Round([], [])
         self._step = 0  # of the round
-        self._streams: dict[str, Concatenation] = {}
         self._plain: list[Row] = []
         self._order: list[dict[str, np.ndarray]] = []
         self._writes, self._seed = False, 0
@@ -228,7 +228,8 @@ class SelfTaughtSteps(EndsForgetting):
         rng = np.random.default_rng([self._seed, self.loop.round])
         anti = [self._frame.row(*pair) for pair in found.anti]
         rehearsed = [self._frame.row(*pair) for pair in found.rehearsed]
-        times = trainer.datamodule.retained_per_example  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        times = data.retained_per_example
         missing = len(anti) * times - len(rehearsed)
         if missing > 0 and self._plain:
             chosen = rng.permutation(len(self._plain))[:missing]
@@ -238,11 +239,11 @@ class SelfTaughtSteps(EndsForgetting):
                 "nothing is rehearsed: the model answers no retained question; give retained data that it knows "
                 "(data.corpora), as questions or as texts"
             )
-        self._streams = {
-            "forget": Concatenation([WrittenRows("anti_samples", anti)]),
-            "retain": Concatenation([WrittenRows("rehearsed", rehearsed)]),
-        }
-        size = self._sampler(trainer).effective_batch_size
+        sampler = data.sampler(data.current_episode, trainer.accumulate_grad_batches, *data_parallel_rank(trainer))
+        written = {"forget": WrittenRows("anti_samples", anti), "retain": WrittenRows("rehearsed", rehearsed)}
+        self._examples = StreamExamples({name: Concatenation([rows]) for name, rows in written.items()})
+        self._batches = StreamBatchSampler(sampler, self._examples, times=times)
+        size = sampler.effective_batch_size
         self._order, kept = [], np.empty(0, dtype=np.int64)
         for _ in range(self.settings.passes):
             order = rng.permutation(len(anti))
@@ -253,26 +254,12 @@ class SelfTaughtSteps(EndsForgetting):
                 self._order.append({"forget": step, "retain": kept[: len(step) * times]})
                 kept = kept[len(step) * times :]
 
-    @staticmethod
-    def _sampler(trainer: L.Trainer) -> Any:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        return data.sampler(data.current_episode, trainer.accumulate_grad_batches, *data_parallel_rank(trainer))
-
     def _micro_batch(self, trainer: L.Trainer, micro: int) -> LanguageBatch:
         """This rank's share of the step, of both streams."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        sampler, collate = self._sampler(trainer), data.loader_options()["collate_fn"]
-        found: dict[str, LanguageBatch] = {}
-        for name, step in self._order[self._step].items():
-            times = data.retained_per_example if name == "retain" else 1
-            share = [*sampler.cut(step, times)][micro]
-            batch = collate([self._streams[name][index] for index in share])
-            targets = self._streams[name].target_counts()[step]
-            batch["step_tokens"], batch["step_sequences"] = int(targets.sum()), int((targets > 0).sum())
-            found[name] = batch
-        forget = found.pop("forget")
-        forget.update(found)  # type: ignore[typeddict-item]
-        moved: LanguageBatch = trainer.strategy.batch_to_device(forget)
+        collate = StreamCollator(data.loader_options()["collate_fn"])
+        share = [*self._batches.shares(self._order[self._step])][micro]
+        moved: LanguageBatch = trainer.strategy.batch_to_device(collate(self._examples.__getitems__(share)))
         return moved
 
     def doubts(self) -> list[str]:

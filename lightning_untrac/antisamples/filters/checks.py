@@ -22,6 +22,7 @@ class Checks(AntiSampleFilter):
     question`` (too few of its content words), ``repeats another`` (rapidfuzz' ratio to one that was taken).
 
     The released code has the first check alone. The others are our reading of what the paper's quality control needs.
+    The loop takes one text for a question in a round, so that there none repeats another.
 
     Args:
         fewest_words: of a text.
@@ -35,12 +36,8 @@ class Checks(AntiSampleFilter):
     def __init__(
         self, fewest_words: int = 1, most_words: int = 120, closeness: float = 0.1, likeness: float = 90.0
     ) -> None:
-        self.fewest_words, self.most_words, self.closeness, self.likeness = (
-            fewest_words,
-            most_words,
-            closeness,
-            likeness,
-        )
+        self.fewest_words, self.most_words = fewest_words, most_words
+        self.closeness, self.likeness = closeness, likeness
         self._refusals = phrase_words(refusals())
 
     @override
