@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lightning_untrac.data.saved_tokenizers import has_tokenizer
-from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.errors import ConfigurationError, problems_of
 from lightning_untrac.modules.heads import head_of, task_name
 from lightning_untrac.modules.refusals import refused
 
@@ -30,6 +31,15 @@ def require_peft() -> Any:
             ["LoRA needs the package peft: pip install 'lightning-untrac[lora]' -c constraints.txt"]
         ) from error
     return peft
+
+
+def lora_problems(lora: Mapping[str, Any] | None) -> list[str]:
+    """That peft is not installed, where adapters are asked for.
+
+    Args:
+        lora: arguments of ``peft.LoraConfig``; None for no adapters.
+    """
+    return [] if lora is None else problems_of(require_peft)
 
 
 def adapter_folder(name_or_path: str | None) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning_untrac.errors import problems_of
-from lightning_untrac.modules.adapters import adapter_folder, adapter_problems
+from lightning_untrac.modules.adapters import adapter_folder, adapter_problems, lora_problems
 from lightning_untrac.modules.classes import Labels, class_problems
 from lightning_untrac.modules.loading import DTYPES
 from lightning_untrac.modules.members import member_folders
@@ -43,5 +43,5 @@ def setting_problems(
         found.append(f"model.lora: {name_or_path} is a folder of adapters already; leave `lora` out")
     if dtype not in DTYPES:
         found.append(f"model.dtype: {dtype!r} is unknown; use one of {', '.join(DTYPES)}")
-    found += class_problems(task, labels, name_or_path is None)
+    found += [*lora_problems(lora), *class_problems(task, labels, name_or_path is None)]
     return found + adapter_problems(name_or_path) + problems_of(lambda: member_folders(name_or_path))

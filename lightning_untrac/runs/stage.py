@@ -23,6 +23,7 @@ from lightning_untrac.data.shared_texts import kept_texts_note
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.loggers import SafeWandbLogger, WandbConfig, make_loggers
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.modules.adapters import lora_problems
 from lightning_untrac.naming import counted
 from lightning_untrac.redaction import redacted
 from lightning_untrac.results.methods import texts_of
@@ -144,9 +145,8 @@ class Stage:
             facts: stands in for a model that an earlier stage is yet to make.
         """
         self._data_files = take(configured(self.data, self.roles))
-        found = model_problems(self.module) if facts is None else []
-        found += optimizer_problems(self.module, later=facts is not None)
-        found += trainer_problems(self)
+        found = model_problems(self.module) if facts is None else lora_problems(self.module.lora)
+        found += [*optimizer_problems(self.module, later=facts is not None), *trainer_problems(self)]
         self.data.alternatives_from = getattr(self.module, "alternatives_from", None)
         facts = facts or self.module
         if found and model_problems(facts):

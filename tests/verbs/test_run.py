@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -315,3 +316,12 @@ def test_a_recipe_of_before_lists_its_stages_as_steps(untrac, recipe_content, tm
     assert [*yaml.safe_load(shown.text)["stages"][0]] == ["pretrain"], shown.text
     path.write_text(yaml.safe_dump({**recipe_content, "steps": stages}))
     assert "steps: unknown key of a recipe" in untrac("run", path, "--print_recipe").text
+
+
+def test_a_package_that_a_later_stage_needs_is_missed_before_the_first(untrac, recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)  # as where it is not installed
+    steps = [{"pretrain": {"steps": 4}}, {"unlearn": {"forget": "birds", "steps": 1, "model": {"lora": {"r": 2}}}}]
+    ran = untrac("run", recipe(stages=steps), "--output", tmp_path / "out")
+    assert ran.code == 2
+    assert "stage 2 (unlearn): LoRA needs the package peft: pip install 'lightning-untrac[lora]'" in ran.text
+    assert not (tmp_path / "out").exists()
