@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 SHOWN_DATASETS: Final = 6
 """Panels of a picture of distributions."""
+
+TITLE_WIDTH: Final = 26
+"""Letters of a line of a panel's title; longer ones reach into the next panel."""
 
 _FORGOTTEN: Final = PALETTE[1]
 _OTHERS: Final = tuple(colour for colour in PALETTE if colour != _FORGOTTEN)
@@ -83,7 +87,8 @@ def plot_steps(run: UnlearningRun) -> Figure:
                 if readings:
                     flagged |= _curve(axes, readings, colour, thick=name == run.forget_set)
             text = measure_text(measure)
-            axes.set_title(with_unit(text.title, text.unit), fontsize=10.5, fontweight="bold", loc="left")
+            title = textwrap.fill(with_unit(text.title, text.unit), TITLE_WIDTH)
+            axes.set_title(title, fontsize=10.5, fontweight="bold", loc="left")
             axes.margins(x=0.03)
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         figure.supxlabel("steps", fontsize=10)

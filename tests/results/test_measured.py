@@ -273,3 +273,25 @@ def test_a_folder_with_influences_too_has_both_on_its_page(folder: Path, make_ro
     assert "Influence of each corpus" in said
     assert "What was forgotten, and what it cost" in said
     assert said.index("comes most from") < said.index("The How on")
+
+
+def test_titles_of_many_panels_do_not_meet(folder: Path) -> None:
+    from dataclasses import replace
+
+    from lightning_untrac.results.measures import MeasureText, describe_measure
+
+    measured = find_measured(folder, RUN)
+    assert measured is not None
+    (run,) = measured.runs
+    titles = ("Loss", "Questions that are answered", "Leak at 4", "Says that it does not know", "Repeated n-grams")
+    for number, title in enumerate(titles):
+        describe_measure(f"wide_{number}", MeasureText(title, unit="share of questions"))
+    readings = {dataset: found for (_, dataset), found in run.curves.items()}
+    curves = {(f"wide_{number}", name): found for number in range(5) for name, found in readings.items()}
+    figure = plot_steps(replace(run, curves=curves))
+    figure.canvas.draw()
+    titled = [text for axes in figure.axes for text in axes.get_children()
+              if getattr(text, "get_text", str)() == axes.get_title(loc="left")]  # fmt: skip
+    boxes = [text.get_window_extent() for text in titled]
+    assert len(boxes) == len(titles)
+    assert not any(one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[:place])
