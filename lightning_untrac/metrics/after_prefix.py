@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from torch import Tensor
 from typing_extensions import override
 
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional.uncertainty import Floats
-from lightning_untrac.metrics.measure import Measure
+from lightning_untrac.functional.verbatim import verbatim_log_probs
+from lightning_untrac.metrics.measure import Measure, Measured
+from lightning_untrac.outputs import Outputs
 
 PREFIX = 50
 """Tokens that are given, of the published tasks (which ask for 50 more)."""
@@ -60,14 +64,48 @@ class AfterPrefix(Measure):
         return dict(values), dict(weights)
 
 
-def draw_problems(temperature: float, top_k: int | None) -> list[str]:
-    """What is wrong with how a model is to draw.
+class OfDraws(AfterPrefix):
+    """One that asks what draws would give, by the probability of the true text: no draw is made.
 
     Args:
-        temperature: of the draws.
-        top_k: tokens that are drawn from.
+        prefix: as of :class:`AfterPrefix`.
+        length: likewise.
+        temperature: of the draws; above 0.
+        top_k: how many of the likeliest tokens are drawn from; None for all.
+        problems: with the settings of a subclass.
+
+    Raises:
+        ConfigurationError: if a setting is out of range.
     """
-    problems = (
-        [] if temperature > 0 else [f"temperature is {temperature}; give one above 0 (`exact_extraction` is greedy)"]
-    )
-    return problems + ([] if top_k is None or top_k >= 1 else [f"top_k is {top_k}; give 1 or more, or null for all"])
+
+    cannot_tell = "what comes out in other words, or with other ways to draw (beams, top-p), or after another prefix"
+
+    def __init__(
+        self,
+        prefix: int,
+        length: int | None,
+        temperature: float,
+        top_k: int | None,
+        problems: Sequence[str] = (),
+    ) -> None:
+        wrong = [*problems]
+        if not temperature > 0:
+            wrong.append(f"temperature is {temperature}; give one above 0 (`exact_extraction` is greedy)")
+        if top_k is not None and top_k < 1:
+            wrong.append(f"top_k is {top_k}; give 1 or more, or null for all")
+        super().__init__(prefix, length, wrong)
+        self.temperature, self.top_k = temperature, top_k
+
+    @override
+    def __call__(self, seen: Outputs) -> Measured:
+        how = self.prefix, self.length, self.temperature, self.top_k
+        log_probs, counts = verbatim_log_probs(seen.logits, seen.targets, *how)
+        return Measured(self.of_draw(log_probs), counts.double())
+
+    @abstractmethod
+    def of_draw(self, log_probs: Tensor) -> Tensor:
+        """The measure of each example.
+
+        Args:
+            log_probs: ``[batch]`` float64, log-probability that one draw gives the true text.
+        """

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from torch import Tensor
 from typing_extensions import override
 
 from lightning_untrac.functional.discoverable import log10_draws
-from lightning_untrac.functional.verbatim import verbatim_log_probs
-from lightning_untrac.metrics.after_prefix import PREFIX, AfterPrefix, draw_problems
-from lightning_untrac.metrics.measure import Measured
+from lightning_untrac.metrics.after_prefix import PREFIX, OfDraws
 from lightning_untrac.metrics.settings import name_after_settings
-from lightning_untrac.outputs import Outputs
 
 
-class Discoverable(AfterPrefix):
+class Discoverable(OfDraws):
     """Fewest draws after which the true text has come out with probability ``p``, as log10, from one forward pass.
 
     An example is (n, p)-discoverable (Hayes et al. 2024) where at least one of n draws gives it with probability p or
@@ -40,7 +38,6 @@ class Discoverable(AfterPrefix):
     unit = "log10 draws"
     direction: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal = "as the retrained model"
-    cannot_tell = "what comes out in other words, or with other ways to draw (beams, top-p), or after another prefix"
     source = "(n, p)-discoverable extraction, Hayes et al. 2024 (arXiv 2410.19482), with our reading of targets"
     bounds = (0.0, float("inf"))
 
@@ -49,12 +46,10 @@ class Discoverable(AfterPrefix):
         top_k: int | None = None,
     ) -> None:  # fmt: skip
         wrong = [] if 0 < p < 1 else [f"p is {p}; give a probability between 0 and 1"]
-        super().__init__(prefix, length, [*wrong, *draw_problems(temperature, top_k)])
-        self.p, self.temperature, self.top_k = p, temperature, top_k
+        super().__init__(prefix, length, temperature, top_k, wrong)
+        self.p = p
         name_after_settings(self, p=p, prefix=prefix, length=length, temperature=temperature, top_k=top_k)
 
     @override
-    def __call__(self, seen: Outputs) -> Measured:
-        how = self.prefix, self.length, self.temperature, self.top_k
-        log_probs, counts = verbatim_log_probs(seen.logits, seen.targets, *how)
-        return Measured(log10_draws(log_probs, self.p), counts.double())
+    def of_draw(self, log_probs: Tensor) -> Tensor:
+        return log10_draws(log_probs, self.p)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from torch import Tensor
 from typing_extensions import override
 
-from lightning_untrac.functional.verbatim import chance_within, verbatim_log_probs
-from lightning_untrac.metrics.after_prefix import PREFIX, AfterPrefix, draw_problems
-from lightning_untrac.metrics.measure import Measured
+from lightning_untrac.functional.verbatim import chance_within
+from lightning_untrac.metrics.after_prefix import PREFIX, OfDraws
 from lightning_untrac.metrics.settings import name_after_settings
-from lightning_untrac.outputs import Outputs
 
 
-class VerbatimLeak(AfterPrefix):
+class VerbatimLeak(OfDraws):
     """Chance that at least one of ``n`` draws goes on with the true text: ``1 - (1 - p)^n``, from one forward pass.
 
     The probability p of one draw is the product of the probabilities of the true tokens, as the model draws them, so
@@ -35,7 +34,6 @@ class VerbatimLeak(AfterPrefix):
     unit = "chance"
     direction: ClassVar[Literal["lower", "higher", "none"]] = "higher"
     ideal = "as the retrained model; near 0 for text that nobody could guess"
-    cannot_tell = "what comes out in other words, or with other ways to draw (beams, top-p), or after another prefix"
     source = "1 - (1 - p)^n, as in Hayes et al. 2024 (arXiv 2410.19482), with our reading of targets"
     bounds = (0.0, 1.0)
     worst = "largest"
@@ -45,12 +43,10 @@ class VerbatimLeak(AfterPrefix):
         top_k: int | None = None,
     ) -> None:  # fmt: skip
         wrong = [] if n >= 1 else [f"n is {n}; give 1 draw or more"]
-        super().__init__(prefix, length, [*wrong, *draw_problems(temperature, top_k)])
-        self.n, self.temperature, self.top_k = n, temperature, top_k
+        super().__init__(prefix, length, temperature, top_k, wrong)
+        self.n = n
         name_after_settings(self, n=n, prefix=prefix, length=length, temperature=temperature, top_k=top_k)
 
     @override
-    def __call__(self, seen: Outputs) -> Measured:
-        how = self.prefix, self.length, self.temperature, self.top_k
-        log_probs, counts = verbatim_log_probs(seen.logits, seen.targets, *how)
-        return Measured(chance_within(log_probs, self.n), counts.double())
+    def of_draw(self, log_probs: Tensor) -> Tensor:
+        return chance_within(log_probs, self.n)
