@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from lightning_untrac.decoding import Asked, Decoding
 from lightning_untrac.functional import IGNORE_INDEX, token_loss_sum
 from lightning_untrac.functional.memorisation import target_hits
 from lightning_untrac.functional.token_losses import token_losses
@@ -29,96 +30,6 @@ MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots", "contin
 of copies of each example with some tokens replaced, ``answers``, what the model says to each question, ``shots``,
 corpora with answered questions to show before one, ``continuations``, how the model goes on by itself after each
 target that is not its first choice, and ``texts``, what the targets of each example say."""
-
-
-class Pair(NamedTuple):
-    """A question and its answer as texts.
-
-    Attributes:
-        prompt: the question.
-        target: the answer, with what stands between the two.
-        group: the fact that it asks for, where it is known.
-    """
-
-    prompt: str
-    target: str
-    group: str | None = None
-
-
-@dataclass(frozen=True)
-class Shots:
-    """Answered questions that stand before a question.
-
-    Attributes:
-        count: most of them.
-        seed: of the draws.
-        forgotten: names of datasets from which none is drawn, beside those that a plan forgets.
-        path: where ``pairs`` come from.
-        pairs: to draw from, in place of the retained corpora.
-    """
-
-    count: int = 100
-    seed: int = 0
-    forgotten: tuple[str, ...] = ()
-    path: str | None = None
-    pairs: tuple[Pair, ...] | None = field(default=None, repr=False)
-
-
-PLAIN: Final = "{prompt}"
-"""The format of a question that is asked as its dataset has it."""
-
-
-def filled_in(template: str, prompt: str) -> str:
-    """A question in a format.
-
-    Args:
-        template: with ``{prompt}``; other braces stay as they are.
-        prompt: the question.
-
-    Example:
-        >>> filled_in("Q: {prompt} {A:}", "Why {so}?")
-        'Q: Why {so}? {A:}'
-    """
-    return template.replace(PLAIN, prompt)
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How a model is asked, and let speak.
-
-    Attributes:
-        longest: most tokens of an answer.
-        samples: answers to each question; of several, or at a temperature, each is drawn by itself.
-        temperature: of the draws; 0 for the likeliest token each time. No other cut is made (top-p 1).
-        seed: of the draws.
-        formats: in which each question is asked, one after another: templates with ``{prompt}``. There are
-            ``samples`` answers in each, those in the first format first.
-        shots: answered questions that stand before it; None for none.
-    """
-
-    longest: int = 32
-    samples: int = 1
-    temperature: float = 0.0
-    seed: int = 0
-    formats: tuple[str, ...] = (PLAIN,)
-    shots: Shots | None = None
-
-    @property
-    def num_answers(self) -> int:
-        """Answers to a question, in all formats together."""
-        return self.samples * len(self.formats)
-
-
-class Asked(NamedTuple):
-    """A question of a batch.
-
-    Attributes:
-        question: as the model reads it.
-        answer: the right answer, its target.
-    """
-
-    question: str
-    answer: str
 
 
 @dataclass(frozen=True)

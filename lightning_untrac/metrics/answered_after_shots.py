@@ -9,10 +9,11 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
+from lightning_untrac.decoding import Asked, Decoding, Pair, Shots
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.judges import find_judge
 from lightning_untrac.metrics.answering import AskedJudge, OfAnswers, gives
-from lightning_untrac.outputs import Asked, Decoding, MeasureNeed, Pair, Shots
+from lightning_untrac.outputs import MeasureNeed
 from lightning_untrac.text_lines import lines_of
 
 

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import torch
 from typing_extensions import override
 
+from lightning_untrac.decoding import PLAIN, Asked, Decoding
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.judges import Judge, Said
 from lightning_untrac.metrics.measure import Measure, Measured
-from lightning_untrac.outputs import PLAIN, Asked, Decoding, MeasureNeed, Outputs
+from lightning_untrac.outputs import MeasureNeed, Outputs
 from lightning_untrac.results.measures import MeasureText, describe_measure
 
 AskedJudge = str | Mapping[str, Any] | Judge

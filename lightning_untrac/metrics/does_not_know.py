@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
+from lightning_untrac.decoding import Asked
 from lightning_untrac.functional.answers import phrase_words, says_any
 from lightning_untrac.metrics.answering import OfAnswers
-from lightning_untrac.outputs import Asked
 from lightning_untrac.refusals import refusals
 
 

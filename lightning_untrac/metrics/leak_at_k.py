@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
+from lightning_untrac.decoding import PLAIN, Asked, Decoding
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional.answers import leak_at_k
 from lightning_untrac.judges import find_judge
 from lightning_untrac.metrics.answering import AskedJudge, OfAnswers, checked_formats, gives, name_after_formats
-from lightning_untrac.outputs import PLAIN, Asked, Decoding
 from lightning_untrac.results.measures import MeasureText, describe_measure
 
 

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from torch import Tensor
 
+from lightning_untrac.decoding import Decoding
 from lightning_untrac.errors import ConfigurationError, UnlearningError, problems_of, raise_if_any
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.naming import counted
-from lightning_untrac.outputs import Decoding, MeasureNeed, Outputs
+from lightning_untrac.outputs import MeasureNeed, Outputs
 from lightning_untrac.registry import Registry
 from lightning_untrac.results.measures import MeasureText, describe_measure
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
+from lightning_untrac.decoding import Asked
 from lightning_untrac.functional.answers import repeated_share
 from lightning_untrac.metrics.answering import OfAnswers
-from lightning_untrac.outputs import Asked
 
 N = 4
 """Words of a stretch."""

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from lightning_untrac.data.collator import LanguageBatch
+from lightning_untrac.decoding import PLAIN, Asked, Decoding
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.modules.continuations import answer_after, continuations
 from lightning_untrac.modules.framing import Framing
 from lightning_untrac.modules.questions import Question, questions_of
 from lightning_untrac.modules.shots import shots_before
-from lightning_untrac.outputs import PLAIN, Asked, Decoding
 from lightning_untrac.sharding import is_sharded
 
 

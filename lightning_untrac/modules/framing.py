@@ -11,8 +11,8 @@ import numpy as np
 
 from lightning_untrac.data.chat import Chat, ConversationError
 from lightning_untrac.data.tokenizers import document_start
+from lightning_untrac.decoding import PLAIN, Pair, filled_in
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.outputs import PLAIN, Pair, filled_in
 
 _STAND_INS: Final = ("\ue010", "\ue011", "\ue012", "\ue013")
 """Private characters, which no template treats in a way of their own."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.data.evaluated import packed
 from lightning_untrac.data.question_frame import prompt_and_answer
-from lightning_untrac.outputs import Asked
+from lightning_untrac.decoding import Asked
 
 
 class Question(NamedTuple):

@@ -12,11 +12,11 @@ import numpy as np
 from lightning_untrac.data.encoding import content_hash
 from lightning_untrac.data.question_frame import prompt_and_answer
 from lightning_untrac.data.tokenized import TokenizedDataset
+from lightning_untrac.decoding import Pair, Shots
 from lightning_untrac.errors import ConfigurationError, raise_if_any
 from lightning_untrac.modules.continuations import text_after
 from lightning_untrac.modules.framing import Framing
 from lightning_untrac.modules.questions import Question
-from lightning_untrac.outputs import Pair, Shots
 
 
 @dataclass(frozen=True)

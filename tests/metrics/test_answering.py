@@ -15,11 +15,11 @@ from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Evaluation, Unlearning
+from lightning_untrac.decoding import Asked, Decoding
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics import Outputs, find_measures
 from lightning_untrac.metrics.answering import OfAnswers
 from lightning_untrac.metrics.summary import summarise
-from lightning_untrac.outputs import Asked, Decoding
 from lightning_untrac.tables import read_measurements
 
 OPTIONS: Any = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}

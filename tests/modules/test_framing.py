@@ -11,10 +11,10 @@ from chats import ONE_TURN, TEMPLATES, chat_tokenizer
 
 from lightning_untrac.data.encoding import Encoder, TokenizationConfig
 from lightning_untrac.data.tokenizers import load_tokenizer
+from lightning_untrac.decoding import Pair
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.modules.framing import Framing
-from lightning_untrac.outputs import Pair
 
 FORMATS = ("{prompt}", "Please answer: {prompt}", "{prompt} Answer in one word.", "Q: {prompt} {A}:")
 TALKS = {

@@ -11,6 +11,7 @@ import pytest
 from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Evaluation
+from lightning_untrac.decoding import Asked, Pair, Shots
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.metrics.measure import measure_problems
@@ -18,7 +19,6 @@ from lightning_untrac.modules.asking import ShotsWarning
 from lightning_untrac.modules.framing import Framing
 from lightning_untrac.modules.questions import Question
 from lightning_untrac.modules.shots import shots_before
-from lightning_untrac.outputs import Asked, Pair, Shots
 
 ROWS = {
     "kept": [(f"q{i}", f"a{i}", f"fact {i % 4}") for i in range(12)],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from lightning_untrac.decoding import Decoding
 from lightning_untrac.metrics.answering import OfAnswers
-from lightning_untrac.outputs import Decoding
 
 
 class SaidDigest(OfAnswers):
