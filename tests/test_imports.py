@@ -8,7 +8,7 @@ ROOMS = (
     ("__main__",),
     ("cli",),
     ("verbs",),
-    ("fanout",),
+    ("fanout", "examinations"),
     ("runs",),
     ("config",),  # knows the modules' and the data's parameters
     ("forgetting",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import problems_of, raise_if_any
+from lightning_untrac.examinations import Bench, find_examinations
+from lightning_untrac.examinations.examining import examination_problems, examine_all
 from lightning_untrac.functional.latent_plane import Projection
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
@@ -57,6 +59,7 @@ from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
+from lightning_untrac.tables.examinations import EXAMINATION_SUMMARY, EXAMINATIONS
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
 from lightning_untrac.tables.latent import JUDGED_LATENT
 from lightning_untrac.tables.memorisation import MEMORISATION, MEMORISATION_SUMMARY, OUTLIERS
@@ -91,6 +94,8 @@ class JudgeOptions:
             against, so many more passes over both; 0 leaves the attack out.
         neighbours_from: what proposes the other tokens: the first retrained model, the original, or how often a token
             stands in the retained corpora.
+        examinations: what is done to each model to see what comes of it, such as `barrier`: names separated by commas
+            or in a list, or class paths of your own; in a list also with settings.
         attacks: measures by which an attacker tells the forget set from its unseen twins, beside the loss: names of any
             that say how well a text is known, such as `zlib,min_k,min_k_plus_plus,reference_loss`, in a list also with
             settings.
@@ -109,6 +114,7 @@ class JudgeOptions:
     memorisation: str = KNOWN
     neighbours: int = 0
     neighbours_from: Proposer = "retrained"
+    examinations: str | list[str | dict[str, Any]] = ""
     attacks: str | list[str | dict[str, Any]] = LOSS
     projection: Projection = "pca"
     wandb: WandbConfig | None = None
@@ -131,7 +137,7 @@ def intent(parsed: Parsed) -> Intent:
     given = Evaluation.gives("validate") | given_by(parsed.config.data) | of_original
     problems = measure_problems(options.measures, given) + attack_problems(options.attacks, given)
     problems += memorisation_problems(options.memorisation, options.neighbours)
-    problems += projection_problems(options.projection)
+    problems += projection_problems(options.projection) + problems_of(lambda: find_examinations(options.examinations))
     return Intent(f"judge-{options.forget}", plan, problems, "evaluate", choice)
 
 
@@ -159,8 +165,11 @@ def main(argv: Arguments) -> None:
     problems = projection_problems(options.projection, whole)
     raise_if_any([*level_problems(stage, options.forget, how, len(models.retrained)), *problems])
     check_unseen(stage, options.forget, unseen_twins(stage, options.forget))
+    measures, examinations = find_measures(options.measures), find_examinations(options.examinations)
+    robust = [one for one in measures if one.direction != "none" and not one.needs]
+    bench = Bench(stage, models, options.forget, robust)
+    raise_if_any(examination_problems(bench, examinations))
     stage.start()
-    measures = find_measures(options.measures)
     names = [measure.name for measure in measures]
     sets = [cls() for cls in SET_MEASURES.values()] if whole else []
     of_sets = find_measures([name for one in sets for name in one.reads]) if sets else []
@@ -179,6 +188,7 @@ def main(argv: Arguments) -> None:
             judge_memorisation(stage, models, options.forget, measured, how)
             quote_continuations(stage, models, options.forget)
             write_latent(stage, models, options.forget, states, options.projection)
+            examine_all(replace(bench, measured=measured), examinations)
     if measured is None or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     stage.mark_done()
@@ -193,6 +203,7 @@ def main(argv: Arguments) -> None:
     publish(options.wandb, stage.folder, asked.stage)
 
 
+OF_EXAMINATIONS = (EXAMINATION_SUMMARY, EXAMINATIONS)
 OF_SEQUENCES = (MEMORISATION_SUMMARY, MEMORISATION, OUTLIERS, MEMORISATION_STEPS)
 
 ONE = (
@@ -241,7 +252,16 @@ def _show(stage: Stage, forget: str) -> None:
         if (table := steps_table(steps, console.width)) is not None:
             console.print()
             console.print(table, crop=False)
-    names = (JUDGED_MEASURES, JUDGED_EXAMPLES, JUDGEMENTS, DISTANCES, JUDGED_LATENT, *OF_SEQUENCES)
+    names = (
+        EXAMINATION_SUMMARY,
+        JUDGED_MEASURES,
+        JUDGED_EXAMPLES,
+        JUDGEMENTS,
+        DISTANCES,
+        JUDGED_LATENT,
+        *OF_SEQUENCES,
+        EXAMINATIONS,
+    )
     paths = [str(path) for name in names if (path := stage.folder.path / name).is_file()]
     where = f"tables: {', '.join(paths)}"
     console.print(where, soft_wrap=True, highlight=False)
