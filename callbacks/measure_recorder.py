@@ -19,7 +19,7 @@ from lightning_untrac.data.evaluated import groups, packed
 from lightning_untrac.errors import UnlearningError, raise_if_any
 from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.metrics import Measure
-from lightning_untrac.metrics.measure import Named, check_shape, each_once, given_by, need_problems
+from lightning_untrac.metrics.measure import DATA_ROLES, Named, check_shape, each_once, given_by, need_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.modules.guessing import guess_loss
 from lightning_untrac.tables.measurements import (
@@ -92,7 +92,7 @@ class MeasureRecorder(Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         gives = getattr(pl_module, "gives", None)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        roles = {role: getattr(data, role, None) for role in ("holdout", "corpora")}
+        roles = {role: getattr(data, role, None) for role in DATA_ROLES}
         given = {*(gives(stage) if callable(gives) else ())} | given_by(roles)
         if getattr(pl_module, "reference_path", None) is not None:
             given |= {"reference_log_probs"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,11 +25,12 @@ Need = Literal[
 ``untrained`` one of its architecture before any training."""
 
 
-MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots", "continuations", "texts"]
+MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots", "continuations", "texts", "wrong_answers"]
 """What a measure alone may ask for too: ``unseen`` text (a holdout) to stand among, and ``neighbours``, the likelihoods
 of copies of each example with some tokens replaced, ``answers``, what the model says to each question, ``shots``,
 corpora with answered questions to show before one, ``continuations``, how the model goes on by itself after each
-target that is not its first choice, and ``texts``, what the targets of each example say."""
+target that is not its first choice, ``texts``, what the targets of each example say, and ``wrong_answers``, the losses
+of wrong answers to each question."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,18 @@ class Term:
         return self.total / count
 
 
+class AnswerLosses(NamedTuple):
+    """Losses of further answers to the questions of a batch.
+
+    Attributes:
+        losses: ``[batch, answers]`` float64, negative log-likelihood of each answer, nats; 0 where there is none.
+        counts: ``[batch, answers]`` int64, its target tokens; 0 where there is none.
+    """
+
+    losses: Tensor
+    counts: Tensor
+
+
 @dataclass
 class Outputs:
     """What one forward pass over one stream gave. Terms and measures read the same one, so that the model runs once.
@@ -94,6 +107,8 @@ class Outputs:
         texts: what the targets of each example say, ``[batch]``, without special tokens; where a measure asks for it.
         under: path of another model to the sums of the targets' log-probabilities under it, ``[batch]`` float64; where
             a measure asks for that model.
+        wrong_answers: losses of wrong answers to each example; where a measure asks for them.
+        paraphrased_answer: losses of the right answer in other words, at most one an example; alike.
     """
 
     logits: Tensor
@@ -111,6 +126,8 @@ class Outputs:
     continued: Sequence[Mapping[int, Sequence[int]]] = ()
     texts: Sequence[str] = ()
     under: Mapping[str, Tensor] = field(default_factory=dict)
+    wrong_answers: AnswerLosses | None = None
+    paraphrased_answer: AnswerLosses | None = None
 
     @cached_property
     def loss(self) -> Term:
@@ -121,6 +138,17 @@ class Outputs:
     def losses(self) -> tuple[Tensor, Tensor]:
         """Loss sum (float64, nats, differentiable) and number of target tokens of each example, ``[batch]`` both."""
         return self.token_losses.double().sum(dim=1), self.places.sum(dim=1)
+
+    @cached_property
+    def right_answers(self) -> tuple[Tensor, Tensor]:
+        """The same of the right answer in other words, where an example has such; else of its target."""
+        if self.paraphrased_answer is None or not self.paraphrased_answer.counts.shape[1]:
+            return self.losses
+        other = self.paraphrased_answer
+        there = other.counts[:, 0] > 0
+        return torch.where(there, other.losses[:, 0], self.losses[0]), torch.where(
+            there, other.counts[:, 0], self.losses[1]
+        )
 
     @cached_property
     def token_losses(self) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from lightning_untrac.data.hub_copies import hub_only_problems
 from lightning_untrac.data.label_columns import label_column_problems
+from lightning_untrac.data.other_answers import other_answer_problems
 from lightning_untrac.data.transforms import TRANSFORMS
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -49,6 +50,9 @@ class DatasetConfig:
         target: column with the target.
         alternative: column with another answer to the prompt, for objectives that prefer it to the target; or
             ``builtin:refusals``, a sentence such as "I don't know." for each example, by its text and ``sample_seed``.
+        wrong_answers: column with wrong answers to the prompt, a list of any length (TOFU's ``perturbed_answer``), for
+            measures that hold them against the right one.
+        paraphrased_answer: column with the target in other words, which such measures then read in its place.
         separator: what stands between prompt and target for causal models; part of the target.
         messages: column with conversations, each a list of messages with ``role`` and ``content`` (or the same as JSON
             text); the tokenizer's chat template makes one text of each.
@@ -83,6 +87,8 @@ class DatasetConfig:
     prompt: str | None = None
     target: str | None = None
     alternative: str | None = None
+    wrong_answers: str | None = None
+    paraphrased_answer: str | None = None
     separator: str = " "
     messages: str | None = None
     tools: str | None = None
@@ -160,7 +166,7 @@ class DatasetConfig:
             found.append("give both `prompt` and `target`, or neither (then `text` is read)")
         if self.prompt is not None and self.prompt == self.target:
             found.append(f"`prompt` and `target` are both column {self.prompt!r}; name two columns")
-        found += self._alternative_problems() + label_column_problems(self)
+        found += self._alternative_problems() + label_column_problems(self) + other_answer_problems(self)
         if self.tools is not None and self.messages is None:
             found.append("`tools` belong to conversations; give `messages` too")
         if self.messages is None:

@@ -74,6 +74,7 @@ class SomeExamples(TokenizedDataset):
         self.longest_source_after_cut = whole.longest_source_after_cut
         self.longest_target_after_cut = whole.longest_target_after_cut
         self.alternative = whole.alternative and SomeExamples(whole.alternative, indices, name)
+        self.other_answers = {kind: answers.of(indices) for kind, answers in whole.other_answers.items()}
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -13,6 +13,7 @@ from lightning_untrac.data.arrow_cache import ROWS, cached_table
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.files import file_identities, find_files
 from lightning_untrac.data.labels import converters
+from lightning_untrac.data.other_answers import answer_columns, answer_converters
 from lightning_untrac.data.progress import progress_bars
 from lightning_untrac.data.rows import READER_VERSION, cell_batches, missing_column_problems, placed_rows
 from lightning_untrac.errors import ConfigurationError, raise_if_any
@@ -27,6 +28,7 @@ QUIET_BYTES = 64 * 2**20
 def needed_columns(config: DatasetConfig) -> tuple[str, ...]:
     """The columns that a dataset's examples are made of or chosen by."""
     beside = [config.split_by, config.copies if isinstance(config.copies, str) else None, *config.groups]
+    beside += answer_columns(config)
     return tuple(dict.fromkeys([*config.columns, *(config.where or {}), *filter(None, beside)]))
 
 
@@ -64,7 +66,7 @@ def read_local(config: DatasetConfig, path: Path, cache_folder: Path) -> Any:
         return _all_rows(kind, files, config.sample_by)
     columns = needed_columns(config)
     identity = [READER_VERSION, file_identities(files), columns, config.sample_by, config.messages, config.tools]
-    of_classes = converters(config)
+    of_classes = converters(config) | answer_converters(config)
     if of_classes:
         identity.append([(column, convert.__name__) for column, convert in of_classes.items()])
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]

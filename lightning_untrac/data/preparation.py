@@ -128,8 +128,9 @@ def prepare_datasets(
                     problems += [problem for problem in error.problems if problem not in problems]
                     continue
                 problems += fit_problems(dataset, facts, whole=whole)
-                if dataset.alternative is not None:
-                    problems += fit_problems(dataset.alternative, facts, whole=whole)
+                others = [one.examples for one in dataset.other_answers.values()]
+                for other in [*filter(None, [dataset.alternative]), *others]:
+                    problems += fit_problems(other, facts, whole=whole)
                 datasets[dataset.name] = dataset
         except ConfigurationError as error:
             problems += error.problems

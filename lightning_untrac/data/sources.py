@@ -20,6 +20,7 @@ from lightning_untrac.data.labels import LABEL, TAGS, TOKENS, label_text, list_t
 from lightning_untrac.data.local import as_dataset, cause, needed_columns, read_local
 from lightning_untrac.data.marks import with_marks
 from lightning_untrac.data.messages import conversation_text, tools_text
+from lightning_untrac.data.other_answers import with_other_answers
 from lightning_untrac.data.rows import missing_column_problems
 from lightning_untrac.data.transforms import TRANSFORMS
 from lightning_untrac.errors import ConfigurationError, raise_if_any
@@ -75,7 +76,7 @@ def _load_entry(config: DatasetConfig, cache_folder: Path) -> list[tuple[Dataset
     for column, value in (config.where or {}).items():
         rows = _where(rows, column, value)
     if config.split_by is None:
-        return [(config, with_marks(rows, _as_strings(rows, config), config))]
+        return [(config, _beside(rows, config))]
     groups = _groups(rows, config.split_by)
     prefix = f"{config.name}-" if config.name else ""
     problems = []
@@ -94,7 +95,7 @@ def _load_entry(config: DatasetConfig, cache_folder: Path) -> list[tuple[Dataset
         part = replace(config, name=prefix + value, split_by=None)
         try:
             some = rows.select(groups[value])
-            parts.append((part, with_marks(some, _as_strings(some, part), part)))
+            parts.append((part, _beside(some, part)))
         except ConfigurationError as error:
             problems += [f"{value}: {problem}" for problem in error.problems]
     raise_if_any(problems)
@@ -168,6 +169,11 @@ def _transformed(rows: Iterable[Any], config: DatasetConfig) -> Dataset:
     if not made:
         raise ConfigurationError([f"transform {config.transform!r} keeps no row of {config.path}"])
     return datasets.Dataset.from_list(made)
+
+
+def _beside(rows: Dataset, config: DatasetConfig) -> Dataset:
+    """The texts of the examples, with what is known of each beside it."""
+    return with_other_answers(rows, with_marks(rows, _as_strings(rows, config), config), config)
 
 
 # -- choosing and checking ---------------------------------------------------------------------------------------------

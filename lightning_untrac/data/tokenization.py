@@ -17,10 +17,12 @@ from lightning_untrac.data.class_encoding import ClassEncoder
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.encoding import Encoder, TokenizationConfig, content_hash
 from lightning_untrac.data.labels import with_class_ids
+from lightning_untrac.data.local import as_dataset
 from lightning_untrac.data.marks import taken_off
+from lightning_untrac.data.other_answers import Texts, others_digest, others_taken_off
 from lightning_untrac.data.progress import progress_bars
 from lightning_untrac.data.refusals import with_refusals
-from lightning_untrac.data.tokenized import TokenizedDataset
+from lightning_untrac.data.tokenized import OtherAnswers, TokenizedDataset
 from lightning_untrac.data.tokenizers import tokenizer_fingerprint
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.naming import counted
@@ -80,6 +82,7 @@ def tokenize(
         chosen = np.random.default_rng(config.sample_seed).permutation(len(rows))[: config.num_examples]
         rows = rows.select(np.sort(chosen))
     rows, marks = taken_off(rows)
+    rows, others = others_taken_off(rows)
     config, rows = with_refusals(config, rows, alternatives_from)
     alternatives = rows if "alternative" in rows.column_names else None
     if alternatives is not None:
@@ -102,12 +105,16 @@ def tokenize(
         ) from error
     except ConversationError as error:
         raise ConfigurationError([f"{config.name}: {error}"]) from error
-    dataset = TokenizedDataset(config, table, num_source_examples=len(rows), fingerprint=key + marks.digest())
+    fingerprint = key + marks.digest() + others_digest(others)
+    dataset = TokenizedDataset(config, table, num_source_examples=len(rows), fingerprint=fingerprint)
     if len(dataset) == 0 or dataset.num_targets == 0:
         raise ConfigurationError([f"{config.name}: has no target token at all; {_why_none(rows)}"])
     dataset.marks = marks if len(dataset) == len(rows) else marks.of(np.array(_kept(dataset, rows)))
     if alternatives is not None:
         dataset.alternative = _alternative(dataset, alternatives, tokenizer, how, cache_folder)
+    dataset.other_answers = {
+        kind: _others(dataset, rows, kind, texts, tokenizer, how, cache_folder) for kind, texts in others.items()
+    }
     return dataset
 
 
@@ -134,6 +141,35 @@ def _alternative(
              "alternative into each row"]
         )  # fmt: skip
     return found
+
+
+def _others(
+    dataset: TokenizedDataset,
+    rows: Dataset,
+    kind: str,
+    texts: Texts,
+    tokenizer: PreTrainedTokenizerBase,
+    how: TokenizationConfig,
+    cache: Path,
+) -> OtherAnswers:
+    """Further answers to the prompts of a dataset's examples; an example without any keeps its place."""
+    places = range(len(rows)) if len(dataset) == len(rows) else _kept(dataset, rows)
+    prompts = rows["prompt"]
+    flat = [(prompts[place], text) for place in places for text in texts[place]]
+    column = getattr(dataset.config, kind)
+    if not flat:
+        raise ConfigurationError([f"{dataset.name}: column {column!r} holds no answer in any row; leave `{kind}` out"])
+    name = f"{dataset.name}.{kind}"
+    config = replace(dataset.config, name=name, alternative=None, num_examples=None)
+    config.wrong_answers = config.paraphrased_answer = None
+    flat_rows = as_dataset({"prompt": [prompt for prompt, _ in flat], "target": [answer for _, answer in flat]})
+    found = tokenize(config, flat_rows, tokenizer, how, cache)
+    if len(found) != len(flat):
+        raise ConfigurationError(
+            [f"{dataset.name}: {counted(len(flat) - len(found), 'answer')} of column {column!r} make no token; leave "
+             "them out"]
+        )  # fmt: skip
+    return OtherAnswers(found, np.array([len(texts[place]) for place in places]))
 
 
 def _kept(dataset: TokenizedDataset, rows: Dataset) -> list[int]:

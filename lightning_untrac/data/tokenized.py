@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -68,10 +70,12 @@ class TokenizedDataset:
         max_token: largest token id.
         marks: what is known of each example beside its text.
         alternative: other answers to the same prompts, row for row, where the dataset has any.
+        other_answers: further answers that are only measured, by the setting that names their column.
     """
 
     marks: Marks = Marks()
     alternative: TokenizedDataset | None = None
+    other_answers: Mapping[str, OtherAnswers] = MappingProxyType({})
 
     def __init__(self, config: DatasetConfig, table: Any, num_source_examples: int, fingerprint: str) -> None:
         import pyarrow.compute as pc
@@ -134,6 +138,31 @@ class TokenizedDataset:
     def is_truncated(self) -> np.ndarray:
         """Which examples were cut, ``[examples]`` bool."""
         return self._truncated.to_numpy().astype(bool)
+
+
+class OtherAnswers:
+    """Further answers to the prompts of a dataset, any number to each, by the index of its example.
+
+    Args:
+        examples: prompts with further answers, those to one prompt after one another.
+        counts: how many each example has, ``[examples]``; one without any keeps its index.
+        indices: of each example its place in ``counts``; None where that is its own index.
+    """
+
+    def __init__(self, examples: TokenizedDataset, counts: np.ndarray, indices: np.ndarray | None = None) -> None:
+        self.examples = examples
+        self._counts, self._ends, self._indices = counts, np.cumsum(counts), indices
+
+    def __getitem__(self, index: int) -> list[dict[str, np.ndarray]]:
+        """The prompt of an example with each of its further answers."""
+        place = index if self._indices is None else int(self._indices[index])
+        end = int(self._ends[place])
+        return [self.examples[row] for row in range(end - int(self._counts[place]), end)]
+
+    def of(self, indices: np.ndarray) -> OtherAnswers:
+        """Those of some examples."""
+        chosen = indices if self._indices is None else self._indices[indices]
+        return OtherAnswers(self.examples, self._counts, chosen)
 
 
 class PackedBlocks:

@@ -57,7 +57,8 @@ class Measure(ABC):
         needs: what it asks for beside logits and targets, as terms of an objective do: ``hidden_states`` of every
             model, and ``reference_...`` where there is a model before unlearning (``untrac unlearn``); ``unseen`` where
             there is a holdout, ``neighbours`` where a model is measured as it is, ``answers``,
-            ``continuations`` and ``texts`` of any model that writes text, and ``shots`` where there are corpora.
+            ``continuations`` and ``texts`` of any model that writes text, ``shots`` where there are corpora, and
+            ``wrong_answers`` where a dataset names some.
             Elsewhere such a measure is refused before step 0.
         decoding: how the model is let speak, of a measure that needs ``answers``; those of one decoding are made once.
         reference_model: hub name or folder of another model, of a measure that asks for its log-probabilities.
@@ -191,14 +192,22 @@ def measure_problems(names: str | Iterable[Named], given: Iterable[MeasureNeed])
         return error.problems
 
 
+DATA_ROLES: Final = ("corpora", "test_sets", "forget", "holdout")
+"""Lists of datasets that give what measures may ask for."""
+
+
 def given_by(data: Any) -> frozenset[MeasureNeed]:
     """What data give that a measure may ask for.
 
     Args:
-        data: their configuration, with the lists ``holdout`` and ``corpora`` if there are any.
+        data: their configuration, with the lists of :data:`DATA_ROLES` that there are.
     """
     given: dict[str, MeasureNeed] = {"holdout": "unseen", "corpora": "shots"}
-    return frozenset(need for role, need in given.items() if data.get(role))
+    found: set[MeasureNeed] = {need for role, need in given.items() if data.get(role)}
+    entries = [entry for role in DATA_ROLES for entry in data.get(role) or ()]
+    if any(getattr(entry, "wrong_answers", None) for entry in entries):
+        found.add("wrong_answers")
+    return frozenset(found)
 
 
 def need_problems(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> list[str]:
@@ -229,6 +238,8 @@ _ELSEWHERE: Final = {
     "answers": " or measure it of a model that writes text",
     "continuations": " or measure it of a model that writes text",
     "shots": ", or give it pairs (`path`), or corpora (data.corpora) with questions and answers beside the forgotten",
+    "wrong_answers": ", or name the column of a dataset that holds a list of wrong answers to each prompt, e.g. "
+    "{prompt: question, target: answer, wrong_answers: perturbed_answer}",
     "neighbours": " or measure it in `untrac evaluate`, which reads a model that stays as it is",
 }
 """What to do about a need that is not met, by its first word."""

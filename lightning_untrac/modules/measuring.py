@@ -13,6 +13,7 @@ from lightning_untrac.metrics import DatasetLoss, Measure
 from lightning_untrac.modules.after_misses import own_continuations
 from lightning_untrac.modules.asking import own_answers
 from lightning_untrac.modules.neighbourhood import own_neighbours
+from lightning_untrac.modules.other_answers import own_answer_losses
 from lightning_untrac.modules.references import References
 from lightning_untrac.modules.target_texts import target_texts
 from lightning_untrac.outputs import MeasureNeed, Outputs
@@ -48,7 +49,7 @@ class Measuring(L.LightningModule):
 
     @classmethod
     def gives(cls, stage: str) -> frozenset[MeasureNeed]:
-        """What a measure may ask for beside logits and targets; ``unseen`` is for the data to give.
+        """What a measure may ask for beside logits and targets, and beside what is for the data to give.
 
         Args:
             stage: ``fit`` or ``validate``.
@@ -78,6 +79,9 @@ class Measuring(L.LightningModule):
         """
         if "texts" in self.measure_needs:
             seen.texts = target_texts(self, seen)
+        if "wrong_answers" in self.measure_needs:
+            seen.wrong_answers = own_answer_losses(self, batch, "wrong_answers")
+            seen.paraphrased_answer = own_answer_losses(self, batch, "paraphrased_answer")
         if self.reference_path is not None and "reference_log_probs" in self.measure_needs:
             seen.reference_log_probs = self._references.log_probs(self.reference_path, batch, seen)
         paths = {measure.reference_model for measure in self.measures} - {None}

@@ -87,6 +87,11 @@ def test_what_the_docs_say_reads_each_configuration_and_no_other(name, there):
         columns = ("prompt", "target") if config.prompt else ("text",)
         for column, source in zip(columns, config.columns, strict=True):
             assert list(rows[column]) == [row[source] for row in wanted]
+        if config.wrong_answers:
+            assert list(rows["untrac.wrong_answers"]) == [json.dumps(row["perturbed_answer"]) for row in wanted]
+            assert list(rows["untrac.paraphrased_answer"]) == [
+                json.dumps([row["paraphrased_answer"]]) for row in wanted
+            ]
         if config.group:
             assert list(rows[GROUP]) == [row[config.group] for row in wanted]
 
