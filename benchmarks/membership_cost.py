@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lightning_untrac.metrics import Outputs, find_measures
+from lightning_untrac.modules.example_gradients import gradient_norms
 
 SIZES = ((64, 2, 384), (256, 4, 8_000), (576, 8, 49_152))
 NAMES = ("loss", "memorisation_accuracy", "zlib", "min_k", "min_k_plus_plus", "loss,zlib,min_k,min_k_plus_plus")
@@ -30,7 +32,22 @@ def seconds(run: Callable[[], Any], tries: int = 7) -> float:
     return min(found)
 
 
-@torch.inference_mode()
+def gradient_pass(model: Any, ids: torch.Tensor) -> Callable[[], Any]:
+    """What ``gradient_norm`` adds to a forward pass over some texts."""
+
+    def outputs_of(batch: Any) -> Outputs:
+        targets = torch.nn.functional.pad(batch["input_ids"][:, 1:], (0, 1), value=-100)
+        return Outputs(model(input_ids=batch["input_ids"], use_cache=False).logits, targets, batch)
+
+    module = SimpleNamespace(
+        model=model, measures=(), outputs_of=outputs_of, trainable_parameters=lambda: dict(model.named_parameters())
+    )
+    batch: Any = {"input_ids": ids}
+    seen = outputs_of(batch)
+    return lambda: gradient_norms(module, batch, seen)
+
+
+@torch.no_grad()
 def main() -> None:
     """Print the shares, a model each."""
     torch.set_num_threads(1)
@@ -53,6 +70,7 @@ def main() -> None:
                     one(seen)
 
             print(f"  {names:<35} {seconds(measure) / forward:.3f}")
+        print(f"  {'gradient_norm':<35} {seconds(gradient_pass(model, ids)) / forward:.3f}")
 
 
 if __name__ == "__main__":

@@ -25,12 +25,16 @@ Need = Literal[
 ``untrained`` one of its architecture before any training."""
 
 
-MeasureNeed = Need | Literal["unseen", "neighbours", "answers", "shots", "continuations", "texts", "wrong_answers"]
+MeasureNeed = (
+    Need
+    | Literal["unseen", "neighbours", "answers", "shots", "continuations", "texts", "wrong_answers"]
+    | Literal["gradients"]
+)
 """What a measure alone may ask for too: ``unseen`` text (a holdout) to stand among, and ``neighbours``, the likelihoods
 of copies of each example with some tokens replaced, ``answers``, what the model says to each question, ``shots``,
 corpora with answered questions to show before one, ``continuations``, how the model goes on by itself after each
-target that is not its first choice, ``texts``, what the targets of each example say, and ``wrong_answers``, the losses
-of wrong answers to each question."""
+target that is not its first choice, ``texts``, what the targets of each example say, ``wrong_answers``, the losses of
+wrong answers to each question, and ``gradients``, the size of each example's gradient."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ class Outputs:
         continued: of each example, ``[batch]``, by the place of a target that is not the model's first choice, the
             token ids that it goes on with greedily from there to the end of the targets; where a measure asks for them.
         texts: what the targets of each example say, ``[batch]``, without special tokens; where a measure asks for it.
+        gradient_norms: ``[batch]`` float64, the Euclidean norm, over all parameters that may move, of the gradient of
+            each example's mean loss per target token, NaN where it has no target; where a measure asks for it.
         under: path of another model to the sums of the targets' log-probabilities under it, ``[batch]`` float64; where
             a measure asks for that model.
         wrong_answers: losses of wrong answers to each example; where a measure asks for them.
@@ -125,6 +131,7 @@ class Outputs:
     said: Mapping[Decoding, Sequence[Sequence[str]]] = field(default_factory=dict)
     continued: Sequence[Mapping[int, Sequence[int]]] = ()
     texts: Sequence[str] = ()
+    gradient_norms: Tensor | None = None
     under: Mapping[str, Tensor] = field(default_factory=dict)
     wrong_answers: AnswerLosses | None = None
     paraphrased_answer: AnswerLosses | None = None

@@ -11,6 +11,10 @@ FSDP2 = "fsdp2"
 ADVICE = f"use auto (one device), ddp, {FSDP2} (sharded weights) or fsdp (sharded weights, GPUs only)"
 
 
+WHOLE_GRADIENTS = "each rank holds a part of the weights; use --trainer.strategy auto or ddp"
+"""What ends a sentence about what can't be had of sharded weights."""
+
+
 def fsdp2_strategy(num_devices: int) -> Any:
     """FSDP2 for sharding alone, with checkpoints of one file: Lightning's ``ModelParallelStrategy``.
 
@@ -49,6 +53,13 @@ def waits_for_every_gradient(strategy: Any) -> bool:
     from lightning.pytorch.strategies import DDPStrategy
 
     return isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
+
+
+def shards_weights(strategy: Any) -> bool:
+    """Whether each rank of a strategy holds a part of every parameter: FSDP and FSDP2."""
+    from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
+
+    return isinstance(strategy, FSDPStrategy | ModelParallelStrategy)
 
 
 def name_problems(strategy: object, accelerator: object) -> list[str]:

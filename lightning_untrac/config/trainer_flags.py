@@ -118,7 +118,7 @@ FLAGS: dict[str, Row] = {
     "gradient_clip_algorithm": row("used", "norm or value", reads="no effect"),
     "deterministic": row("used", "torch's deterministic algorithms"),
     "benchmark": row("used", "cuDNN's search for fast kernels"),
-    "inference_mode": row("used", "false: readings under no_grad instead"),
+    "inference_mode": row("used", "false: readings under no_grad instead, as where a measure needs gradients"),
     "use_distributed_sampler": row("no effect", "the data are split over ranks without repeating an example, always"),
     "profiler": row("used", "its report is printed when a fit ends"),
     "detect_anomaly": row("used", "slow; a NaN ends the run and is not recorded as one"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -27,6 +27,25 @@ def inner_product(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Te
         if name in right:
             total = total.to(tensor.device) + torch.dot(tensor.flatten().double(), right[name].flatten().double())
     return total
+
+
+def euclidean_norm(tensors: Iterable[Tensor]) -> Tensor:
+    """Euclidean norm of tensors as one long vector, squared and added in float64.
+
+    It is not the mean over tensors of their norms, which grows and shrinks with how a model's weights are cut up.
+
+    Args:
+        tensors: of any shapes and float dtypes, on one device; at least one.
+
+    Returns:
+        A scalar, float64, on their device.
+
+    Example:
+        >>> euclidean_norm([torch.tensor([[1.0, 2.0]]), torch.tensor(2.0)]).item()
+        3.0
+    """
+    norms = [torch.linalg.vector_norm(tensor, dtype=torch.float64) for tensor in tensors]
+    return torch.linalg.vector_norm(torch.stack(norms))
 
 
 def cosines(products: Tensor, left_norms: Tensor, right_norms: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.metrics import DatasetLoss, Measure
 from lightning_untrac.modules.after_misses import own_continuations
 from lightning_untrac.modules.asking import own_answers
+from lightning_untrac.modules.example_gradients import gradient_norms
 from lightning_untrac.modules.neighbourhood import own_neighbours
 from lightning_untrac.modules.other_answers import own_answer_losses
 from lightning_untrac.modules.references import References
@@ -55,7 +56,7 @@ class Measuring(L.LightningModule):
             stage: ``fit`` or ``validate``.
         """
         # Neighbours that the model itself proposes would move along with it in a fit.
-        always: frozenset[MeasureNeed] = frozenset({"hidden_states", "answers", "continuations", "texts"})
+        always: frozenset[MeasureNeed] = frozenset({"hidden_states", "answers", "continuations", "texts", "gradients"})
         return always if stage == "fit" else always | {"neighbours"}
 
     @property
@@ -71,7 +72,7 @@ class Measuring(L.LightningModule):
         return self.completed(seen, batch)
 
     def completed(self, seen: Outputs, batch: LanguageBatch) -> Outputs:
-        """The same, with texts, what other models make of it and answers, where measures ask for them.
+        """The same, with texts, gradients, what other models make of it and answers, where measures ask for them.
 
         Args:
             seen: of the batch.
@@ -82,6 +83,8 @@ class Measuring(L.LightningModule):
         if "wrong_answers" in self.measure_needs:
             seen.wrong_answers = own_answer_losses(self, batch, "wrong_answers")
             seen.paraphrased_answer = own_answer_losses(self, batch, "paraphrased_answer")
+        if "gradients" in self.measure_needs:
+            seen.gradient_norms = gradient_norms(self, batch, seen)
         if self.reference_path is not None and "reference_log_probs" in self.measure_needs:
             seen.reference_log_probs = self._references.log_probs(self.reference_path, batch, seen)
         paths = {measure.reference_model for measure in self.measures} - {None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from lightning_untrac.data.sources import expand
 from lightning_untrac.data.tokenizers import load_tokenizer
 from lightning_untrac.errors import ConfigurationError, problems_of
 from lightning_untrac.faults import first_line
+from lightning_untrac.metrics import Measure, find_measures
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.adapters import tokenizer_home
 from lightning_untrac.modules.small_models import model_class
 from lightning_untrac.schedules import schedule_problem
+from lightning_untrac.strategies import WHOLE_GRADIENTS, shards_weights
 from lightning_untrac.tables.files import nearest_folder
 
 
@@ -98,6 +101,26 @@ def schedule_problems(module: LanguageModule, steps: Sequence[int]) -> list[str]
         module.lr_scheduler, lambda: module.optimizer([torch.nn.Parameter(torch.zeros(2, 2))]), max(steps)
     )
     return [] if problem is None else [f"model.lr_scheduler: {problem}"]
+
+
+def gradient_problems(options: Any, strategy: Any) -> list[str]:
+    """Whether measures ask for gradients of single examples, and weights are sharded.
+
+    Args:
+        options: of the verb; what names measures is found in ``measures`` and ``attacks``.
+        strategy: of the Trainer.
+    """
+    found = []
+    for option in ("measures", "attacks") if shards_weights(strategy) else ():
+        measures: list[Measure] = []
+        with suppress(ConfigurationError):  # of names that are wrong, which is said elsewhere
+            measures = find_measures(getattr(options, option, None) or "loss")
+        found += [
+            f"{option}: {measure.name} needs gradients, and {WHOLE_GRADIENTS}"
+            for measure in measures
+            if "gradients" in measure.needs
+        ]
+    return found
 
 
 def episode_problems(options: Any) -> list[str]:

@@ -61,6 +61,7 @@ def measure(stage: Stage, module: LanguageModule, recorder: MeasureRecorder) -> 
         callbacks=[MeasuringProgress(stage.parsed.verb), recorder],
         logger=stage.build_loggers(stage.name),
         enable_checkpointing=False,
+        **reading_flags(recorder),
     )
     run_trainer(lambda: trainer.validate(module, datamodule=stage.data, verbose=False))
     finish_loggers(trainer)
@@ -93,9 +94,22 @@ def only_measure(stage: Stage, module: L.LightningModule, data: L.LightningDataM
         recorder: keeps what is measured.
     """
     trainer = stage.build_trainer(
-        callbacks=[MeasuringProgress(stage.parsed.verb), recorder], logger=False, enable_checkpointing=False
+        callbacks=[MeasuringProgress(stage.parsed.verb), recorder],
+        logger=False,
+        enable_checkpointing=False,
+        **reading_flags(recorder),
     )
     run_trainer(lambda: trainer.validate(module, datamodule=data, verbose=False))
+
+
+def reading_flags(recorder: Callback) -> dict[str, bool]:
+    """What the measures of a recorder ask of a Trainer that reads: in inference mode nothing has a gradient.
+
+    Args:
+        recorder: with ``measures``, and of two models also ``of_reference``; others ask for nothing.
+    """
+    measures = [*getattr(recorder, "measures", ()), *getattr(recorder, "of_reference", ())]
+    return {"inference_mode": False} if any("gradients" in measure.needs for measure in measures) else {}
 
 
 def show_summary(stage: Stage, rows: list[dict[str, Any]], names: tuple[str, str] = ("before", "after")) -> None:

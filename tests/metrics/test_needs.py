@@ -114,9 +114,9 @@ def test_a_need_that_nothing_gives_is_refused_before_step_0(make_data: Any, mode
             trainer.validate(phase(model_folders()), datamodule=data, verbose=False)
         first, second = caught.value.problems
         given = (
-            "answers, continuations, hidden_states, logits, neighbours, shots, targets, texts"
+            "answers, continuations, gradients, hidden_states, logits, neighbours, shots, targets, texts"
             if phase is Evaluation
-            else "answers, continuations, hidden_states, logits, shots, targets, texts"
+            else "answers, continuations, gradients, hidden_states, logits, shots, targets, texts"
         )
         assert f"kl_to_reference needs reference_logits, and a pass here gives {given}" in first
         assert "test_hidden_shift needs reference_hidden_states" in second

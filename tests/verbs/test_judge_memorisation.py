@@ -28,7 +28,7 @@ from lightning_untrac.tables.memorisation_steps import MEMORISATION_STEPS
 
 MODELS = "[unlearned-birds,unlearned-birds-not,unlearned-birds-same-seed-0,unlearned-birds-same-seed-1]"
 RETRAINED = ("seed-0", "seed-1")
-ATTACKS = "zlib,min_k,min_k_plus_plus,reference_loss"
+ATTACKS = "zlib,min_k,min_k_plus_plus,reference_loss,gradient_norm"
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +138,13 @@ def test_exposure_and_attacks_are_among_the_twins(of: Any, summary: Any) -> None
 
 
 def test_attacks_by_other_measures_stand_beside_the_retrained_models(
-    memorised_run: Path, of: Any, summary: Any
+    memorised_run: Path, of: Any, summary: Any, text_files: Any
 ) -> None:
     for name in ("model", "unlearned-birds", "seed-0"):
         np.testing.assert_allclose(of(name, "attack_reference_loss"), of(name, "loss") - of("model", "loss"), atol=1e-6)
         sizes = of(name, "loss") / of(name, "attack_zlib")
         np.testing.assert_allclose(sizes, sizes.round(), atol=1e-6)
-        for attack in ("zlib", "min_k", "min_k_plus_plus"):
+        for attack in ("zlib", "min_k", "min_k_plus_plus", "gradient_norm"):
             auc, others = summary[name, f"attack_{attack}", "auc"], [one for one in RETRAINED if one != name]
             never = np.mean([summary[one, f"attack_{attack}", "auc"] for one in others])
             assert summary[name, f"attack_{attack}", "auc_difference"] == pytest.approx(auc - never, abs=1e-6)
@@ -152,6 +152,15 @@ def test_attacks_by_other_measures_stand_beside_the_retrained_models(
             if name != "seed-0":
                 expected = 100 * ((1 - auc) - (1 - never)) / (1 - never)
                 assert summary[name, f"attack_{attack}", "privleak"] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    for name in ("model", "unlearned-birds-not"):
+        folder = memorised_run / name
+        model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+        for place, text in enumerate(texts(text_files["birds"])[:3]):
+            ids = torch.tensor([[tokenizer.eos_token_id, *tokenizer.encode(text, add_special_tokens=False)]])
+            model.zero_grad()
+            model(ids, labels=ids).loss.backward()
+            norm = torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm().item()
+            assert of(name, "attack_gradient_norm")[place] == pytest.approx(norm, rel=1e-4)
     assert ("seed-0", "attack_loss", "privleak") not in summary.index
     assert ("model", "attack_loss", "tpr_at_1_percent") not in summary.index  # of five twins
     said = memorised_run.with_name("said-of-memorisation.txt").read_text()
