@@ -64,6 +64,8 @@ class Measure(ABC):
         reference_model: hub name or folder of another model, of a measure that asks for its log-probabilities.
         worst: which value of the examples of a group speaks for the group: ``largest`` where one example that shows
             what is known is enough; None where groups are not looked at.
+        tests_distribution: whether ``untrac judge`` also tells how likely its values, and those of a retrained model,
+            are draws of one distribution (``ks_p_value``).
 
     Example:
         The largest loss of a token, of your own, used as ``--measures loss,my_module.LargestLoss``:
@@ -92,6 +94,7 @@ class Measure(ABC):
     decoding: Decoding | None = None
     reference_model: str | None = None
     worst: ClassVar[Literal["largest"] | None] = None
+    tests_distribution: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new measure known, and what it says of itself."""

@@ -49,6 +49,7 @@ class TruthRatio(Measure):
     source = "TOFU, Maini et al. 2024 (arXiv 2401.06121); geometric mean as in its public evaluation"
     bounds = (0.0, math.inf)
     needs: ClassVar[frozenset[MeasureNeed]] = frozenset({"wrong_answers"})
+    tests_distribution = True
 
     def __init__(self, form: Form = "ratio") -> None:
         raise_if_any([] if form in FORMS else [f"form is {form!r}; give one of {', '.join(FORMS)}"])

@@ -170,8 +170,8 @@ def find_judged(folder: Path, run: Mapping[str, Any] | None = None) -> list[Judg
     found = []
     for forget_set in dict.fromkeys(row["forget_set"] for row in every):
         rows, scored = ([row for row in table if row["forget_set"] == forget_set] for table in (every, scores))
-        # Seeds of retrained models have rows of their own.
-        both = [*rows, *(row for row in scored if row["role"] != RETRAINED or row["seed"] is None)]
+        # Seeds of retrained models have rows of their own, and so has what is held against a single one of them.
+        both = [*rows, *(row for row in scored if row["seed"] is None)]
         models = [_model(model, both) for model in dict.fromkeys(row["model"] for row in both)]
         models.sort(key=lambda one: (not one.is_original, one.model))
         there = dict.fromkeys(row["dataset"] for row in rows)

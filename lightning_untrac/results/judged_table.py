@@ -10,6 +10,9 @@ from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.page import escape
 from lightning_untrac.results.style import format_number, unit_title
 
+NOTHING: Final = "\u2013"
+"""Stands where nothing is known."""
+
 LIKE: Final = "\u2248"
 """Marks what can't be told from the retrained models'."""
 
@@ -58,10 +61,13 @@ def measure_rows(judged: JudgedSet, columns: Sequence[str]) -> list[MeasureRows]
     """
     found, labels = [], judged.labels
     for measure in judged.scored:
-        models = [*judged.models, *([] if judged.together is None else [judged.together])]
-        rows = [(labels[one.model], [_mean(one, measure, dataset) for dataset in columns]) for one in models]
+        rows = [(name, [_mean(one, measure, dataset) for dataset in columns]) for name, one in _named(judged)]
         text = measure_text(measure)
         found.append(MeasureRows(text.title, unit_title(text.unit), rows))
+    for measure in judged.scored:
+        rows = [(name, [_p_value(one, measure, dataset) for dataset in columns]) for name, one in _named(judged)]
+        if any(cell.text != NOTHING for _, cells in rows for cell in cells):
+            found.append(MeasureRows(f"Same distribution: {in_a_sentence(measure)}", "p-value of a KS test", rows))
     for measure in judged.measures if judged.retrained > 1 else ():
         rows = [
             (labels[one.model], [_excess(one.value(measure, name, "excess")) for name in columns])
@@ -72,6 +78,16 @@ def measure_rows(judged: JudgedSet, columns: Sequence[str]) -> list[MeasureRows]
         rows.append(("two retrained", [Cell(said) for said in noise]))
         found.append(MeasureRows(f"Excess: {in_a_sentence(measure)}", "share of the original's distance", rows))
     return found
+
+
+def _named(judged: JudgedSet) -> list[tuple[str, JudgedModel]]:
+    """All models, the retrained ones together as the last, with what they are called."""
+    models = [*judged.models, *([] if judged.together is None else [judged.together])]
+    return [(judged.labels[one.model], one) for one in models]
+
+
+def _p_value(model: JudgedModel, measure: str, dataset: str) -> Cell:
+    return Cell(model.value(measure, dataset, "ks_p_value").short.removeprefix("+"))
 
 
 def _mean(model: JudgedModel, measure: str, dataset: str) -> Cell:

@@ -12,6 +12,7 @@ import numpy as np
 from lightning_untrac.functional.example_means import Mean, weighted_mean
 from lightning_untrac.functional.recovery import recovery
 from lightning_untrac.functional.resampled import Resampled, mean_of_models, resampled_means
+from lightning_untrac.functional.same_distribution import ks_p_value
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.metrics.of_sets import ExampleStates, ReadSet, SetMeasure
@@ -80,6 +81,7 @@ def write_judged_measures(
         for row in (
             *_rows(measure, models, _means(measure, models, names), forget in names),
             *_worst(measure, models, names, marks or {}),
+            *_distributions(measure, models, names),
         )
     ]
     for measure, dataset, means in [] if of_sets is None else of_sets.means(forget, models, groups):
@@ -194,6 +196,39 @@ def _worst(
         mean = weighted_mean(largest, np.ones_like(largest), bounds=measure.bounds)
         state = {**_state(model), "retrained": retrained, "statistic": "worst_in_group"}
         yield {**state, **value_columns(mean), "unit": measure.unit}
+
+
+def _distributions(measure: Measure, models: Sequence[ReadModel], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """How likely each model's values and those of each other retrained one are draws of one distribution."""
+    if not measure.tests_distribution:
+        return
+    counted = {}
+    for model in models:
+        values, weights = (
+            np.concatenate([model.arrays[f"{measure.name}/{part}"][name] for name in names])
+            for part in ("value", "weight")
+        )
+        counted[model.path] = values[weights > 0]
+    truth = [model for model in models if model.role == RETRAINED]
+    between: dict[tuple[str, str], float] = {}
+    shared = {"retrained": len(truth), "statistic": "ks_p_value", "unit": "p-value", "ci_low": None, "ci_high": None}
+    for model in models:
+        others = [one for one in truth if one.path != model.path]
+        found = [ks_p_value(counted[model.path], counted[one.path]) for one in others]
+        if not found or math.isnan(sum(found)):
+            continue
+        if model.role == RETRAINED:
+            pairs = (tuple(sorted((model.path, one.path))) for one in others)
+            between |= dict(zip(pairs, found, strict=True))  # type: ignore[arg-type]
+        else:
+            yield from (
+                {**shared, **_state(model), "seed": one.seed, "value": value}
+                for one, value in zip(others, found, strict=True)
+            )
+        yield {**shared, **_state(model), "value": float(np.median(found))}
+    if between:
+        every = {"model": str(Path(truth[0].path).parent), "seed": None}
+        yield {**shared, **_state(truth[0]), **every, "value": float(np.median(list(between.values())))}
 
 
 def _bounded(mean: Resampled, measure: Measure | SetMeasure) -> Mean:

@@ -51,7 +51,9 @@ def judged_measures_schema() -> pa.Schema:
     Returns:
         The schema. ``statistic`` is ``mean``; ``worst_in_group``, as in ``summary.parquet``; ``difference``, to the
         mean of the retrained models; ``gain``, how much better a retrained model knows the dataset than the original;
-        or ``recovered``, the share of the gain that came back with unlearning. ``model`` is the folder of all retrained
+        ``recovered``, the share of the gain that came back with unlearning; or ``ks_p_value``, of the two-sample
+        Kolmogorov-Smirnov test between the examples' values of a model and of a retrained one (``seed``; null for the
+        median over all others), of measures that ask for it. ``model`` is the folder of all retrained
         models where ``role`` is ``retrained`` and ``seed`` is null. ``ci_low`` and ``ci_high`` are the ends of 95 %
         intervals over examples and retrained models; ``retrained`` is the number of these.
     """

@@ -1,5 +1,6 @@
 """The built-in people: nothing is trained that must not be, and the parts of an association are all there is."""
 
+import json
 from collections import Counter, defaultdict
 
 import pytest
@@ -28,6 +29,15 @@ def test_every_fact_has_one_answer_of_its_relation():
     for relation in ("school", "employer", "instrument"):
         counts = Counter(fact.answer for fact in facts() if fact.relation == relation)
         assert set(counts.values()) == {5}
+
+
+def test_wrong_answers_are_of_the_same_relation_and_never_the_right_one(rows):
+    for name in ("forget_1", "held_out", "rest"):
+        for row in rows[f"people/{name}"]:
+            wrong = json.loads(row["wrong_answers"])
+            assert len(set(wrong)) == len(wrong) == min(5, len(ANSWERS[row["subset"]]) - 1)
+            assert row["target"] not in wrong
+            assert set(wrong) <= set(ANSWERS[row["subset"]])
 
 
 def test_no_held_out_wording_is_trained_on_and_its_words_are(rows):

@@ -1,9 +1,13 @@
 """Questions about people in several wordings: those that are trained on, and others that never are."""
 
+import json
 import random
 from collections.abc import Iterable, Iterator
 
-from lightning_untrac.data.builtin.people.world import Fact
+from lightning_untrac.data.builtin.people.world import ANSWERS, Fact
+
+WRONG = 5
+"""Wrong answers to a question, as many as TOFU has."""
 
 TRAINED: dict[str, tuple[str, ...]] = {
     "school": (
@@ -205,8 +209,8 @@ def question_rows(
         rng: the source of randomness.
 
     Yields:
-        Rows with ``prompt`` (the question), ``target`` (the answer), ``group`` (the fact), ``subject``, and ``subset``
-        (the relation).
+        Rows with ``prompt`` (the question), ``target`` (the answer), ``group`` (the fact), ``subject``, ``subset`` (the
+        relation), and ``wrong_answers``, a JSON list.
 
     Example:
         >>> from lightning_untrac.data.builtin.people.world import facts
@@ -215,12 +219,25 @@ def question_rows(
         ('What is the school of Mara Velt?', 'Elmsford College', 'Mara Velt: school')
     """
     rows = [
-        {"prompt": wording.format(who=fact.subject), **row_of(fact)}
+        {"prompt": wording.format(who=fact.subject), **row_of(fact), "wrong_answers": json.dumps(wrong_answers(fact))}
         for fact in chosen
         for wording in wordings[fact.relation]
     ]
     rng.shuffle(rows)
     yield from rows
+
+
+def wrong_answers(fact: Fact) -> list[str]:
+    """Answers to the same relation that are not the fact's, always the same ones.
+
+    Example:
+        >>> from lightning_untrac.data.builtin.people.world import facts
+        >>> fact = facts()[0]
+        >>> len(wrong_answers(fact)), fact.answer in wrong_answers(fact)
+        (5, False)
+    """
+    others = [answer for answer in ANSWERS[fact.relation] if answer != fact.answer]
+    return random.Random(fact.group).sample(others, min(WRONG, len(others)))
 
 
 def row_of(fact: Fact) -> dict[str, str]:
