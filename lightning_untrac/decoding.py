@@ -69,6 +69,7 @@ class Decoding:
         formats: in which each question is asked, one after another: templates with ``{prompt}``. There are
             ``samples`` answers in each, those in the first format first.
         shots: answered questions that stand before it; None for none.
+        many_lines: whether an answer goes on after its first line, where no chat template says when it ends.
     """
 
     longest: int = 32
@@ -77,6 +78,7 @@ class Decoding:
     seed: int = 0
     formats: tuple[str, ...] = (PLAIN,)
     shots: Shots | None = None
+    many_lines: bool = False
 
     @property
     def num_answers(self) -> int:

@@ -78,7 +78,8 @@ def _said(module: Any, questions: Sequence[Question], decoding: Decoding) -> lis
     at_once = getattr(module.trainer.datamodule, "eval_batch_size", None)
     how: dict[str, Any] = {"at_once": at_once} if at_once else {}
     ids = continuations(module, prompts, decoding.longest, chances, decoding.temperature or 1.0, **how)
-    texts = [answer_after(module, prompt, one)[0] for prompt, one in zip(prompts, ids, strict=True)]
+    lines = decoding.many_lines
+    texts = [answer_after(module, prompt, one, many_lines=lines)[0] for prompt, one in zip(prompts, ids, strict=True)]
     size = decoding.num_answers
     own = range(every.begin * size, (every.begin + len(questions)) * size, size)
     return [texts[begin : begin + size] for begin in own]

@@ -83,20 +83,23 @@ def text_after(tokenizer: Any, prompt: Sequence[int], ids: Sequence[int], apart:
     return str(said).rstrip("\ufffd")
 
 
-def answer_after(module: Any, prompt: Sequence[int], ids: Sequence[int]) -> tuple[str, bool]:
+def answer_after(
+    module: Any, prompt: Sequence[int], ids: Sequence[int], *, many_lines: bool = False
+) -> tuple[str, bool]:
     """A continuation as an answer: one line, where no chat template says when an answer ends.
 
     Args:
         module: whose tokenizer it is.
         prompt: what stands before it.
         ids: the continuation.
+        many_lines: whether it goes on after its first line.
 
     Returns:
         The answer, and whether it ended with its line, before the continuation did.
     """
     tokenizer, special = module.tokenizer, module.tokenizer.all_special_ids
     said = text_after(tokenizer, prompt, [one for one in ids if one not in special], module.is_seq2seq).strip()
-    if tokenizer.chat_template or "\n" not in said:
+    if many_lines or tokenizer.chat_template or "\n" not in said:
         return said, False
     return said.partition("\n")[0].rstrip(), True
 
