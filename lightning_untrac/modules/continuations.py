@@ -13,6 +13,23 @@ from lightning_untrac.data.tokenizers import padding_token
 GREEDY: Final = {"do_sample": False, "num_beams": 1, "temperature": 1.0, "top_p": 1.0, "top_k": 50}
 """The likeliest token each time, also where the model's own settings ask for draws."""
 
+OWN_CHANCES: Final = {
+    "min_length": 0,
+    "min_new_tokens": None,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1.0,
+    "bad_words_ids": None,
+    "sequence_bias": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "exponential_decay_length_penalty": None,
+    "guidance_scale": None,
+}
+"""Beside :data:`GREEDY`: what the model's own settings may do to its probabilities, and a draw is not to see."""
+
 AT_ONCE: Final = 16
 """Prompts that are continued in one batch."""
 
@@ -26,15 +43,22 @@ def ending_tokens(module: Any) -> list[int]:
     return sorted({t for t in (tokenizer.eos_token_id, tokenizer.bos_token_id, *named) if t is not None})
 
 
-def until_end(ids: np.ndarray, ends: Sequence[int]) -> np.ndarray:
+def until_end(ids: np.ndarray, ends: Sequence[int], keeps_end: bool = False) -> np.ndarray:
     """Token ids up to the first that ends what a model says.
+
+    Args:
+        ids: ``[length]``.
+        ends: the tokens that end it.
+        keeps_end: whether that first one belongs to it.
 
     Example:
         >>> until_end(np.array([5, 6, 2, 7]), [1, 2]).tolist(), until_end(np.array([5]), [2]).tolist()
         ([5, 6], [5])
+        >>> until_end(np.array([5, 6, 2, 7]), [1, 2], keeps_end=True).tolist()
+        [5, 6, 2]
     """
     stop = np.flatnonzero(np.isin(ids, ends))
-    return ids[: stop[0]] if len(stop) else ids
+    return ids[: stop[0] + int(keeps_end)] if len(stop) else ids
 
 
 class Drawing:
@@ -111,6 +135,7 @@ def continuations(
     chances: Sequence[np.random.Generator] | None = None,
     temperature: float = 1.0,
     at_once: int = AT_ONCE,
+    keeps_end: bool = False,
 ) -> list[list[int]]:
     """Continuations, without the token that ends them; greedy unless they are drawn.
 
@@ -123,6 +148,7 @@ def continuations(
         chances: of each prompt; None for the likeliest token each time.
         temperature: of the draws.
         at_once: prompts of a batch.
+        keeps_end: whether the token that ends a continuation stays: it is drawn as any other is.
 
     Returns:
         Token ids, in the order of the prompts.
@@ -135,7 +161,7 @@ def continuations(
         with torch.no_grad(), module.trainer.precision_plugin.val_step_context():
             for chosen in _batches(module, [(index, len(prompts[index])) for index in order], longest, at_once):
                 drawing = None if chances is None else Drawing([chances[index] for index in chosen], temperature)
-                said = _continued(module, [prompts[index] for index in chosen], longest, drawing)
+                said = _continued(module, [prompts[index] for index in chosen], longest, drawing, keeps_end)
                 found |= zip(chosen, said, strict=True)
     finally:
         module.model.train(was_training)
@@ -157,7 +183,9 @@ def _batches(module: Any, sizes: Sequence[tuple[int, int]], longest: int, at_onc
     yield from ([index] for index, _ in sizes[len(roomy) :])
 
 
-def _continued(module: Any, prompts: Sequence[Sequence[int]], longest: int, drawing: Drawing | None) -> list[list[int]]:
+def _continued(
+    module: Any, prompts: Sequence[Sequence[int]], longest: int, drawing: Drawing | None, keeps_end: bool
+) -> list[list[int]]:
     """Those of one batch."""
     model: Any = module.model
     width = max(map(len, prompts))
@@ -184,6 +212,7 @@ def _continued(module: Any, prompts: Sequence[Sequence[int]], longest: int, draw
         pad_token_id=padding,
         logits_processor=[] if drawing is None else [drawing],
         **GREEDY,
+        **({} if drawing is None else OWN_CHANCES),
     )
     rows = made.cpu().numpy()[:, 1 if module.is_seq2seq else width :]
-    return [until_end(row, ends).tolist() for row in rows]
+    return [until_end(row, ends, keeps_end).tolist() for row in rows]
