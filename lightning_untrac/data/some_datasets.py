@@ -25,6 +25,12 @@ class SomeDatasets(L.LightningDataModule):
         super().__init__()
         self.data, self.evaluation_names = data, list(names)
 
+    def __getattr__(self, name: str) -> Any:
+        """What else is asked of data (batch size, tokenised datasets, unseen text), of the whole."""
+        if name == "data":  # before it is there
+            raise AttributeError(name)
+        return getattr(self.data, name)
+
     @override
     def prepare_data(self) -> None:
         self.data.trainer = self.trainer

@@ -65,8 +65,11 @@ class Examination(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What its numbers depend on beside models and data; part of the name of the files that are kept."""
-        return dict(vars(self))
+        """What its numbers depend on beside models and data; part of the name of the files that are kept.
+
+        Attributes that begin with an underscore are no settings: an examination may keep there what it has found.
+        """
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def problems(self, bench: Bench) -> list[str]:
         """What is wrong before any model is loaded: a package that is not there, data that do not suit.
