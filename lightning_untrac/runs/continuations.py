@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from lightning_untrac.data.openings import opening_of
 from lightning_untrac.data.report_texts import LONGEST
-from lightning_untrac.functional import IGNORE_INDEX
 from lightning_untrac.runs.continuing import continue_with
 from lightning_untrac.runs.judging import Compared
 from lightning_untrac.runs.stage import Stage
@@ -56,15 +56,7 @@ def quote_continuations(stage: Stage, models: Compared, forget: str) -> None:
 
 def _openings(stage: Stage, part: Any) -> list[list[int]]:
     """The prompts of the first examples; of texts without one, what they begin with."""
-    found = []
-    for index in range(min(PROMPTS, len(part))):
-        example = part[index]
-        ids, labels = [int(one) for one in example["input_ids"]], [int(one) for one in example["labels"]]
-        before = next((place for place, label in enumerate(labels) if label != IGNORE_INDEX), 0)
-        if stage.module.is_seq2seq:
-            found.append(ids)
-        elif before > 1:
-            found.append(ids[:before])
-        else:
-            found.append(ids[: max(1, min(len(ids) // 2, _OPENING))])
-    return found
+    rows = [part[index] for index in range(min(PROMPTS, len(part)))]
+    apart = stage.module.is_seq2seq
+    found = [opening_of(row["input_ids"], row["labels"], _OPENING, apart) for row in rows]
+    return [opening for opening in found if opening]
