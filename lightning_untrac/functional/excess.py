@@ -99,10 +99,24 @@ def _statistics(sums: list[Floats], weights: Floats, examples: Floats, models: F
         to_retrained, to_original, start, noise = (
             np.moveaxis(part @ examples.T, -1, 0) / total.reshape(-1, *[1] * (part.ndim - 1)) for part in sums
         )
-        pairs = models[:, :, None] * models[:, None, :] * (1 - np.eye(models.shape[1]))
-        # One model of two makes no pair; then the pair that there is counts as it is.
-        pairs = np.where(pairs.sum(axis=(1, 2), keepdims=True) > 0, pairs, 1 - np.eye(models.shape[1]))
-        apart = np.where(pairs > 0, pairs * noise, 0.0).sum(axis=(1, 2)) / pairs.sum(axis=(1, 2))
+        apart = mean_of_pairs(noise, models)
         distance, begin = (models * to_retrained).sum(axis=1), (models * start).sum(axis=1)
         excess, nearer = (distance - apart) / begin, distance / (distance + to_original)
     return [distance, to_original, begin, apart, excess, nearer]
+
+
+def mean_of_pairs(noise: Floats, models: Floats) -> Floats:
+    """The mean distance between two retrained models.
+
+    Args:
+        noise: ``[B, R, R]`` of each to each other; what stands on the diagonal is not read.
+        models: ``[B, R]`` how much each model counts.
+
+    Returns:
+        ``[B]``; NaN with one model.
+    """
+    others = 1 - np.eye(models.shape[1])
+    pairs = models[:, :, None] * models[:, None, :] * others
+    # One model of two makes no pair; then the pair that there is counts as it is.
+    pairs = np.where(pairs.sum(axis=(1, 2), keepdims=True) > 0, pairs, others)
+    return np.asarray(np.where(pairs > 0, pairs * noise, 0.0).sum(axis=(1, 2)) / pairs.sum(axis=(1, 2)))
