@@ -38,6 +38,7 @@ class Answered(OfAnswers):
     ideal = "as the retrained model, which guesses"
     cannot_tell = "what other wordings, formats or draws bring out, nor what the judge misses"
     source = "UnSTAR (arXiv 2410.17050); the worst of a group as in JensUn"
+    groups: ClassVar[frozenset[str]] = frozenset({"answers"})
     bounds = (0.0, 1.0)
     worst = "largest"
 

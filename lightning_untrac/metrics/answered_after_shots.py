@@ -47,6 +47,7 @@ class AnsweredAfterShots(OfAnswers):
     ideal = "as the retrained model, which guesses"
     cannot_tell = "what other shots bring out; in a short context only few stand before a question"
     source = "the many-shot attack of RWHP (Liu et al. 2024): up to 100 answered questions"
+    groups: ClassVar[frozenset[str]] = frozenset({"answers"})
     bounds = (0.0, 1.0)
     worst = "largest"
 

@@ -39,6 +39,7 @@ class Discoverable(OfDraws):
     direction: ClassVar[Literal["lower", "higher", "none"]] = "lower"
     ideal = "as the retrained model"
     source = "(n, p)-discoverable extraction, Hayes et al. 2024 (arXiv 2410.19482), with our reading of targets"
+    groups: ClassVar[frozenset[str]] = frozenset({"extraction"})
     bounds = (0.0, float("inf"))
 
     def __init__(

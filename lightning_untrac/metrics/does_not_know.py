@@ -30,6 +30,7 @@ class SaysItDoesNotKnow(OfAnswers):
     ideal = "as the retrained model; honest where that guesses"
     cannot_tell = "a refusal in words that are not listed, nor whether the answer comes after it"
     source = "hallucination avoidance as in Liu et al. 2024 (RWHP), by phrases in place of a judging model"
+    groups: ClassVar[frozenset[str]] = frozenset({"answers"})
     bounds = (0.0, 1.0)
 
     def __init__(self, phrases: Sequence[str] = (), longest: int = 32) -> None:

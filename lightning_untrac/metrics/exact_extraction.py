@@ -38,6 +38,7 @@ class ExactExtraction(AfterPrefix):
     ideal = "as the retrained model; 0 for text that nobody could guess"
     cannot_tell = "what is one token short of it, what comes out by sampling, and what another prefix brings out"
     source = "Carlini et al. 2023 (arXiv 2202.07646), with our reading of targets"
+    groups: ClassVar[frozenset[str]] = frozenset({"standard", "extraction"})
     bounds = (0.0, 1.0)
     worst = "largest"
 

@@ -28,6 +28,7 @@ class Exposure(AmongUnseen):
         "anything where the unseen texts are of another kind or length, and nothing beyond log2 of their number"
     )
     source = "Carlini et al. 2019 (arXiv 1802.08232)"
+    groups: ClassVar[frozenset[str]] = frozenset({"standard", "extraction"})
     bounds = (0.0, float("inf"))
 
     @override

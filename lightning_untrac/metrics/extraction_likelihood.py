@@ -47,6 +47,7 @@ class ExtractionLikelihood(Measure):
     ideal = "as the retrained model; published thresholds take the mean over unseen texts"
     cannot_tell = "what comes out by sampling, or in other words; n-grams that any text has count as extracted"
     source = "EL_n, Jang et al. 2022 (arXiv 2210.01504), with our reading of targets and ends"
+    groups: ClassVar[frozenset[str]] = frozenset({"full", "extraction"})
     bounds = (0.0, 1.0)
     needs: ClassVar[frozenset[MeasureNeed]] = frozenset({"continuations"})
 

@@ -32,6 +32,7 @@ class ExtractionStrength(Measure):
         "what comes out by sampling, in other words or after another prompt; one miss near the end hides all before it"
     )
     source = "Carlini et al. 2021 (arXiv 2012.07805); Wang et al. 2025 (arXiv 2406.09179), with our reading of targets"
+    groups: ClassVar[frozenset[str]] = frozenset({"quick", "extraction"})
     bounds = (0.0, 1.0)
 
     @override

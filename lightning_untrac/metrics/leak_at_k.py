@@ -42,6 +42,7 @@ class LeakAtK(OfAnswers):
     ideal = "as the retrained model, which guesses"
     cannot_tell = "what other wordings bring out; verbatim text needs no draws (measure its loss)"
     source = "leak@k: 1 - C(n-c, k) / C(n, k), the estimator of pass@k (Chen et al. 2021)"
+    groups: ClassVar[frozenset[str]] = frozenset({"answers"})
     bounds = (0.0, 1.0)
     worst = "largest"
 

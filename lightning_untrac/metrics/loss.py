@@ -26,6 +26,7 @@ class Loss(Measure):
         "whether a text can still be drawn out of the model by another prompt, or comes back after little training"
     )
     source = "the training objective itself"
+    groups: ClassVar[frozenset[str]] = frozenset({"quick", "membership"})
     bounds = (0.0, float("inf"))
 
     @override

@@ -62,6 +62,8 @@ class Measure(ABC):
             Elsewhere such a measure is refused before step 0.
         decoding: how the model is let speak, of a measure that needs ``answers``; those of one decoding are made once.
         reference_model: hub name or folder of another model, of a measure that asks for its log-probabilities.
+        groups: named sets that it belongs to: ``quick``, ``standard`` or ``full`` (the smallest that holds it), and its
+            kind, such as ``extraction``; what is in none is measured by its name alone.
         worst: which value of the examples of a group speaks for the group: ``largest`` where one example that shows
             what is known is enough; None where groups are not looked at.
         tests_distribution: whether ``untrac judge`` also tells how likely its values, and those of a retrained model,
@@ -95,6 +97,7 @@ class Measure(ABC):
     reference_model: str | None = None
     worst: ClassVar[Literal["largest"] | None] = None
     tests_distribution: ClassVar[bool] = False
+    groups: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new measure known, and what it says of itself."""

@@ -32,6 +32,7 @@ class MemorisationAccuracy(Measure):
         "how sure the model is of its choices, and whether it gives the text away when it goes on from its own tokens"
     )
     source = "Tirumala et al. 2022; Jang et al. 2022 (arXiv 2210.01504), with our reading of targets"
+    groups: ClassVar[frozenset[str]] = frozenset({"quick", "extraction"})
     bounds = (0.0, 1.0)
 
     @override

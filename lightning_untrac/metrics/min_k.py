@@ -37,6 +37,7 @@ class MinK(Measure):
     ideal = "as the retrained model"
     cannot_tell = "membership by itself: hold it against unseen text of the same kind"
     source = "Shi et al. 2023 (arXiv 2310.16789)"
+    groups: ClassVar[frozenset[str]] = frozenset({"standard", "membership"})
     bounds = (0.0, float("inf"))
 
     def __init__(self, share: float = SHARE) -> None:

@@ -36,6 +36,7 @@ class MinKPlusPlus(Measure):
     ideal = "as the retrained model"
     cannot_tell = "membership by itself: hold it against unseen text of the same kind"
     source = "Zhang et al. 2024 (arXiv 2404.02936)"
+    groups: ClassVar[frozenset[str]] = frozenset({"standard", "membership"})
 
     def __init__(self, share: float = SHARE) -> None:
         self.share = checked_share(share)

@@ -33,6 +33,7 @@ class Neighbourhood(Measure):
     ideal = "as the retrained model"
     cannot_tell = "whether a text was seen, where its likeliest copies are its own paraphrases in the data"
     source = "Mattern et al. 2023 (arXiv 2305.18462), with neighbours from the model's own predictions"
+    groups: ClassVar[frozenset[str]] = frozenset({"full", "membership"})
     needs: ClassVar[frozenset[MeasureNeed]] = frozenset({"neighbours"})
 
     @override

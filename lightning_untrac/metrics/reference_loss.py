@@ -33,6 +33,7 @@ class ReferenceLoss(Measure):
     ideal = "as the retrained model"
     cannot_tell = "membership, where the reference saw the text too"
     source = "Carlini et al. 2021 (arXiv 2012.07805)"
+    groups: ClassVar[frozenset[str]] = frozenset({"full", "membership"})
 
     def __init__(self, model: str | None = None) -> None:
         good = model is None or (isinstance(model, str) and bool(model.strip()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -30,6 +31,7 @@ class Repetition(OfAnswers):
     ideal = "as the original model: 0 or little"
     cannot_tell = "whether the answer is right, or makes sense"
     source = "the usual one; Liu et al. 2024 (RWHP) use unique 4-grams"
+    groups: ClassVar[frozenset[str]] = frozenset({"answers"})
     bounds = (0.0, 1.0)
 
     def __init__(self, n: int = 2, longest: int = 32) -> None:

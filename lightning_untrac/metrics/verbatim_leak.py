@@ -35,6 +35,7 @@ class VerbatimLeak(OfDraws):
     direction: ClassVar[Literal["lower", "higher", "none"]] = "higher"
     ideal = "as the retrained model; near 0 for text that nobody could guess"
     source = "1 - (1 - p)^n, as in Hayes et al. 2024 (arXiv 2410.19482), with our reading of targets"
+    groups: ClassVar[frozenset[str]] = frozenset({"standard", "extraction"})
     bounds = (0.0, 1.0)
     worst = "largest"
 

@@ -27,6 +27,7 @@ class Zlib(Measure):
     ideal = "as the retrained model"
     cannot_tell = "membership by itself: hold it against unseen text of the same kind and length"
     source = "Carlini et al. 2021 (arXiv 2012.07805)"
+    groups: ClassVar[frozenset[str]] = frozenset({"standard", "membership"})
     bounds = (0.0, float("inf"))
     needs: ClassVar[frozenset[MeasureNeed]] = frozenset({"texts"})
 

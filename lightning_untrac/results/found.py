@@ -89,8 +89,9 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
     run: dict[str, Any] = sound_facts(_json(folder / "run.json", dict))
     read_texts(run.get("methods"))
     measured = find_measured(folder, run)
+    judged = find_judged(folder, run)
     if table is None or not table.num_rows:
-        if measured is None:
+        if measured is None and not judged:
             raise ResultsError(
                 f"{folder} holds no influences (influence.parquet) and no measurements (summary.parquet): there is "
                 "nothing to report yet. Run `untrac trace`, `untrac unlearn` or `untrac evaluate` first."
@@ -121,7 +122,7 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
         comparison,
         _optional(folder / "examples.parquet"),
         sorted(notes, key=lambda note: _LEVELS.index(note[0])),
-        find_judged(folder, run),
+        judged,
         find_memorised(folder),
         find_memorisation_steps(folder),
         find_ledgers(folder),

@@ -168,13 +168,13 @@ def find_judged(folder: Path, run: Mapping[str, Any] | None = None) -> list[Judg
     roles = {str(entry.get("name")): str(entry.get("role")) for entry in entries}
     every, scores = read_judgements(folder), read_judged_measures(folder)
     found = []
-    for forget_set in dict.fromkeys(row["forget_set"] for row in every):
+    for forget_set in dict.fromkeys(row["forget_set"] for row in (*every, *scores)):
         rows, scored = ([row for row in table if row["forget_set"] == forget_set] for table in (every, scores))
         # Seeds of retrained models have rows of their own, and so has what is held against a single one of them.
         both = [*rows, *(row for row in scored if row["seed"] is None)]
         models = [_model(model, both) for model in dict.fromkeys(row["model"] for row in both)]
         models.sort(key=lambda one: (not one.is_original, one.model))
-        there = dict.fromkeys(row["dataset"] for row in rows)
+        there = dict.fromkeys(row["dataset"] for row in (rows or scored))
         names = [one for one in dict.fromkeys((forget_set, RETAINED, TEST_SETS, *roles, *there)) if one in there]
         kinds = dict.fromkeys(row["measure"] for row in scored)
         together = next((one for one in models if one.role == RETRAINED), None)
@@ -182,7 +182,7 @@ def find_judged(folder: Path, run: Mapping[str, Any] | None = None) -> list[Judg
         found.append(
             JudgedSet(
                 forget_set,
-                rows[0]["retrained"],
+                (rows or scored)[0]["retrained"],
                 [one for one in models if one.role != RETRAINED],
                 sorted({row["measure"] for row in rows}, reverse=True),
                 names,
@@ -229,7 +229,7 @@ def judged_answers(judged: JudgedSet) -> list[str]:
         judged: the models of one forget set.
     """
     said = []
-    for model in judged.unlearned:
+    for model in judged.unlearned if judged.retrained else ():
         sentence = (
             f"{model.name}: nearer to the retrained model than to the original on {judged.forget_set}: "
             f"{nearer(judged, model)}."

@@ -30,7 +30,7 @@ def save_judged_plot(folder: Path, judged: JudgedSet) -> Path | None:
         judged: the models of one forget set.
     """
     points = [one.value(m, judged.forget_set, "excess").value for one in judged.models for m in judged.measures]
-    if RETAINED not in judged.datasets or not all(map(math.isfinite, points)):
+    if RETAINED not in judged.datasets or not points or not all(map(math.isfinite, points)):
         return None
     return save_figure(plot_judged(judged), folder / "plots" / f"judged_{file_name(judged.forget_set)}.png")
 

@@ -111,22 +111,28 @@ def _pictures(found: Found, drawn: set[Path], kind: str, what: str, methods: lis
     return "".join(picture_html(path, f"{what}, {method_title(method)}") for method, path in paths if path in drawn)
 
 
+def _judged_sections(found: Found) -> list[tuple[str, str, str]]:
+    """What models are like beside others; empty where none was judged."""
+    beside = {one.forget_set: save_judged_plots(found.folder, one) for one in found.judged}
+    slopes = {one.forget_set: path for one in found.memorised if (path := save_memorised_plot(found.folder, one))}
+    privacy = save_steps_plot(found.folder, found.forgetting)
+    return [
+        ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
+        ("memorised", "Which sequences survive", memorised_section(found.memorised, slopes, found.forgetting, privacy)),
+        ("continuations", "How each model goes on", continuations_section(found.run)),
+    ]
+
+
 def _measured_sections(found: Found) -> list[tuple[str, str, str]]:
     """What was measured of models; nothing where nothing was."""
     if (measured := found.measured) is None:
         return []
     drawn = {run.key: save_measured_plots(found.folder, run) for run in measured.runs}
-    beside = {one.forget_set: save_judged_plots(found.folder, one) for one in found.judged}
-    slopes = {one.forget_set: path for one in found.memorised if (path := save_memorised_plot(found.folder, one))}
     rounds = {one.model: save_ledger_plot(found.folder, one) for one in found.ledgers[:MODELS]}
-    privacy = save_steps_plot(found.folder, found.forgetting)
     return [
-        ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
-        ("memorised", "Which sequences survive", memorised_section(found.memorised, slopes, found.forgetting, privacy)),
         ("unlearned", "What was forgotten, and what it cost", changes_section(measured)),
         ("answers", "Answers before and after", answers_section(found.run)),
         ("ledger", "How it was unlearned, question by question", ledger_section(found.ledgers, rounds)),
-        ("continuations", "How each model goes on", continuations_section(found.run)),
         ("predicted", "Predicted, and what came", predicted_section(found.run, measured)),
         ("beside", "Beside each other", beside_section(measured)),
         ("unlearning", "Unlearning over the steps", steps_section(measured, drawn)),
@@ -141,7 +147,8 @@ def _subject(found: Found) -> str:
     """What a page without a title of its own is about."""
     if found.matrices:
         return "Influences"
-    return "Unlearning" if found.measured is not None and found.measured.runs else "Measurements"
+    has_runs = found.measured is not None and found.measured.runs
+    return "Unlearning" if has_runs or found.judged else "Measurements"
 
 
 def _care(found: Found) -> str:
@@ -156,7 +163,8 @@ def _lead(found: Found) -> str:
         parts.append(_traced_lead(found))
     said: list[Sentence] = [(sentence,) for judged in found.judged for sentence in judged_answers(judged)]
     said += [(sentence,) for memorised in found.memorised for sentence in memorised_answers(memorised)]
-    if found.measured is not None and (said := [*said, *measured_answers(found.measured)]):
+    said += measured_answers(found.measured) if found.measured is not None else []
+    if said:
         parts.append(_sentences(said, "answers"))
     if not found.matrices and (care := _care(found)):
         parts.append(f'<p class="muted small">{care.strip()}</p>')
@@ -215,6 +223,7 @@ def write_report(
             "Against retraining",
             retraining + _pictures(found, drawn, "scatter", "Prediction against retraining"),
         ),
+        *_judged_sections(found),
         *_measured_sections(found),
         ("examples", "Strongest examples", examples_section(found.examples) if found.examples is not None else ""),
         ("care", "Read with care", _notes_section(found.notes)),

@@ -40,7 +40,8 @@ def quote_continuations(stage: Stage, models: Compared, forget: str) -> None:
     if not chosen:
         return
     paths = {"original": models.original, **{Path(path).name: path for path in models.unlearned}}
-    paths["retrained"] = next(iter(models.retrained.values()))
+    if models.retrained:
+        paths["retrained"] = next(iter(models.retrained.values()))
     tokenizer, prompts = stage.module.tokenizer, [opening for _, opening in chosen]
     said = {name: continue_with(stage, prompts, TOKENS, path) for name, path in paths.items()}
     rows = [

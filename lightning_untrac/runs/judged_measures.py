@@ -63,7 +63,7 @@ def write_judged_measures(
         folder: of the run.
         forget: the forget set.
         measures: what was measured.
-        models: one original, and at least one retrained.
+        models: one original, and any number of unlearned and retrained ones.
         groups: dataset, or name of several, to the names of the datasets.
         marks: the group of each example by dataset, of those that name any.
         of_sets: what is measured of many examples together.
@@ -155,7 +155,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Each model's mean and its difference to the retrained models', and what came back of what they know better."""
     truth = [(model, mean) for model, mean in zip(models, means, strict=True) if model.role == RETRAINED]
-    retrained = mean_of_models([mean for _, mean in truth])
+    retrained = mean_of_models([mean for _, mean in truth]) if truth else None
     original = next(mean for model, mean in zip(models, means, strict=True) if model.role == ORIGINAL)
     shared = {"retrained": len(truth)}
 
@@ -164,10 +164,12 @@ def _rows(
 
     for model, mean in zip(models, means, strict=True):
         yield row(_state(model), "mean", _bounded(mean, measure))
-        if model.role != RETRAINED:
+        if model.role != RETRAINED and retrained is not None:
             yield row(_state(model), "difference", mean.minus(retrained).mean)
+    if retrained is None:
+        return
     first, _ = truth[0]
-    every = {**_state(first), "model": str(Path(first.path).parent), "seed": None}
+    every = {**_state(first), "model": together([model.path for model, _ in truth]), "seed": None}
     yield row(every, "mean", _bounded(retrained, measure))
     if measure.direction == "none" or forgotten:
         return
@@ -176,6 +178,17 @@ def _rows(
         if not place:
             yield row(every, "gain", found.gain)
         yield row(_state(model), "recovered", found.share, "")
+
+
+def together(retrained: Sequence[str]) -> str:
+    """What all retrained models together are called: their folder, where ``untrac retrain`` has made them.
+
+    >>> together(["runs/a/retrained-forum/seed-0", "runs/a/retrained-forum/seed-1"]), together(["b", "c"])
+    ('runs/a/retrained-forum', '(retrained)')
+    """
+    folders = {Path(path).parent for path in retrained}
+    folder = folders.pop()
+    return str(folder) if not folders and folder.name.startswith("retrained-") else "(retrained)"
 
 
 def _worst(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,29 @@ class Compared:
         for reference in self.retrained.values():
             yield from ((model, reference) for model in self.every if model != reference)
         yield from ((model, self.original) for model in self.unlearned)
+
+
+SEED_FOLDER: Final = re.compile(r"seed-(\d+)")
+
+
+def named_models(original: str, unlearned: Sequence[str], retrained: Sequence[str]) -> tuple[Compared, list[str]]:
+    """Models that a user names one by one.
+
+    Args:
+        original: the model before unlearning.
+        unlearned: those that are judged.
+        retrained: those that never saw the forget set; a folder ``seed-3`` is that of seed 3, and others are numbered.
+
+    Returns:
+        The models, and what is wrong with them.
+    """
+    seeds = [SEED_FOLDER.fullmatch(Path(path).name) for path in retrained]
+    numbers = [int(match[1]) for match in seeds if match]
+    if len(set(numbers)) < len(retrained):
+        numbers = list(range(len(retrained)))
+    models = Compared(original, unlearned, dict(zip(numbers, retrained, strict=True)))
+    twice = sorted({path for path in models.every if models.every.count(path) > 1})
+    return models, [f"models: {path} is given twice, as several of the models judged; give each once" for path in twice]
 
 
 def retrained_folder(folder: Path, forget: str) -> Path:
@@ -173,7 +197,7 @@ def judge_all(
                 tables.append(filled(distances_schema(), {**state, **more}, columns))
     own = {"forget_set": forget}
     replace_rows(stage.folder.path, DISTANCES, own, pa.concat_tables(tables))
-    rows = _judgements(models, forget, found, methods, groups)
+    rows = _judgements(models, forget, found, methods, groups) if models.retrained else []
     replace_rows(stage.folder.path, JUDGEMENTS, own, pa.Table.from_pylist(rows, schema=judgements_schema()))
     roles = {models.original: ORIGINAL, **dict.fromkeys(models.unlearned, UNLEARNED)}
     read = [

@@ -17,7 +17,7 @@ from lightning_untrac.metrics import MEASURES, find_measures
 from lightning_untrac.metrics.against import AGAINST
 from lightning_untrac.metrics.against.attacks import ScoreAttack
 from lightning_untrac.metrics.against.measure import statistic
-from lightning_untrac.metrics.measure import Measure, each_once, measure_problems
+from lightning_untrac.metrics.measure import Measure, Named, each_once, measure_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.runs.judging import Arrays, Compared, groups_of, methods_of
 from lightning_untrac.runs.membership import attack_notes, beside_all, find_attacks
@@ -45,6 +45,27 @@ BESIDE: Final = {"retained": RETAINED, "test_sets": TEST_SETS}
 
 
 @dataclass(frozen=True)
+class SequenceOptions:
+    """What a user may ask of a judgement of memorisation, as options of a verb.
+
+    Attributes:
+        level: what the level of unseen text is; None for the best that the models at hand allow.
+        by_group: whether each group of the forget set stands by itself.
+        memorisation: the measure by which survivors are counted.
+        neighbours: of each sequence; 0 for none.
+        neighbours_from: what proposes their tokens.
+        attacks: measures by which members are told from unseen twins, beside the loss.
+    """
+
+    level: LevelOf | None = None
+    by_group: bool = False
+    memorisation: str = KNOWN
+    neighbours: int = 0
+    neighbours_from: Proposer = "retrained"
+    attacks: Sequence[Named] = (LOSS,)
+
+
+@dataclass(frozen=True)
 class Memorisation:
     """How memorisation is judged.
 
@@ -65,19 +86,21 @@ class Memorisation:
     attacks: tuple[Measure, ...] = ()
 
     @classmethod
-    def of(cls, options: Any, retrained: int, task: Task) -> Memorisation:
+    def of(cls, options: SequenceOptions, retrained: int, task: Task) -> Memorisation:
         """How a verb's options ask for it.
 
         Args:
-            options: of ``judge``, sound.
+            options: sound.
             retrained: how many retrained models there are.
             task: of the models. Where a text has one target, its class, that is right or wrong, and the loss says more.
         """
-        level: LevelOf = options.level or ("sequence" if retrained > 1 else "retrained")
+        by_default: LevelOf = "sequence" if retrained > 1 else "retrained" if retrained else "own"
+        level: LevelOf = options.level or by_default
         one_target = task.classifies and not task.by_token
         (counted,) = find_measures(LOSS if one_target and options.memorisation == KNOWN else options.memorisation)
         attacks = find_attacks(options.attacks)
-        return cls(counted.name, level, options.by_group, options.neighbours, options.neighbours_from, attacks)
+        proposer = "original" if options.neighbours_from == "retrained" and not retrained else options.neighbours_from
+        return cls(counted.name, level, options.by_group, options.neighbours, proposer, attacks)
 
     @property
     def measures(self) -> list[Measure]:
@@ -122,6 +145,10 @@ def level_problems(stage: Stage, forget: str, how: Memorisation, retrained: int)
             f"level: {how.level} is that of unseen twins, and {forget} has none; give text that was never trained on "
             f"(data.holdout, with `twins_of: {forget}`), or leave it out"
         )
+    if how.level in ("retrained", "twins") and not retrained:
+        found.append(
+            f"level: {how.level} is what retrained models know, and there is none; run `untrac retrain`, or use own"
+        )
     if how.level == "sequence" and retrained < 2:
         found.append(
             "level: sequence needs two retrained models, which show how far two are apart; give `untrac retrain` two "
@@ -146,7 +173,7 @@ def judge_memorisation(
     """
     twins, scores = unseen_twins(stage, forget), {}
     if how.neighbours:
-        proposers = {"retrained": next(iter(models.retrained.values())), "original": models.original}
+        proposers = {"retrained": next(iter(models.retrained.values()), None), "original": models.original}
         proposer = proposers.get(how.neighbours_from)
         scores = neighbourhood_scores(stage, models.every, [forget, *twins], how.neighbours, proposer, forget)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]

@@ -77,7 +77,12 @@ def outlier_rows(
     side = sides_of(read, model, counted, levels)
     retrained = list(read.models.retrained.values())
     log_probs = {path: -values[path][LOSS] * forget.tokens for path in (model, *retrained)}
-    genex = generalised_exposure(log_probs[model][None], np.stack([log_probs[path] for path in retrained]))
+    genex = np.full(len(forget.tokens), np.nan)
+    if retrained:
+        genex = generalised_exposure(log_probs[model][None], np.stack([log_probs[path] for path in retrained]))
+    known = np.full(len(forget.tokens), np.nan)
+    if retrained:
+        known = np.mean([values[path][counted] for path in retrained], axis=0)
     chosen = np.flatnonzero(side)
     part = next(part for part in stage.data.evaluation_data().parts if part.name == forget.name)
     indices = forget.examples[chosen].tolist()
@@ -93,7 +98,7 @@ def outlier_rows(
             "measure": counted,
             "value": values[model][counted][place],
             "original": values[read.models.original][counted][place],
-            "retrained": float(np.mean([values[path][counted][place] for path in retrained])),
+            "retrained": float(known[place]),
             "level_low": levels.low[place],
             "level_high": levels.high[place],
             "genex": genex[place],

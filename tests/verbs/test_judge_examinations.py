@@ -21,7 +21,7 @@ from lightning_untrac.tables.files import read_table
 @pytest.fixture(scope="module")
 def examined(judged_run: Path, tmp_path_factory: pytest.TempPathFactory, untrac: Callable[..., Ran]) -> Path:
     folder = Path(shutil.copytree(judged_run, tmp_path_factory.mktemp("examined") / "run"))
-    ran = untrac("judge", "--forget", "birds", "--output", folder, "--examinations", "barrier")
+    ran = untrac("judge", "--forget", "birds", "--output", folder, "--measures", "loss,barrier")
     assert ran.code == 0, ran.text
     return folder
 
@@ -63,7 +63,7 @@ def test_what_was_examined_is_not_examined_again(examined: Path, untrac: Callabl
     before = {path: os.stat(path).st_mtime_ns for path in files}
     summary = read_table(examined / EXAMINATION_SUMMARY)
     files[0].unlink()  # as if it had been killed before this model
-    ran = untrac("judge", "--forget", "birds", "--output", examined, "--examinations", "barrier")
+    ran = untrac("judge", "--forget", "birds", "--output", examined, "--measures", "loss,barrier")
     assert ran.code == 0
     after = {path: os.stat(path).st_mtime_ns for path in sorted((examined / "examined").iterdir())}
     assert set(after) == set(before)

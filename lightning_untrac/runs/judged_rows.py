@@ -1,0 +1,31 @@
+"""What a judgement has measured of one model, as rows that conditions are held against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning_untrac.tables.judged import read_judged_examples, read_judged_measures
+
+Rows = list[dict[str, Any]]
+
+
+def judged_rows(folder: Path, forget: str, model: str) -> tuple[Rows, Rows]:
+    """Means and single examples of a model.
+
+    Args:
+        folder: of the run.
+        forget: the forget set.
+        model: its path.
+
+    Returns:
+        Rows with ``measure``, ``dataset``, ``statistic`` and ``value``, and such with ``value`` and ``weight`` for each
+        example.
+    """
+    mine = {"forget_set": forget, "model": model}
+
+    def of_it(rows: Rows) -> Rows:
+        return [row for row in rows if all(row[key] == value for key, value in mine.items())]
+
+    examples = read_judged_examples(folder)
+    return of_it(read_judged_measures(folder)), [] if examples is None else of_it(examples.to_pylist())
