@@ -33,6 +33,7 @@ class GradientNorm(Measure):
         "membership by itself: easy text has small gradients too; hold it against unseen text of the same kind"
     )
     source = "gradient norm attack, as in OpenUnlearning (arXiv 2506.12618), with one norm over all parameters"
+    groups: ClassVar[frozenset[str]] = frozenset({"full", "membership"})
     bounds = (0.0, float("inf"))
     needs: ClassVar[frozenset[MeasureNeed]] = frozenset({"gradients"})
 

@@ -25,6 +25,7 @@ class Probability(Measure):
     ideal = "as the retrained model"
     cannot_tell = "whether other answers are likelier still, or the same answer in other words"
     source = "TOFU, Maini et al. 2024 (arXiv 2401.06121)"
+    groups: ClassVar[frozenset[str]] = frozenset({"answers"})
     bounds = (0.0, 1.0)
 
     @override

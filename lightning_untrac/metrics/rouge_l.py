@@ -40,6 +40,7 @@ class RougeL(OfAnswers):
         "poor ones (faithfulness .722 of 1, overall .454)"
     )
     source = "Lin 2004, as in TOFU (arXiv 2401.06121) and MUSE (arXiv 2407.06460)"
+    groups: ClassVar[frozenset[str]] = frozenset({"answers"})
     bounds = (0.0, 1.0)
     worst = "largest"
 

@@ -47,6 +47,7 @@ class TruthRatio(Measure):
     ideal = "as the retrained model"
     cannot_tell = "whether the fact is gone: it was easily undone by relearning in a 2026 study of 20 measures"
     source = "TOFU, Maini et al. 2024 (arXiv 2401.06121); geometric mean as in its public evaluation"
+    groups: ClassVar[frozenset[str]] = frozenset({"answers"})
     bounds = (0.0, math.inf)
     needs: ClassVar[frozenset[MeasureNeed]] = frozenset({"wrong_answers"})
     tests_distribution = True
