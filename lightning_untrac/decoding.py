@@ -22,7 +22,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Shots:
-    """Answered questions that stand before a question.
+    """Answered questions that stand before a question, or that are asked together with it.
 
     Attributes:
         count: most of them.
@@ -30,6 +30,7 @@ class Shots:
         forgotten: names of datasets from which none is drawn, beside those that a plan forgets.
         path: where ``pairs`` come from.
         pairs: to draw from, in place of the retained corpora.
+        measure: which asks for them, for messages.
     """
 
     count: int = 100
@@ -37,6 +38,7 @@ class Shots:
     forgotten: tuple[str, ...] = ()
     path: str | None = None
     pairs: tuple[Pair, ...] | None = field(default=None, repr=False)
+    measure: str = field(default="answered_after_shots", repr=False, compare=False)
 
 
 PLAIN: Final = "{prompt}"
@@ -69,6 +71,7 @@ class Decoding:
         formats: in which each question is asked, one after another: templates with ``{prompt}``. There are
             ``samples`` answers in each, those in the first format first.
         shots: answered questions that stand before it; None for none.
+        beside: questions of which one is asked together with it, at ``{other}`` in each format; None for none.
         many_lines: whether an answer goes on after its first line, where no chat template says when it ends.
     """
 
@@ -78,6 +81,7 @@ class Decoding:
     seed: int = 0
     formats: tuple[str, ...] = (PLAIN,)
     shots: Shots | None = None
+    beside: Shots | None = None
     many_lines: bool = False
 
     @property

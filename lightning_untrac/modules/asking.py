@@ -14,6 +14,7 @@ from lightning_untrac.decoding import PLAIN, Asked, Decoding
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.modules.continuations import answer_after, continuations
 from lightning_untrac.modules.framing import Framing
+from lightning_untrac.modules.mixed import mixed_prompts
 from lightning_untrac.modules.questions import Question, questions_of
 from lightning_untrac.modules.shots import shots_before
 from lightning_untrac.sharding import is_sharded
@@ -86,12 +87,14 @@ def _said(module: Any, questions: Sequence[Question], decoding: Decoding) -> lis
 
 
 def _prompts(framing: Framing, question: Question, decoding: Decoding) -> list[list[int]]:
-    """Token ids of a question in each of the formats, after its shots."""
-    if decoding.formats == (PLAIN,) and decoding.shots is None:
+    """Token ids of a question in each of the formats, after its shots, or with another question beside it."""
+    if decoding.formats == (PLAIN,) and decoding.shots is None and decoding.beside is None:
         return [question.prompt]
     module = framing.module
     dataset = module.trainer.datamodule.tokenized.get(question.dataset)
     is_chat = dataset is not None and dataset.config.messages is not None
+    if decoding.beside is not None:
+        return mixed_prompts(framing, question, decoding, _room(module, decoding), is_chat)
     found = framing.prompts(question.prompt, decoding.formats, is_chat)
     if decoding.shots is None:
         return found

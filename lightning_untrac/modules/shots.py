@@ -85,7 +85,7 @@ class Pool:
         data = framing.module.trainer.datamodule
         unknown = [name for name in shots.forgotten if name not in data.tokenized]
         raise_if_any(
-            f"measures: answered_after_shots: forgotten names {name!r}, and there is no such dataset; there are "
+            f"measures: {shots.measure}: forgotten names {name!r}, and there is no such dataset; there are "
             f"{', '.join(data.tokenized)}"
             for name in unknown
         )
@@ -97,7 +97,7 @@ class Pool:
         if not datasets:
             there = ", ".join(one.name for one in kept) or "none"
             raise ConfigurationError(
-                ["measures: answered_after_shots finds no pairs of question and answer to show before a question: "
+                [f"measures: {shots.measure} finds no pairs of question and answer to show or ask beside a question: "
                  f"corpora beside what is forgotten ({', '.join(forgotten.names) or 'nothing'}): {there}, and none of "
                  "them has `prompt` and `target` or `messages`; name such a corpus, or give `path`, a JSON lines file "
                  "of pairs"]
@@ -179,7 +179,7 @@ def shots_before(framing: Framing, question: Question, shots: Shots) -> list[Pai
     """
     data = framing.module.trainer.datamodule
     names = tuple(forgotten_names(data, shots))
-    key = (shots, names, tuple(one.fingerprint for one in data.tokenized_corpora.values()))
+    key = (shots.forgotten, shots.pairs, names, tuple(one.fingerprint for one in data.tokenized_corpora.values()))
     known = _pools.get(data)
     if known is None or known[0] != key:
         known = _pools[data] = (key, Pool.of(framing, shots))
