@@ -15,7 +15,7 @@ from lightning_untrac.callbacks.influence_logger import EPISODE_STEP, InfluenceL
 from lightning_untrac.callbacks.reading_rows import Reading, example_tables, summary_rows
 from typing_extensions import override
 
-from lightning_untrac.data.evaluated import groups, packed
+from lightning_untrac.data.evaluated import groups, packed, sides
 from lightning_untrac.errors import UnlearningError, raise_if_any
 from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.metrics import Measure
@@ -233,7 +233,7 @@ class MeasureRecorder(Callback):
         made = {"method": method, "forget_set": forget_set, "seed": seed}
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         of = groups(data)
-        rows = summary_rows(self.measures, reading, made, packed(data), of)
+        rows = summary_rows(self.measures, reading, made, packed(data), of, sides(data))
         self.summary += rows
         self._log(trainer, reading.step, rows)
         if self.folder is None or getattr(trainer, "fast_dev_run", False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import Measure
-from lightning_untrac.metrics.summary import summarise
+from lightning_untrac.metrics.canary_audit import canary_statistics, is_of_one_text
+from lightning_untrac.metrics.summary import Statistic, summarise
 from lightning_untrac.tables.measurements import measurements_table
 
 MOST_ALONG = 2_000
@@ -68,6 +70,7 @@ def summary_rows(
     made: Mapping[str, Any],
     blocks: set[str],
     groups_of: Mapping[str, Any],
+    sides: Mapping[str, str] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Rows of ``summary.parquet``, as plain values.
 
@@ -77,6 +80,7 @@ def summary_rows(
         made: ``method``, ``forget_set`` and ``seed`` of the model.
         blocks: datasets whose examples are blocks of several.
         groups_of: the group of each example of each dataset; None for a dataset without groups.
+        sides: datasets that a coin flip let into training to those that it kept out.
     """
     rows = []
     for measure, state, values, weights in _states(measures, reading, made):
@@ -84,8 +88,22 @@ def summary_rows(
         status = state["status"] if sound or state["status"] != "ok" else "nonfinite"
         unit = "blocks" if state["dataset"] in blocks else "examples"
         found = summarise(measure, values, weights, unit, groups_of.get(state["dataset"]))
+        if (stayed_out := sides.get(state["dataset"])) is not None:
+            found = [*found, *_of_canaries(measure, reading, state["dataset"], stayed_out)]
         rows += [{**state, **statistic._asdict(), "status": status} for statistic in found]
     return rows
+
+
+def _of_canaries(measure: Measure, reading: Reading, entered: str, stayed_out: str) -> list[Statistic]:
+    """What the scores of a reading prove of canaries, where both sides were read."""
+    if measure.direction == "none" or not is_of_one_text(measure):
+        return []
+    values, weights = (reading.arrays[f"{measure.name}/{part}"] for part in ("value", "weight"))
+    if stayed_out not in values:
+        return []
+    sign = 1.0 if measure.direction == "higher" else -1.0
+    sides = (np.where(weights[name] > 0, sign * values[name], np.nan) for name in (entered, stayed_out))
+    return canary_statistics(*sides)
 
 
 def example_tables(

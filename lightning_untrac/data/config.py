@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from lightning_untrac.data.coin_flip import CoinFlip
 from lightning_untrac.data.hub_copies import hub_only_problems
 from lightning_untrac.data.label_columns import label_column_problems
 from lightning_untrac.data.other_answers import other_answer_problems
@@ -74,6 +75,9 @@ class DatasetConfig:
         group: column whose value ``measurements.parquet`` has beside each example, or a list of columns.
         share: part of the training mixture that this corpus makes up; all corpora have one or none has. Without
             shares the mixture is the concatenation, so that a corpus' share is its size.
+        coin_flip: each example enters with probability 1/2: ``{seed: 7, side: in}`` of a corpus keeps those that enter,
+            and the same entry with ``side: out`` as a holdout (``twins_of`` the corpus) those that stay out. Coins are
+            of the ``num_examples`` that were drawn.
         twins_of: of a holdout, the datasets whose unseen twins its texts are: of the same kind and length, and never
             trained on. A dataset without twins of its own is held against the holdouts that are nobody's.
     """
@@ -105,6 +109,7 @@ class DatasetConfig:
     group: str | list[str] | None = None
     share: float | None = None
     twins_of: str | list[str] | None = None
+    coin_flip: CoinFlip | None = None
 
     @property
     def twinned(self) -> list[str]:
@@ -215,6 +220,8 @@ def config_problems(
     for role, configs in zip(ROLES, (corpora, test_sets, forget, holdout), strict=True):
         for index, config in enumerate(configs):
             found += config.problems(f"{role}[{index}]")
+            if config.coin_flip is not None:
+                found += [f"{role}[{index}] ({config.name}): {said}" for said in config.coin_flip.problems(role)]
             if config.copies is not None and role != "corpora":
                 found.append(
                     f"{role}[{index}] ({config.name}): copies stand in training, and only corpora do; leave out"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lightning_untrac.data.chat import bos_is_a_turns_mark
+from lightning_untrac.data.coin_flip import flip_note
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.encoding import TokenizationConfig
 from lightning_untrac.data.report_texts import report_texts
@@ -210,6 +211,9 @@ def dataset_notes(dataset: TokenizedDataset, max_length: int | None) -> list[str
         found.append(f"{dataset.name}: {dataset.num_truncated} of {total} examples were cut to {max_length} tokens")
     if source > total:
         found.append(f"{dataset.name}: {source - total} of {source} examples had nothing to predict and were left out")
+    if dataset.flipped is not None:
+        source, kept = dataset.flipped.canaries, source
+        found.append(flip_note(dataset.name, dataset.flipped, kept))
     if wanted is not None and source < wanted:
         found.append(f"{dataset.name}: has {source} examples, fewer than the {wanted} asked for; all were used once")
     return found

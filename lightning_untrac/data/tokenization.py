@@ -14,6 +14,7 @@ import numpy as np
 from lightning_untrac.data.arrow_cache import TOKENS, cached_table
 from lightning_untrac.data.chat import ConversationError
 from lightning_untrac.data.class_encoding import ClassEncoder
+from lightning_untrac.data.coin_flip import one_side
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.encoding import Encoder, TokenizationConfig, content_hash
 from lightning_untrac.data.labels import with_class_ids
@@ -81,6 +82,12 @@ def tokenize(
     if config.num_examples is not None and len(rows) > config.num_examples:
         chosen = np.random.default_rng(config.sample_seed).permutation(len(rows))[: config.num_examples]
         rows = rows.select(np.sort(chosen))
+    flipped = None
+    if config.coin_flip is not None:
+        try:
+            rows, flipped = one_side(rows, _hashes(rows), config.coin_flip)
+        except ConfigurationError as error:
+            raise ConfigurationError([f"{config.name}: {problem}" for problem in error.problems]) from error
     rows, marks = taken_off(rows)
     rows, others = others_taken_off(rows)
     config, rows = with_refusals(config, rows, alternatives_from)
@@ -107,6 +114,7 @@ def tokenize(
         raise ConfigurationError([f"{config.name}: {error}"]) from error
     fingerprint = key + marks.digest() + others_digest(others)
     dataset = TokenizedDataset(config, table, num_source_examples=len(rows), fingerprint=fingerprint)
+    dataset.flipped = flipped
     if len(dataset) == 0 or dataset.num_targets == 0:
         raise ConfigurationError([f"{config.name}: has no target token at all; {_why_none(rows)}"])
     dataset.marks = marks if len(dataset) == len(rows) else marks.of(np.array(_kept(dataset, rows)))
@@ -126,6 +134,7 @@ def _alternative(
     chosen = rows.select(places)
     name = f"{dataset.name}.alternative"
     config = replace(dataset.config, name=name, target=dataset.config.alternative, alternative=None, num_examples=None)
+    config.coin_flip = None
     others = chosen.remove_columns("target").rename_columns({"alternative": "target"})
     empty = [place for place, text in zip(places, others["target"], strict=True) if not text]
     column = dataset.config.alternative
@@ -161,7 +170,7 @@ def _others(
         raise ConfigurationError([f"{dataset.name}: column {column!r} holds no answer in any row; leave `{kind}` out"])
     name = f"{dataset.name}.{kind}"
     config = replace(dataset.config, name=name, alternative=None, num_examples=None)
-    config.wrong_answers = config.paraphrased_answer = None
+    config.wrong_answers = config.paraphrased_answer = config.coin_flip = None
     flat_rows = as_dataset({"prompt": [prompt for prompt, _ in flat], "target": [answer for _, answer in flat]})
     found = tokenize(config, flat_rows, tokenizer, how, cache)
     if len(found) != len(flat):
@@ -175,8 +184,13 @@ def _others(
 def _kept(dataset: TokenizedDataset, rows: Dataset) -> list[int]:
     """Which rows became examples; those without a target were left out."""
     kept = set(dataset.distinct_hashes().to_pylist())
+    return [i for i, identity in enumerate(_hashes(rows)) if identity in kept]
+
+
+def _hashes(rows: Dataset) -> list[str]:
+    """The identity of each row."""
     one, other = next(pair for pair in _IDENTITY if pair[1] in rows.column_names)
-    return [i for i, row in enumerate(rows) if content_hash(row[one] if one else "", row[other]) in kept]
+    return [content_hash(row[one] if one else "", row[other]) for row in rows]
 
 
 def _encoded(rows: Dataset, encode: Encode, said: str) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_untrac.data.coin_flip import Flipped
 from lightning_untrac.data.config import DatasetConfig
 from lightning_untrac.data.marks import Marks
 from lightning_untrac.functional import IGNORE_INDEX
@@ -68,11 +69,13 @@ class TokenizedDataset:
         longest_source_after_cut: tokens of the longest text (or source) after cuts.
         longest_target_after_cut: the same of the longest target, which is the text itself for a causal model.
         max_token: largest token id.
+        flipped: how it came out of a coin flip, of a side of one.
         marks: what is known of each example beside its text.
         alternative: other answers to the same prompts, row for row, where the dataset has any.
         other_answers: further answers that are only measured, by the setting that names their column.
     """
 
+    flipped: Flipped | None = None
     marks: Marks = Marks()
     alternative: TokenizedDataset | None = None
     other_answers: Mapping[str, OtherAnswers] = MappingProxyType({})

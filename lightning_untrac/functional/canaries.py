@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,9 @@ from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional.uncertainty import Floats
 
 Flags = npt.NDArray[np.bool_]
+
+GUESSED: Final = 0.25
+"""Share of all canaries that are guessed to have entered, unless one says otherwise; fixed before any score is seen."""
 
 
 class Audit(NamedTuple):
@@ -46,6 +51,26 @@ def coin_flips(canaries: int, seed: int) -> Flags:
         (True, 0.5)
     """
     flags: Flags = np.random.default_rng(seed).random(canaries) < 0.5
+    return flags
+
+
+def coins_of(identities: Iterable[str], seed: int) -> Flags:
+    """Which canaries enter training, each by a coin of its own that its identity and the seed make.
+
+    Unlike those of :func:`coin_flips` these coins do not hang on places: other canaries, another order or a filter
+    leave a canary's coin as it is. They are the first bits of SHA-256 digests.
+
+    Args:
+        identities: of the canaries, all different.
+        seed: of the coins; whoever attacks must not know it.
+
+    Example:
+        >>> coins = coins_of("abcdefgh", 0)
+        >>> bool((coins_of("hgfedcba", 0) == coins[::-1]).all()), int(coins_of(map(str, range(1000)), 7).sum())
+        (True, 511)
+    """
+    digests = (hashlib.sha256(f"coin {seed}\x1f{identity}".encode()).digest() for identity in identities)
+    flags: Flags = np.array([digest[0] < 128 for digest in digests], dtype=np.bool_)
     return flags
 
 
@@ -106,3 +131,24 @@ def audit(scores: Floats, entered: Flags, guesses: int, confidence: float = 0.95
     order = np.argsort(np.where(np.isnan(scores), np.inf, -scores), kind="stable")
     wrong = int((~entered[order[:guesses]]).sum())
     return Audit(epsilon_lower_bound(guesses, wrong, confidence), guesses, wrong, int(entered.sum()))
+
+
+def audit_of_sides(entered: Floats, stayed_out: Floats, guessed: float = GUESSED, confidence: float = 0.95) -> Audit:
+    """The audit of canaries by the two sides that they fell on.
+
+    Of equal scores, and of canaries without any, those that stayed out are guessed first: an order by sides would tell
+    the coins, and this one can only make the bound smaller.
+
+    Args:
+        entered: scores of those that entered, higher for what looks more like a member; NaN for none.
+        stayed_out: of the others.
+        guessed: share of all canaries that are guessed, at least one of them.
+        confidence: of the bound.
+
+    Example:
+        >>> audit_of_sides(np.array([3.0, 2.0, 1.0]), np.array([0.0, 1.0, np.nan]), guessed=0.5).wrong
+        1
+    """
+    scores = np.concatenate([stayed_out, entered])
+    flags = np.arange(len(scores)) >= len(stayed_out)
+    return audit(scores, flags, min(len(scores), max(1, int(guessed * len(scores)))), confidence)

@@ -151,6 +151,8 @@ _TITLES: Final = {
     "tpr_at_0.1_percent": "found at .1 % false positives",
     "tpr_at_0.1_percent_difference": "the same, minus retrained (.1 %)",
     "privleak": "PrivLeak",
+    "epsilon_at_least": "epsilon, at least",
+    "canaries_wrong": "canaries guessed wrongly",
 }
 
 

@@ -20,7 +20,10 @@ FIRST: Final = 3
 _TEXT: Final = 60
 """Characters of a text there."""
 
-_OF_OTHERS: Final = ("mean", "auc", "auc_difference", "auc_most_memorised", "tpr_at_1_percent", "privleak")
+_OF_OTHERS: Final = (
+    *("mean", "auc", "auc_difference", "auc_most_memorised", "tpr_at_1_percent", "privleak"),
+    *("epsilon_at_least", "canaries_wrong"),
+)
 """Statistics of other measures than the counted one that are shown here."""
 
 

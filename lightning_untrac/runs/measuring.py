@@ -16,6 +16,7 @@ from lightning_untrac.metrics import find_measures
 from lightning_untrac.metrics.measure import Named
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results import result_console, summary_table
+from lightning_untrac.results.canaries import canary_lines
 from lightning_untrac.results.measured import find_measured, main_measure, survivors
 from lightning_untrac.results.measured_sections import SURVIVORS
 from lightning_untrac.results.measures import measure_text, measure_texts
@@ -122,6 +123,8 @@ def show_summary(stage: Stage, rows: list[dict[str, Any]], names: tuple[str, str
     """
     console = result_console()
     console.print(summary_table(rows, console.width, names), crop=False)
+    for sentence in canary_lines(rows):
+        console.print(sentence, soft_wrap=True, highlight=False)
     where = f"tables: {stage.folder.path / SUMMARY}, {stage.folder.path / MEASUREMENTS}"
     console.print(where, soft_wrap=True, highlight=False)
 

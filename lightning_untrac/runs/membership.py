@@ -17,6 +17,7 @@ from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import Measure, find_measures
 from lightning_untrac.metrics.against.attacks import LossAttack, NeighbourhoodAttack, ScoreAttack
 from lightning_untrac.metrics.against.measure import statistic
+from lightning_untrac.metrics.canary_audit import canary_note, canary_statistics
 from lightning_untrac.metrics.measure import MeasureNeed, Named, measure_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.runs.memorised_data import LOSS, Memorised
@@ -101,6 +102,8 @@ def attacks_of(read: Memorised, measures: Sequence[Measure]) -> list[LossAttack]
 def beside_retrained(read: Memorised, attack: LossAttack) -> dict[str, list[Statistic]]:
     """What an attack finds of each model at low rates of false positives, and all beside the retrained models.
 
+    Where the forget set and twins of it are the two sides of a coin flip, also a lower bound on epsilon.
+
     A retrained model stands beside the other ones. Intervals are of resamples of sequences, twins and retrained models
     that all models share.
 
@@ -121,9 +124,19 @@ def beside_retrained(read: Memorised, attack: LossAttack) -> dict[str, list[Stat
             return {}
         scores[name] = (attack.sign * attack(seen), attack.sign * attack.unseen(seen))
     return {
-        name: [*_statistics(scores[name], [scores[path] for path in retrained if path != name], name in retrained)]
+        name: [
+            *_statistics(scores[name], [scores[path] for path in retrained if path != name], name in retrained),
+            *_of_canaries(read, attack, *scores[name]),
+        ]
         for name in scores
     }
+
+
+def _of_canaries(read: Memorised, attack: LossAttack, members: Floats, unseen: Floats) -> list[Statistic]:
+    """What a flip proves, where the forget set is the side that entered, and twins of it are the other one."""
+    if read.stayed_out is None or not attack.is_of_one_text:
+        return []
+    return canary_statistics(members, read.of_stayed_out(unseen))
 
 
 def _statistics(
@@ -165,6 +178,9 @@ def attack_notes(read: Memorised) -> list[str]:
         f"attacks tell {n:,} sequences of {read.forget.name} from {m:,} unseen ones: an AUC near .5 has a standard "
         f"error of about {error:.2g} from so many"
     ]
+    if read.stayed_out is not None:
+        sides = (n, next(len(twin.examples) for twin in read.twins if twin.name == read.stayed_out))
+        said.append(canary_note(read.forget.name, sides))
     few = {fpr: least_sequences(fpr) for fpr in FPRS.values()}
     if missing := [fpr for fpr, least in few.items() if min(n, m) < least]:
         rates = " and ".join(f"{100 * fpr:g} %" for fpr in missing)

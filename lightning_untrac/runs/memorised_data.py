@@ -54,6 +54,7 @@ class Memorised:
         forget: the forget set.
         twins: its unseen twins, maybe of several datasets.
         by_group: whether each group of the forget set stands among the twins of its group.
+        stayed_out: name of the twins that a coin flip kept out of training, where it let in the forget set.
         scores: neighbourhood scores by model and dataset, ``[all examples]``; none where there are no neighbours.
     """
 
@@ -61,11 +62,22 @@ class Memorised:
     forget: Read
     twins: Sequence[Read]
     by_group: bool = False
+    stayed_out: str | None = None
     scores: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
 
     def unseen(self, model: str, measure: str) -> Floats:
         """A measure of all twins under a model."""
         return np.concatenate([*(twin.values[model][measure] for twin in self.twins), np.zeros(0)])
+
+    def of_stayed_out(self, unseen: Floats) -> Floats:
+        """Of one number a twin, those of the twins that a coin kept out of training.
+
+        Args:
+            unseen: ``[U]``, in the order of the twins.
+        """
+        names = np.repeat([twin.name for twin in self.twins], [len(twin.examples) for twin in self.twins])
+        found: Floats = unseen[names == self.stayed_out]
+        return found
 
     def parts(self) -> list[tuple[Indices, Indices]]:
         """Which twins belong to which sequences: all to all, unless each group is by itself.

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_untrac.data.evaluated import groups
+from lightning_untrac.data.evaluated import groups, sides
 from lightning_untrac.functional.example_means import weighted_mean
 from lightning_untrac.functional.outliers import Levels
 from lightning_untrac.functional.uncertainty import Floats
@@ -183,7 +183,8 @@ def judge_memorisation(
     forgotten, *unseen = (read_of(measured, models, names, name, of[name]) for name in (forget, *twins))
     if not len(forgotten.examples):
         return  # nothing of it is a target
-    read = Memorised(models, forgotten, unseen, how.by_group, scores)
+    other = sides(stage.data).get(forget)
+    read = Memorised(models, forgotten, unseen, how.by_group, other if other in twins else None, scores)
     write_memorisation(stage, read, methods_of(stage, models, forget), how.counted, how.level, how.attacks)
     one_level = None if how.level == "own" else levels_of(read, models.original, how.counted, how.level)
     every = groups_of(stage, forget)

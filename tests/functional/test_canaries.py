@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from lightning_untrac.errors import ConfigurationError
-from lightning_untrac.functional.canaries import audit, coin_flips, epsilon_lower_bound
+from lightning_untrac.functional.canaries import audit, audit_of_sides, coin_flips, coins_of, epsilon_lower_bound
 
 
 def test_golden_values() -> None:
@@ -41,6 +41,30 @@ def test_coins_are_fair_and_apart() -> None:
     flips = np.stack([coin_flips(2000, seed) for seed in range(20)])
     assert flips.mean() == pytest.approx(0.5, abs=0.01)
     assert np.abs(np.corrcoef(flips)[~np.eye(20, dtype=bool)]).max() < 0.12
+
+
+def test_coins_of_identities_are_fair_and_hang_on_nothing_else() -> None:
+    names = [f"canary {number}" for number in range(2000)]
+    coins = np.stack([coins_of(names, seed) for seed in range(20)])
+    assert coins.mean() == pytest.approx(0.5, abs=0.01)
+    assert np.abs(np.corrcoef(coins)[~np.eye(20, dtype=bool)]).max() < 0.12
+    order = np.random.default_rng(0).permutation(2000)[:500]
+    assert (coins_of([names[place] for place in order], 3) == coins[3][order]).all()
+    # Names and seeds that run into each other have coins of their own.
+    assert (coins_of([f"1{name}" for name in names], 1) != coins_of(names, 11)).any()
+
+
+def test_sides_are_audited_as_all_canaries_are_and_ties_prove_nothing() -> None:
+    entered = coin_flips(400, 5)
+    scores = np.random.default_rng(1).normal(2.0 * entered)
+    found = audit_of_sides(scores[entered], scores[~entered])
+    assert found == audit(scores, entered, 100)
+    assert found.epsilon > 1
+    nothing = audit_of_sides(np.zeros(200), np.zeros(200))
+    assert (nothing.epsilon, nothing.wrong, nothing.guesses) == (0, 100, 100)
+    known = audit_of_sides(np.array([1.0, np.nan, np.nan, np.nan]), np.full(4, np.nan), guessed=0.5)
+    assert (known.guesses, known.wrong) == (4, 3)  # of those without a score the ones that stayed out
+    assert audit_of_sides(np.ones(1), np.zeros(1)).guesses == 1
 
 
 def test_of_randomised_response_the_bound_holds_as_often_as_it_says() -> None:

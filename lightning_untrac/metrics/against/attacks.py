@@ -11,6 +11,7 @@ from lightning_untrac.functional.attack_auc import attack_auc, most_memorised
 from lightning_untrac.functional.membership_auc import membership_auc
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.against.measure import AgainstRetrained, Needed, Role, Sequences, statistic
+from lightning_untrac.metrics.canary_audit import is_of_one_text
 from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.results.measures import MeasureText, describe_measure
@@ -36,6 +37,8 @@ class LossAttack(AgainstRetrained):
     source = "Yeom et al. 2018 (arXiv 1709.01604)"
     roles: ClassVar[tuple[Role, ...]] = ("original", "unlearned", "retrained")
     needs: ClassVar[frozenset[Needed]] = frozenset({"unseen"})
+    is_of_one_text: bool = True
+    """Whether the score of a text hangs on no other one, so that it can't tell by itself on which side a text is."""
 
     @property
     def sign(self) -> float:
@@ -101,6 +104,7 @@ class ScoreAttack(LossAttack):
         self.title = f"Attack by {title}"  # type: ignore[misc]
         self.unit, self.source = measure.unit, measure.source  # type: ignore[misc]
         self.direction = measure.direction  # type: ignore[misc]
+        self.is_of_one_text = is_of_one_text(measure)
         describe_measure(self.name, MeasureText.of(self, self.title))
 
     @override
