@@ -1,4 +1,4 @@
-"""Questions and openings about nothing in particular, whose answers show what a model is to keep."""
+"""Questions, openings and short texts about nothing in particular, which show what a model is to keep."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 FILE: Final = Path(__file__).with_suffix(".txt")
+TEXTS: Final = Path(__file__).with_name("neutral_texts.txt")
 
 FUNCTION_WORDS: Final = frozenset(
     re.findall(
@@ -28,6 +29,12 @@ FUNCTION_WORDS: Final = frozenset(
 def neutral_prompts() -> tuple[str, ...]:
     """What ships: a question or an opening a line of the file."""
     return tuple(FILE.read_text(encoding="utf-8").splitlines())
+
+
+@cache
+def neutral_texts() -> tuple[str, ...]:
+    """What ships: a short text of two or three plain sentences a line of the file."""
+    return tuple(TEXTS.read_text(encoding="utf-8").splitlines())
 
 
 def content_words(text: str) -> set[str]:

@@ -119,6 +119,25 @@ def sum_by_dataset(values: Tensor, dataset_index: Tensor, num_datasets: int) -> 
     return torch.where(membership, values.unsqueeze(0), torch.zeros_like(values).unsqueeze(0)).sum(dim=1)
 
 
+def perplexity(token_loss: float) -> float:
+    """The perplexity of a dataset: ``exp(sum of token losses / number of target tokens)``.
+
+    Args:
+        token_loss: mean loss per target token, nats.
+
+    Returns:
+        At least 1; infinite where the loss is too large to tell.
+
+    Example:
+        >>> round(perplexity(uniform_guess_loss(384)), 6), perplexity(1e9)
+        (384.0, inf)
+    """
+    try:
+        return math.exp(token_loss)
+    except OverflowError:
+        return math.inf
+
+
 def uniform_guess_loss(vocabulary_size: int) -> float:
     """Loss of a model that knows nothing: ``ln V`` nats per token.
 

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
+from lightning_untrac.functional.loss import perplexity
 from lightning_untrac.metrics.measure import Measure, Measured
 from lightning_untrac.outputs import Outputs
 
@@ -14,7 +15,8 @@ class Loss(Measure):
     """Negative log-likelihood per target token, in nats: see ``functional.example_losses``.
 
     An example's weight is its number of target tokens, so that the mean of a dataset is the sum of all token losses
-    divided by the number of all target tokens.
+    divided by the number of all target tokens. Its exponential is the dataset's perplexity, which stands beside it as
+    the statistic ``perplexity``: as the field has it, and not the mean of the examples' own perplexities.
     """
 
     name = "loss"
@@ -33,3 +35,7 @@ class Loss(Measure):
     def __call__(self, seen: Outputs) -> Measured:
         sums, counts = seen.losses
         return Measured(sums / counts, counts)
+
+    @override
+    def of_mean(self, mean: float) -> dict[str, float]:
+        return {"perplexity": perplexity(mean)}

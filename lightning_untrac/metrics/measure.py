@@ -115,6 +115,17 @@ class Measure(ABC):
             seen: one forward pass, without gradient and without dropout.
         """
 
+    def of_mean(self, mean: float) -> dict[str, float]:
+        """Other statistics of a dataset that follow from its mean and rise with it; their unit is 1.
+
+        Args:
+            mean: of a dataset, or an end of its interval.
+
+        Returns:
+            Name in the tables to number.
+        """
+        return {}
+
     def settle(
         self, values: Mapping[str, Floats], weights: Mapping[str, Floats], unseen: Mapping[str, Sequence[str]]
     ) -> tuple[dict[str, Floats], dict[str, Floats]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightning_untrac.functional.example_means import weighted_mean
+from lightning_untrac.functional.example_means import Mean, weighted_mean
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.measure import Measure
 
@@ -47,9 +47,10 @@ def summarise(
         >>> from lightning_untrac.metrics import find_measures
         >>> loss = find_measures("loss")[0]
         >>> for row in summarise(loss, np.array([2.0, 5.0]), np.array([2.0, 1.0])):
-        ...     print(row.statistic, row.value, row.unit)
+        ...     print(row.statistic, row.value, row.unit or "1")
         mean 3.0 nats/token
         example_mean 3.5 nats/token
+        perplexity 20.085536923187668 1
         weight 3.0 target tokens
         count 2.0 examples
     """
@@ -66,8 +67,18 @@ def summarise(
             Statistic(name, mean.value, _known(mean.low), _known(mean.high), measure.unit)
             for name, mean in means.items()
         ),
+        *_of_mean(measure, means["mean"]),
         Statistic("weight", math.fsum(weights[counted]), None, None, measure.weight_unit),
         Statistic("count", float(counted.sum()), None, None, rows),
+    ]
+
+
+def _of_mean(measure: Measure, mean: Mean) -> list[Statistic]:
+    """What follows from the mean, with the interval that follows from its own."""
+    low, high = measure.of_mean(mean.low), measure.of_mean(mean.high)
+    return [
+        Statistic(name, value, _known(low[name]), _known(high[name]), "")
+        for name, value in measure.of_mean(mean.value).items()
     ]
 
 

@@ -13,7 +13,7 @@ from lightning_untrac.errors import ConditionMetError
 from lightning_untrac.registry import did_you_mean
 from lightning_untrac.results.style import format_number
 
-OF_SUMMARY: Final = ("mean", "example_mean", "worst_in_group")
+OF_SUMMARY: Final = ("mean", "example_mean", "perplexity", "worst_in_group")
 OF_EXAMPLES: Final[dict[str, Callable[[Iterable[float]], float]]] = {"max": max, "min": min}
 COMPARES: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
@@ -28,8 +28,8 @@ class Condition:
 
     Attributes:
         measure: name of the measure.
-        statistic: ``mean`` (the default), ``example_mean`` or ``worst_in_group``, as ``summary.parquet`` has them, or
-            ``max`` or ``min`` of single examples.
+        statistic: ``mean`` (the default), ``example_mean``, ``perplexity`` (of a loss) or ``worst_in_group``, as
+            ``summary.parquet`` has them, or ``max`` or ``min`` of single examples.
         dataset: its name; None for each that was measured.
         sign: ``<``, ``<=``, ``>`` or ``>=``.
         value: that it is held against.

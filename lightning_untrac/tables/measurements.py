@@ -51,10 +51,10 @@ def summary_schema() -> pa.Schema:
 
     Returns:
         The schema. ``statistic`` is ``mean`` (weighted), ``example_mean`` (every example alike), ``worst_in_group``
-        (the mean of each group's largest value, of measures that look at groups), ``weight`` (the sum of all weights)
-        or ``count`` (of examples or, as its unit says, of blocks); ``ci_low`` and ``ci_high`` bound a mean (95 %,
-        bootstrap over them). A method of unlearning may add statistics of its own, ``pass_...``, of the steps after
-        which it measures.
+        (the mean of each group's largest value, of measures that look at groups), what follows from the mean
+        (``perplexity`` of a loss), ``weight`` (the sum of all weights) or ``count`` (of examples or, as its unit says,
+        of blocks); ``ci_low`` and ``ci_high`` bound a mean (95 %, bootstrap over them). A method of unlearning may add
+        statistics of its own, ``pass_...``, of the steps after which it measures.
     """
     own = [("statistic", "string", False), ("value", "float", False), ("ci_low", "float", True)]
     return schema_of([*STATE, *own, ("ci_high", "float", True), ("unit", "string", False), ("status", "string", False)])

@@ -58,7 +58,8 @@ class EvaluateOptions:
         by_group: of a judgement, every group of the forget set has a level of its own.
         fail_if: end with exit code 3 where this is so of the measured model: `answered > 0.05`, of one dataset
             `loss/forum < 2`, of a statistic `extraction_strength.max > 0.2` (`mean` by default, `worst_in_group`,
-            `example_mean`, `max` or `min` of single examples); several in a list or separated by commas.
+            `example_mean`, `perplexity` of a loss, `max` or `min` of single examples); several in a list or separated
+            by commas.
         wandb: log to Weights & Biases.
         overwrite: throw away what this stage left in the folder under other settings.
     """

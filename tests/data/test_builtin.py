@@ -26,11 +26,11 @@ def test_names_are_all_there() -> None:
     planted = ["planted/in", "planted/in_twins", "planted/out", "planted/out_twins"]
     topics = ["topics/rest", "topics/forget", "topics/test"]
     people = [name for name in builtin_names() if name.startswith("people/")]
-    assert builtin_names() == [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, *planted, *topics, *people]
+    assert builtin_names() == [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, *planted, *topics, *people, "neutral"]
     assert len(people) == 5 + 7 * 8
 
 
-@pytest.mark.parametrize("name", [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO])
+@pytest.mark.parametrize("name", [*CORPORA, *TEST_SETS, FACTS_ASKED, *TWO_BY_TWO, "neutral"])
 def test_rows_are_repeatable_unique_and_plain_text(name: str) -> None:
     rows = builtin_examples(name)
     assert rows == builtin_examples(name)

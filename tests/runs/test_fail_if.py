@@ -13,6 +13,7 @@ SUMMARY = [
     {"measure": "answered", "dataset": name, "statistic": statistic, "value": value}
     for name, statistic, value in (
         ("held", "mean", 0.1), ("held", "worst_in_group", 0.5), ("held", "count", 9.0), ("far", "mean", 0.9),
+        ("far", "perplexity", 20.0),
     )
 ]  # fmt: skip
 EXAMPLES = [
@@ -30,6 +31,7 @@ EXAMPLES = [
         ("answered/held > 0.1", []),
         ("answered/held >= 0.1", ["held has 0.100"]),
         ("answered.worst_in_group > 0.4", ["held has 0.500"]),
+        ("answered.perplexity > 9", ["far has 20.0"]),
         ("answered.max/held >= 1", ["held has 1.00"]),  # what has no weight does not count
         ("answered.max/held > 1", []),
         ("answered.min <= 0", ["held has 0"]),

@@ -63,10 +63,17 @@ def test_examples_add_up_to_the_summary(tmp_path, losses, model_folders):
             "example_mean": math.fsum(r["value"] for r in mine) / len(mine),
             "weight": math.fsum(weights),
             "count": len(mine),
+            "perplexity": math.exp(total / math.fsum(weights)) if row["measure"] == "loss" else None,
         }
         assert row["value"] == pytest.approx(expected[row["statistic"]], rel=1e-14)
         if row["ci_low"] is not None:
             assert row["ci_low"] <= row["value"] <= row["ci_high"]
+    found = {row["dataset"]: row for row in summary if row["statistic"] == "perplexity"}
+    assert set(found) == {row["dataset"] for row in summary}
+    for row in summary:
+        if (row["measure"], row["statistic"]) == ("loss", "mean"):
+            ends = [math.exp(row[end]) for end in ("ci_low", "ci_high")]
+            assert [found[row["dataset"]][end] for end in ("ci_low", "ci_high")] == pytest.approx(ends)
 
 
 FAILING_LOGGER = """

@@ -8,7 +8,7 @@ which test set is for leave-out retraining to say, not for this paragraph. ``wor
 the chat contradicts. ``next_number/*`` and ``remaining_letter/*`` are the paper's 2x2 design. ``planted/*`` are
 sequences to add to the island's corpora, once or several times, and twins of them that no corpus has. ``topics/*`` are
 texts with a class, for classifiers. ``people/*`` are questions about people in several wordings, for forgetting single
-facts.
+facts. ``neutral`` is plain text about everyday things, which has nothing to do with any of them.
 """
 
 import random
@@ -22,6 +22,7 @@ from lightning_untrac.data.builtin.planted import LENGTH, planted_names, planted
 from lightning_untrac.data.builtin.registers import DOCUMENTS
 from lightning_untrac.data.builtin.topics import topic_names, topic_rows
 from lightning_untrac.data.builtin.two_by_two import two_by_two_names, two_by_two_rows
+from lightning_untrac.data.neutral import neutral_texts
 
 __all__ = ["builtin_examples", "builtin_names"]
 
@@ -30,6 +31,7 @@ _TEST_SET_SIZE = 96
 _TWO_BY_TWO_SIZE = 256
 _PLANTED_SIZE = 36
 _TOPICS_SIZES = {"rest": 4500, "forget": 500, "test": 1000}
+_NEUTRAL = "neutral"
 _PATIENCE = 1000
 """So many repeated examples in a row, and a dataset is taken to be exhausted."""
 
@@ -39,7 +41,7 @@ def builtin_names() -> list[str]:
 
     Returns:
         The names, the island's corpora first, then its test sets, the 2x2 design, what can be planted, the texts with a
-        class, and the questions about people.
+        class, the questions about people, and the neutral texts.
 
     Example:
         >>> builtin_names()[:2]
@@ -47,7 +49,7 @@ def builtin_names() -> list[str]:
     """
     worlds = [*DOCUMENTS, *behaviour_pools(), "facts"]
     others = [*two_by_two_names(), *planted_names(), *topic_names(), *people_names()]
-    return [*(f"world/{name}" for name in worlds), *others]
+    return [*(f"world/{name}" for name in worlds), *others, _NEUTRAL]
 
 
 def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) -> list[dict[str, str]]:
@@ -60,13 +62,14 @@ def builtin_examples(name: str, num_examples: int | None = None, seed: int = 0) 
         name: one of :func:`builtin_names`.
         num_examples: number of rows; by default all corpora of the island come out about equally long in bytes, its
             test sets have 96 rows, the 2x2 datasets 256, what can be planted 36, those with classes 4500
-            (``rest``), 500 (``forget``) and 1000 (``test``), and questions about people are all there.
+            (``rest``), 500 (``forget``) and 1000 (``test``), and questions about people and neutral texts are all
+            there.
         seed: which sample of the dataset to generate.
 
     Returns:
-        Rows with the keys ``text`` (island and planted) or ``prompt`` and ``target`` (the island's facts, 2x2, people),
-        and ``subset``, a short label; planted ones also with ``repeats``, a number, ``topics`` with ``label``, and
-        ``people`` with ``group``, the fact.
+        Rows with the keys ``text`` (island, planted and neutral) or ``prompt`` and ``target`` (the island's facts, 2x2,
+        people), and ``subset``, a short label; planted ones also with ``repeats``, a number, ``topics`` with ``label``,
+        and ``people`` with ``group``, the fact.
 
     Raises:
         ValueError: if there is no such dataset, or not so many different rows in it.
@@ -102,7 +105,7 @@ def _default_size(name: str) -> int | None:
         return _WORLD_SIZES.get(member, _TEST_SET_SIZE)
     if family == "topics":
         return _TOPICS_SIZES[member]
-    if family == "people":
+    if family in ("people", _NEUTRAL):
         return None
     return _PLANTED_SIZE if family == "planted" else _TWO_BY_TWO_SIZE
 
@@ -121,6 +124,9 @@ def _stream(name: str, rng: random.Random) -> Iterator[dict[str, str]]:
         yield from topic_rows(name, rng)
     elif family == "people":
         yield from people_rows(name, rng)
+    elif family == _NEUTRAL:
+        texts = neutral_texts()
+        yield from ({"text": text, "subset": _NEUTRAL} for text in rng.sample(texts, len(texts)))
     elif family != "world":
         yield from two_by_two_rows(name, rng)
     elif member in DOCUMENTS:
