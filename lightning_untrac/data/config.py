@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from lightning_untrac.data.choices import choice_problems
 from lightning_untrac.data.coin_flip import CoinFlip
 from lightning_untrac.data.hub_copies import hub_only_problems
 from lightning_untrac.data.label_columns import label_column_problems
@@ -18,13 +19,11 @@ from lightning_untrac.data.transforms import TRANSFORMS
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names become columns, file names and W&B keys, so they keep to letters, digits, dot, dash and underscore."""
 
-
 REFUSALS: Final = "builtin:refusals"
 """Stands for a list of refusals that ships, in place of a column with other answers."""
 
 SAMPLES: Final = "model:samples"
 """Stands for continuations of the model's own, which are drawn before the first step."""
-
 
 CHOSEN: Final = ("-chosen", "-rest")
 """Endings of the names of a corpus' parts where some of its examples were chosen to be forgotten."""
@@ -51,9 +50,10 @@ class DatasetConfig:
         target: column with the target.
         alternative: column with another answer to the prompt, for objectives that prefer it to the target; or
             ``builtin:refusals``, a sentence such as "I don't know." for each example, by its text and ``sample_seed``.
-        wrong_answers: column with wrong answers to the prompt, a list of any length (TOFU's ``perturbed_answer``), for
-            measures that hold them against the right one.
+        wrong_answers: column with lists of wrong answers to the prompt (TOFU's ``perturbed_answer``), for measures.
         paraphrased_answer: column with the target in other words, which such measures then read in its place.
+        choices: column with what can be chosen, a list; ``target`` is then the column of the right choice (its number
+            from 0, its text or its letter). The prompt has lettered choices then, and other letters are wrong answers.
         separator: what stands between prompt and target for causal models; part of the target.
         messages: column with conversations, each a list of messages with ``role`` and ``content`` (or the same as JSON
             text); the tokenizer's chat template makes one text of each.
@@ -93,6 +93,7 @@ class DatasetConfig:
     alternative: str | None = None
     wrong_answers: str | None = None
     paraphrased_answer: str | None = None
+    choices: str | None = None
     separator: str = " "
     messages: str | None = None
     tools: str | None = None
@@ -171,7 +172,8 @@ class DatasetConfig:
             found.append("give both `prompt` and `target`, or neither (then `text` is read)")
         if self.prompt is not None and self.prompt == self.target:
             found.append(f"`prompt` and `target` are both column {self.prompt!r}; name two columns")
-        found += self._alternative_problems() + label_column_problems(self) + other_answer_problems(self)
+        found += self._alternative_problems() + label_column_problems(self)
+        found += other_answer_problems(self) + choice_problems(self)
         if self.tools is not None and self.messages is None:
             found.append("`tools` belong to conversations; give `messages` too")
         if self.messages is None:

@@ -56,12 +56,12 @@ def answers_text(cell: Any, filled: bool = False) -> str | None:
 
 def answer_converters(config: Any) -> dict[str, Callable[[Any], str | None]]:
     """What makes text of the cells of a column with lists of answers."""
-    return {config.wrong_answers: answers_text} if config.wrong_answers else {}
+    return {column: answers_text for column in (config.wrong_answers, config.choices) if column}
 
 
 def answer_columns(config: Any) -> list[str]:
-    """The columns with further answers."""
-    return [column for kind in KINDS if (column := getattr(config, kind)) is not None]
+    """The columns with further answers, or with choices that give some."""
+    return [column for kind in (*KINDS, "choices") if (column := getattr(config, kind)) is not None]
 
 
 def other_answer_problems(config: Any) -> list[str]:
@@ -101,26 +101,26 @@ def with_other_answers(rows: Dataset, texts: Dataset, config: Any) -> Dataset:
         ConfigurationError: if a cell is no list of answers, or no other wording of one.
     """
     if config.wrong_answers is not None:
-        texts = texts.add_column(_hidden("wrong_answers"), _cells(rows, config.wrong_answers, answers_text, "[]"))
+        texts = texts.add_column(hidden("wrong_answers"), cells_of(rows, config.wrong_answers, answers_text, "[]"))
     if config.paraphrased_answer is not None:
-        cells = _cells(rows, config.paraphrased_answer, as_text, "")
+        cells = cells_of(rows, config.paraphrased_answer, as_text, "")
         if missing := [index + 1 for index, cell in enumerate(cells) if not cell.strip()]:
             raise ConfigurationError(
                 [f"column {config.paraphrased_answer!r} is missing or empty in {len(missing)} rows, first in row "
                  f"{missing[0]}; fill it in, use `where`, or leave `paraphrased_answer` out for all"]
             )  # fmt: skip
-        texts = texts.add_column(_hidden("paraphrased_answer"), [json.dumps([cell]) for cell in cells])
+        texts = texts.add_column(hidden("paraphrased_answer"), [json.dumps([cell]) for cell in cells])
     return texts
 
 
 def others_taken_off(rows: Dataset) -> tuple[Dataset, dict[str, Texts]]:
     """Rows without further answers, and these by their kind."""
     found: dict[str, Texts] = {
-        kind: [tuple(json.loads(cell)) for cell in rows[_hidden(kind)]]
+        kind: [tuple(json.loads(cell)) for cell in rows[hidden(kind)]]
         for kind in KINDS
-        if _hidden(kind) in rows.column_names
+        if hidden(kind) in rows.column_names
     }
-    return rows.remove_columns([_hidden(kind) for kind in found]) if found else rows, found
+    return rows.remove_columns([hidden(kind) for kind in found]) if found else rows, found
 
 
 def others_digest(others: Mapping[str, Texts]) -> str:
@@ -128,12 +128,23 @@ def others_digest(others: Mapping[str, Texts]) -> str:
     return hashlib.sha256(json.dumps(dict(others)).encode()).hexdigest()[:8] if others else ""
 
 
-def _hidden(kind: str) -> str:
+def hidden(kind: str) -> str:
     """Name of a column of loaded rows; no source's column is asked for under it."""
     return f"untrac.{kind}"
 
 
-def _cells(rows: Dataset, column: str, convert: Callable[[Any], str | None], missing: str) -> list[str]:
+def cells_of(rows: Dataset, column: str, convert: Callable[[Any], str | None], missing: str) -> list[str]:
+    """The cells of a column as text.
+
+    Args:
+        rows: as they were read.
+        column: its name.
+        convert: makes text of a cell.
+        missing: text of a cell that holds nothing.
+
+    Raises:
+        ConfigurationError: with the rows whose cells can't be converted.
+    """
     found, problems = [], []
     for index, cell in enumerate(rows[column]):
         try:

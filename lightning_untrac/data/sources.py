@@ -13,6 +13,7 @@ import numpy as np
 from lightning_untrac.data.arrow_cache import default_cache_folder
 from lightning_untrac.data.builtin import builtin_examples, builtin_names
 from lightning_untrac.data.cells import as_text, comparable
+from lightning_untrac.data.choices import with_choices
 from lightning_untrac.data.config import NAME_PATTERN, DatasetConfig
 from lightning_untrac.data.files import FORMATS, ending
 from lightning_untrac.data.hub_copies import cache_of, is_hub_copy
@@ -173,7 +174,8 @@ def _transformed(rows: Iterable[Any], config: DatasetConfig) -> Dataset:
 
 def _beside(rows: Dataset, config: DatasetConfig) -> Dataset:
     """The texts of the examples, with what is known of each beside it."""
-    return with_other_answers(rows, with_marks(rows, _as_strings(rows, config), config), config)
+    texts = with_choices(rows, _as_strings(rows, config), config)
+    return with_other_answers(rows, with_marks(rows, texts, config), config)
 
 
 # -- choosing and checking ---------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def _others(
         raise ConfigurationError([f"{dataset.name}: column {column!r} holds no answer in any row; leave `{kind}` out"])
     name = f"{dataset.name}.{kind}"
     config = replace(dataset.config, name=name, alternative=None, num_examples=None)
-    config.wrong_answers = config.paraphrased_answer = config.coin_flip = None
+    config.wrong_answers = config.paraphrased_answer = config.choices = config.coin_flip = None
     flat_rows = as_dataset({"prompt": [prompt for prompt, _ in flat], "target": [answer for _, answer in flat]})
     found = tokenize(config, flat_rows, tokenizer, how, cache)
     if len(found) != len(flat):

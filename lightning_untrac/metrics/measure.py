@@ -222,7 +222,7 @@ def given_by(data: Any) -> frozenset[MeasureNeed]:
     given: dict[str, MeasureNeed] = {"holdout": "unseen", "corpora": "shots"}
     found: set[MeasureNeed] = {need for role, need in given.items() if data.get(role)}
     entries = [entry for role in DATA_ROLES for entry in data.get(role) or ()]
-    if any(getattr(entry, "wrong_answers", None) for entry in entries):
+    if any(getattr(entry, "wrong_answers", None) or getattr(entry, "choices", None) for entry in entries):
         found.add("wrong_answers")
     return frozenset(found)
 
@@ -256,7 +256,7 @@ _ELSEWHERE: Final = {
     "continuations": " or measure it of a model that writes text",
     "shots": ", or give it pairs (`path`), or corpora (data.corpora) with questions and answers beside the forgotten",
     "wrong_answers": ", or name the column of a dataset that holds a list of wrong answers to each prompt, e.g. "
-    "{prompt: question, target: answer, wrong_answers: perturbed_answer}",
+    "{prompt: question, target: answer, wrong_answers: perturbed_answer}, or of lists of choices (choices: choices)",
     "neighbours": " or measure it in `untrac evaluate`, which reads a model that stays as it is",
 }
 """What to do about a need that is not met, by its first word."""

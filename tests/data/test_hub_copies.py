@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lightning_untrac.data import sources
-from lightning_untrac.data.config import DatasetConfig, config_problems
+from lightning_untrac.data.config import ROLES, DatasetConfig, config_problems
 from lightning_untrac.data.hub_copies import is_hub_copy
 from lightning_untrac.data.marks import GROUP
 from lightning_untrac.data.sources import expand
@@ -18,6 +18,7 @@ from lightning_untrac.errors import ConfigurationError
 
 DOCS = Path(__file__).parents[2] / "docs" / "questions.md"
 TOFU, WPU = "locuslab/TOFU", "Shiyu-Lab/Wikipedia_Person_Unlearn"
+MUSE, WMDP, WMDP_CORPORA = "muse-bench/MUSE-News", "cais/wmdp", "cais/wmdp-corpora"
 
 
 def qa(number, **more):
@@ -47,6 +48,23 @@ WPU_ROWS = {
     "retain": [person(n) for n in range(10, 16)],
 }
 
+#: By repository and configuration the rows of each split.
+SPLITS = {
+    MUSE: {
+        "raw": {name: [{"text": f"{name} article {n}\nwith two lines."} for n in range(3)]
+                for name in ("forget", "retain1", "retain2", "holdout")},
+        "knowmem": {"forget_qa": [qa(n) for n in range(2)], "retain_qa": [qa(n) for n in range(5, 8)]},
+        "verbmem": {"forget": [{"prompt": f"It began {n}", "gt": f"and it\nended {n}."} for n in range(2)]},
+    },
+    WMDP: {
+        name: {"test": [{"answer": n % 4, "question": f"Which {n}? ", "choices": [f"{n}{c}" for c in "wxyz"]}
+                        for n in range(5)]}
+        for name in ("wmdp-cyber", "wmdp-bio")
+    },
+    WMDP_CORPORA: {name: {"train": [{"text": f"{name} {n}"} for n in range(2)]}
+                   for name in ("cyber-forget-corpus", "cyber-retain-corpus")},
+}  # fmt: skip
+
 
 def write_card(folder, configs):
     folder.mkdir(parents=True)
@@ -67,6 +85,16 @@ def hub(tmp_path, monkeypatch):
     for name, rows in WPU_ROWS.items():
         Path(WPU, name).mkdir()
         pq.write_table(pa.Table.from_pylist(rows), Path(WPU, name, "train-00000-of-00001.parquet"))
+    for repository, configurations in SPLITS.items():
+        configs = [
+            {"config_name": name, "data_files": [{"split": one, "path": f"{name}/{one}-*"} for one in splits]}
+            for name, splits in configurations.items()
+        ]
+        write_card(Path(repository), configs)
+        for name, splits in configurations.items():
+            Path(repository, name).mkdir()
+            for split, rows in splits.items():
+                pq.write_table(pa.Table.from_pylist(rows), Path(repository, name, f"{split}-00000-of-00001.parquet"))
     return tmp_path
 
 
@@ -74,7 +102,7 @@ def documented(name):
     """The lists of datasets in a block of the docs."""
     (block,) = re.findall(rf"^```yaml\n# {name}\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     data = yaml.safe_load(block)["data"]
-    return {role: [DatasetConfig(**entry) for entry in data[role]] for role in ("corpora", "test_sets", "forget")}
+    return {role: [DatasetConfig(**entry) for entry in data.get(role, [])] for role in ROLES}
 
 
 @pytest.mark.usefixtures("hub")
@@ -94,6 +122,28 @@ def test_what_the_docs_say_reads_each_configuration_and_no_other(name, there):
             ]
         if config.group:
             assert list(rows[GROUP]) == [row[config.group] for row in wanted]
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(("name", "repositories"), [("muse.yaml", {MUSE}), ("wmdp.yaml", {WMDP, WMDP_CORPORA})])
+def test_what_the_docs_say_reads_each_split_and_no_other(name, repositories):
+    entries = documented(name)
+    assert config_problems(*entries.values()) == []
+    read = expand([one for many in entries.values() for one in many])
+    assert {config.path for config, _ in read} == repositories
+    for config, rows in read:
+        wanted = SPLITS[config.path][config.subset][config.split]
+        if config.choices:
+            for number, row in enumerate(rows):
+                choices = "\n".join(f"{'ABCD'[place]}. {number}{'wxyz'[place]}" for place in range(4))
+                assert row["prompt"] == f"Which {number}?\n{choices}\nAnswer:"
+                assert row["target"] == "ABCD"[number % 4]
+                assert json.loads(row["untrac.wrong_answers"]) == [one for one in "ABCD" if one != row["target"]]
+            assert len(rows) == 5
+            continue
+        columns = ("prompt", "target") if config.prompt else ("text",)
+        for column, source in zip(columns, config.columns, strict=True):
+            assert list(rows[column]) == [row[source] for row in wanted]
 
 
 @pytest.mark.usefixtures("hub")
