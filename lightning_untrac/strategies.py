@@ -62,6 +62,19 @@ def shards_weights(strategy: Any) -> bool:
     return isinstance(strategy, FSDPStrategy | ModelParallelStrategy)
 
 
+def named_shards(strategy: object) -> bool:
+    """The same of a strategy as the user gave it, before there is one.
+
+    Args:
+        strategy: a name, or a class path with arguments.
+
+    Example:
+        >>> named_shards("fsdp2"), named_shards({"class_path": "my.FSDPStrategy"}), named_shards("ddp")
+        (True, True, False)
+    """
+    return any(word in str(strategy) for word in ("fsdp", "FSDP", "ModelParallel"))
+
+
 def name_problems(strategy: object, accelerator: object) -> list[str]:
     """What is wrong with a strategy's name, before Lightning says how to install what would be refused anyway.
 

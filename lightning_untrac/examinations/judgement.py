@@ -36,6 +36,7 @@ from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.continuations import quote_continuations
 from lightning_untrac.runs.fail_if import Condition
 from lightning_untrac.runs.judging import Compared, judge_all
+from lightning_untrac.runs.kept_gradients import kept_model_problems
 from lightning_untrac.runs.latent import projection_problems, read_states, write_latent
 from lightning_untrac.runs.membership import check_unseen
 from lightning_untrac.runs.memorising import (
@@ -112,7 +113,8 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
         ConfigurationError: with everything that is wrong, before any model is loaded.
     """
     forget, suite = asked.forget, asked.suite
-    stage.check(stage.data.active_plan, [*problems, *saved_model_problems(stage, models)])
+    found = [*saved_model_problems(stage, models), *kept_model_problems(stage, models.original)]
+    stage.check(stage.data.active_plan, [*problems, *found])
     how = Memorisation.of(asked.how, len(models.retrained), stage.module.task)
     whole = stage.module.task.classifies and not stage.module.task.by_token
     counts = bool(models.retrained or unseen_twins(stage, forget))

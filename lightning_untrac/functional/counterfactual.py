@@ -43,3 +43,18 @@ def difficulty(never_seen: Floats) -> Floats:
     """
     found: Floats = never_seen.mean(axis=0)
     return found
+
+
+def mean_square(norms: Floats) -> Floats:
+    """Mean of squares over models, such as of gradient norms along a training.
+
+    Args:
+        norms: ``[T, sequences]``, one row a model.
+
+    Example:
+        >>> import numpy as np
+        >>> mean_square(np.array([[1.0, 0.0], [3.0, 2.0]])).tolist()
+        [5.0, 2.0]
+    """
+    found: Floats = (norms**2).mean(axis=0)
+    return found

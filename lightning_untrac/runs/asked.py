@@ -52,6 +52,7 @@ class Checked(Protocol):
     trainer_arguments: dict[str, Any]
     replicas: int
     on_cpu: bool
+    shards_weights: bool
     log_every_n_steps: int
 
     def tell(self, level: str, note: str) -> None:

@@ -23,8 +23,9 @@ from lightning_untrac.metrics import Measure, find_measures
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.adapters import tokenizer_home
 from lightning_untrac.modules.small_models import model_class
+from lightning_untrac.outputs import MeasureNeed
 from lightning_untrac.schedules import schedule_problem
-from lightning_untrac.strategies import WHOLE_GRADIENTS, shards_weights
+from lightning_untrac.strategies import WHOLE_GRADIENTS, named_shards
 from lightning_untrac.tables.files import nearest_folder
 
 
@@ -103,18 +104,29 @@ def schedule_problems(module: LanguageModule, steps: Sequence[int]) -> list[str]
     return [] if problem is None else [f"model.lr_scheduler: {problem}"]
 
 
-def gradient_problems(options: Any, strategy: Any) -> list[str]:
-    """Whether measures ask for gradients of single examples, and weights are sharded.
+def lost_needs(trainer: Any) -> frozenset[MeasureNeed]:
+    """What measures may ask for elsewhere and sharded weights can't give, so that sets of measures go without.
 
     Args:
-        options: of the verb; what names measures is found in ``measures`` and ``attacks``.
-        strategy: of the Trainer.
+        trainer: its flags, as the user gave them.
+    """
+    return frozenset({"gradients"}) if named_shards(trainer.get("strategy")) else frozenset()
+
+
+def gradient_problems(options: Any) -> list[str]:
+    """Which measures ask for gradients of single examples, which can't be had of sharded weights.
+
+    Args:
+        options: of the verb; what names measures is found in ``measures`` and ``attacks``. Names of sets stand for
+            none: what a set can't have is left out.
     """
     found = []
-    for option in ("measures", "attacks") if shards_weights(strategy) else ():
+    for option in ("measures", "attacks"):
+        named = getattr(options, option, None) or ()
         measures: list[Measure] = []
-        with suppress(ConfigurationError):  # of names that are wrong, which is said elsewhere
-            measures = find_measures(getattr(options, option, None) or "loss")
+        for one in named.split(",") if isinstance(named, str) else named:
+            with suppress(ConfigurationError):  # of what is no measure, which is said elsewhere
+                measures += find_measures([one])
         found += [
             f"{option}: {measure.name} needs gradients, and {WHOLE_GRADIENTS}"
             for measure in measures

@@ -62,7 +62,7 @@ def measure(stage: Stage, module: LanguageModule, recorder: MeasureRecorder) -> 
         callbacks=[MeasuringProgress(stage.parsed.verb), recorder],
         logger=stage.build_loggers(stage.name),
         enable_checkpointing=False,
-        **reading_flags(recorder),
+        **reading_flags(recorder, module),
     )
     run_trainer(lambda: trainer.validate(module, datamodule=stage.data, verbose=False))
     finish_loggers(trainer)
@@ -98,18 +98,21 @@ def only_measure(stage: Stage, module: L.LightningModule, data: L.LightningDataM
         callbacks=[MeasuringProgress(stage.parsed.verb), recorder],
         logger=False,
         enable_checkpointing=False,
-        **reading_flags(recorder),
+        **reading_flags(recorder, module),
     )
     run_trainer(lambda: trainer.validate(module, datamodule=data, verbose=False))
 
 
-def reading_flags(recorder: Callback) -> dict[str, bool]:
-    """What the measures of a recorder ask of a Trainer that reads: in inference mode nothing has a gradient.
+def reading_flags(recorder: Callback, module: L.LightningModule) -> dict[str, bool]:
+    """What measures ask of a Trainer that reads: in inference mode nothing has a gradient.
 
     Args:
-        recorder: with ``measures``, and of two models also ``of_reference``; others ask for nothing.
+        recorder: may have ``measures``, and of two models also ``of_reference``.
+        module: may have ``measures``, or run a ``module`` that has.
     """
-    measures = [*getattr(recorder, "measures", ()), *getattr(recorder, "of_reference", ())]
+    owners = (recorder, module, getattr(module, "module", None))
+    measures = [measure for owner in owners for measure in getattr(owner, "measures", ())]
+    measures += getattr(recorder, "of_reference", ())
     return {"inference_mode": False} if any("gradients" in measure.needs for measure in measures) else {}
 
 

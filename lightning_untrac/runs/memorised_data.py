@@ -55,6 +55,7 @@ class Memorised:
         twins: its unseen twins, maybe of several datasets.
         by_group: whether each group of the forget set stands among the twins of its group.
         stayed_out: name of the twins that a coin flip kept out of training, where it let in the forget set.
+        kept: ``[T, all examples]`` gradient norms of the forget set under models that the original's training has kept.
         scores: neighbourhood scores by model and dataset, ``[all examples]``; none where there are no neighbours.
     """
 
@@ -63,6 +64,7 @@ class Memorised:
     twins: Sequence[Read]
     by_group: bool = False
     stayed_out: str | None = None
+    kept: Floats | None = None
     scores: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
 
     def unseen(self, model: str, measure: str) -> Floats:
@@ -138,6 +140,7 @@ class Memorised:
             parts=self.parts(),
             neighbourhood=scores[forget.name][forget.examples] if scores else None,
             unseen_neighbourhood=np.concatenate([*twins, np.zeros(0)]) if scores else None,
+            kept_gradient_norms=None if self.kept is None else self.kept[:, forget.examples],
             scores=dict(forget.values[alone]) if alone else {},
             unseen_scores={name: self.unseen(alone, name) for name in forget.values[alone]} if alone else {},
         )

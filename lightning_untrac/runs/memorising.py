@@ -20,6 +20,7 @@ from lightning_untrac.metrics.against.measure import statistic
 from lightning_untrac.metrics.measure import Measure, Named, each_once, measure_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.runs.judging import Arrays, Compared, groups_of, methods_of
+from lightning_untrac.runs.kept_gradients import kept_gradient_norms
 from lightning_untrac.runs.membership import attack_notes, beside_all, find_attacks
 from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Memorised, measures_read, read_of
 from lightning_untrac.runs.memorised_steps import write_memorisation_steps
@@ -162,7 +163,9 @@ def level_problems(stage: Stage, forget: str, how: Memorisation, retrained: int)
 def judge_memorisation(
     stage: Stage, models: Compared, forget: str, measured: Mapping[str, Arrays], how: Memorisation
 ) -> None:
-    """Read neighbours where they are asked for, and write what models know of each sequence; call it on every rank.
+    """Read neighbours and kept models where there are any, and write what models know of each sequence.
+
+    Call it on every rank.
 
     Args:
         stage: the verb's, started.
@@ -176,6 +179,7 @@ def judge_memorisation(
         proposers = {"retrained": next(iter(models.retrained.values()), None), "original": models.original}
         proposer = proposers.get(how.neighbours_from)
         scores = neighbourhood_scores(stage, models.every, [forget, *twins], how.neighbours, proposer, forget)
+    kept = kept_gradient_norms(stage, models.original, forget)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
     of = groups(stage.data)
@@ -184,7 +188,7 @@ def judge_memorisation(
     if not len(forgotten.examples):
         return  # nothing of it is a target
     other = sides(stage.data).get(forget)
-    read = Memorised(models, forgotten, unseen, how.by_group, other if other in twins else None, scores)
+    read = Memorised(models, forgotten, unseen, how.by_group, other if other in twins else None, kept, scores)
     write_memorisation(stage, read, methods_of(stage, models, forget), how.counted, how.level, how.attacks)
     one_level = None if how.level == "own" else levels_of(read, models.original, how.counted, how.level)
     every = groups_of(stage, forget)

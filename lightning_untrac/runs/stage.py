@@ -82,7 +82,7 @@ class Stage:
         self.folder.mend_tables()
         self._data_files: Record = {}
         self.log_every_n_steps = 50  # Lightning's own; fewer once the number of stages is known
-        self.on_cpu = False  # until the flags have been checked
+        self.on_cpu = self.shards_weights = False  # until the flags have been checked
         self._built = False
         self.module, self.data, self.trainer_arguments = parsed.build()
         choose_measures(parsed.options, self.module)

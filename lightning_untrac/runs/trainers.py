@@ -20,7 +20,7 @@ from lightning_untrac.modules.members import fit_problems
 from lightning_untrac.runs.asked import Checked
 from lightning_untrac.runs.checks import gradient_problems, schedule_problems
 from lightning_untrac.runs.ending import EndOnSignal, EndWhenTold, prepared, with_our_own_requeueing
-from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems
+from lightning_untrac.strategies import FSDP2, fsdp2_strategy, name_problems, shards_weights
 
 REFUSALS = (
     *(AssertionError, AttributeError, ImportError, KeyError, RuntimeError, TypeError, ValueError),
@@ -50,7 +50,8 @@ def trainer_problems(stage: Checked) -> list[str]:
         stage.on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
         strategy = trainer.strategy
         found += stage.module.strategy_problems(strategy)
-        found += gradient_problems(stage.parsed.options, strategy)
+        stage.shards_weights = shards_weights(strategy)
+        found += gradient_problems(stage.parsed.options) if stage.shards_weights else []
     except REFUSALS as error:
         found.append(f"trainer: {first_line(error)}")
     return found

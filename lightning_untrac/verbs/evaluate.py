@@ -20,7 +20,7 @@ from lightning_untrac.metrics import find_measures
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, MeasureNeed, given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
-from lightning_untrac.runs.checks import model_problems
+from lightning_untrac.runs.checks import lost_needs, model_problems
 from lightning_untrac.runs.fail_if import Condition, conditions, fail_if_met
 from lightning_untrac.runs.judged_rows import judged_rows
 from lightning_untrac.runs.judging import named_models
@@ -124,7 +124,7 @@ def _suite(parsed: Parsed) -> tuple[Suite, list[str]]:
     """What is asked for, and what is wrong with it."""
     options: EvaluateOptions = parsed.options
     suite, problems = suite_of(options.measures, judges=options.original is not None)
-    suite.without_needs(_given(parsed))
+    suite.without_needs(_given(parsed) - lost_needs(parsed.config.trainer))
     if options.original is None:
         named = [one for one in suite.examinations if one not in suite.of_sets]
         problems += [f"measures: {one}: {ALONE}" for one in named]

@@ -15,6 +15,7 @@ from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics.measure import DEFAULT_MEASURES, MeasureNeed, given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
+from lightning_untrac.runs.checks import lost_needs
 from lightning_untrac.runs.forget_set import chosen_before, other_choices
 from lightning_untrac.runs.judging import compared_models
 from lightning_untrac.runs.latent import projection_problems
@@ -97,7 +98,7 @@ def intent(parsed: Parsed) -> Intent:
     choice, _ = chosen_before(options.output, options.forget)
     given = _given(parsed)
     suite, problems = suite_of(options.measures, judges=True)
-    suite.without_needs(given)
+    suite.without_needs(given - lost_needs(parsed.config.trainer))
     problems += measure_problems(suite.measures, given) if suite.measures and not problems else []
     problems += attack_problems(options.attacks, given)
     problems += memorisation_problems(options.memorisation, options.neighbours)
@@ -135,7 +136,7 @@ def main(argv: Arguments) -> None:
 
 def _suite(parsed: Parsed) -> Suite:
     suite, _ = suite_of(parsed.options.measures, judges=True)
-    suite.without_needs(_given(parsed))
+    suite.without_needs(_given(parsed) - lost_needs(parsed.config.trainer))
     return suite
 
 

@@ -21,4 +21,7 @@ def test_sharded_weights_are_refused_before_any_work(
         assert ran.code == 2
         said = "measures: gradient_norm needs gradients, and each rank holds a part of the weights"
         assert said in ran.text.replace("\n", " "), ran.text
+    ran = untrac("evaluate", *common, "--measures", "quick,membership", "--trainer.fast_dev_run", "true")
+    assert ran.code == 0, ran.text  # a set goes without
+    assert "left out: gradient_norm needs gradients" in ran.text.replace("\n", " ")
     assert not (tmp_path / "run" / "measurements.parquet").exists()

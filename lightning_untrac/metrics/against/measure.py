@@ -19,8 +19,9 @@ AGAINST: Registry[AgainstRetrained] = Registry("measure against retrained models
 """All of them by name; ``untrac judge`` takes those that it can."""
 
 Role = Literal["original", "unlearned", "seeds", "retrained"]
-Needed = Literal["retrained", "unseen", "neighbourhood"]
-"""What a measure may ask for: a model beside that never saw the set, unseen twins, neighbourhood scores."""
+Needed = Literal["retrained", "unseen", "neighbourhood", "kept_models"]
+"""What a measure may ask for: a model beside that never saw the set, unseen twins, neighbourhood scores, and models
+that the original's training has kept."""
 
 ROLES: Final[tuple[Role, ...]] = ("original", "unlearned", "seeds", "retrained")
 """What a model is: the one before unlearning, an unlearned one, several seeds of one unlearning, a retrained one."""
@@ -43,6 +44,7 @@ class Sequences:
         parts: which unseen twins belong to which sequences: pairs of indices ``[n]`` of sequences and ``[u]`` of twins.
         neighbourhood: ``[E]`` neighbourhood scores, where they were measured.
         unseen_neighbourhood: ``[U]`` likewise.
+        kept_gradient_norms: ``[T, E]`` norms of gradients under models that the original's training has kept, if any.
         scores: by the name of another measure its values, ``[E]``, NaN where it says nothing; of one model.
         unseen_scores: ``[U]`` likewise.
     """
@@ -59,6 +61,7 @@ class Sequences:
     parts: Sequence[tuple[Any, Any]] = ()
     neighbourhood: Floats | None = None
     unseen_neighbourhood: Floats | None = None
+    kept_gradient_norms: Floats | None = None
     scores: Mapping[str, Floats] = field(default_factory=dict)
     unseen_scores: Mapping[str, Floats] = field(default_factory=dict)
 
@@ -111,6 +114,7 @@ class AgainstRetrained(ABC):
             "retrained": len(seen.retrained_log_probs) > 0,
             "unseen": len(seen.unseen_losses) > 0,
             "neighbourhood": seen.neighbourhood is not None,
+            "kept_models": seen.kept_gradient_norms is not None,
         }
         return seen.role in self.roles and all(there[need] for need in self.needs)
 
