@@ -56,7 +56,7 @@ class OwnSamples(Examination):
     ideal = "as between two retrained models"
     cannot_tell = "what other openings bring out, and what neither model ever writes from these"
     source = "FADE (arXiv 2510.12981), by a summary: likelihoods both ways on samples of each model; the form is ours"
-    groups: ClassVar[frozenset[str]] = frozenset({"distance"})
+    groups: ClassVar[frozenset[str]] = frozenset({"distance", "full"})
     needs_retrained = True
 
     def __init__(self, prefix: int = 16, length: int = 32, samples: int = 4, seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""``judge --examinations own_samples``: from the command line to the tables."""
+"""``judge --measures own_samples``: from the command line to the tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def write(**settings: Any) -> Path:
         path = tmp_path_factory.mktemp("asked") / "judge.yaml"
         given = [{"class_path": "own_samples", "init_args": {**SETTINGS, **settings}}]
-        path.write_text(yaml.safe_dump({"examinations": given}))
+        path.write_text(yaml.safe_dump({"measures": ["loss", *given]}))
         return path
 
     return write
@@ -116,7 +116,7 @@ def test_wrong_settings_and_classifiers_are_refused_at_once(
     ran = untrac("judge", "--forget", "birds", "--output", examined, "--config", asked(length=60))
     assert "length 60 after prefix 6 is more than the models' context of 64 tokens" in ran.text
     data = classified.parent / "data.yaml"
-    given = ("--config", data, "--examinations", "own_samples")
+    given = ("--config", data, "--measures", "loss,own_samples")
     ran = untrac("judge", "--forget", "forget", "--output", classified, *given)
     assert ran.code != 0
     assert "own_samples: it reads what models write, and these are classifiers; leave it out" in ran.text
