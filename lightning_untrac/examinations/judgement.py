@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_untrac.errors import problems_of, raise_if_any
 from lightning_untrac.examinations.bench import Bench
+from lightning_untrac.examinations.costs import costs_of, costs_sentence
 from lightning_untrac.examinations.examination import Examination
 from lightning_untrac.examinations.examining import examination_problems, examine_all
 from lightning_untrac.examinations.named import Suite
@@ -137,6 +138,8 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
     attacks = [ScoreAttack(measure).name for measure in how.attacks]
     stage.folder.add_to_run(measures=measure_texts([*names, *Compared.measures, *AGAINST, *attacks]))
     _tell_few(stage, models, forget)
+    costs = costs_of(bench, measures, examinations)
+    stage.tell("info", costs_sentence(bench, [*measures, *also], costs, how.neighbours))
     with stage.folder.costs(stage.name):
         states = read_states(stage, models.every) if sets else {}
         measured = judge_all(stage, models, forget, measures, also, sets, states)

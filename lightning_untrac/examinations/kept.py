@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+import lightning_untrac
 from lightning_untrac.examinations.bench import Bench
 from lightning_untrac.examinations.columns import Column
 from lightning_untrac.examinations.examination import Examination
+from lightning_untrac.runs.kept_arrays import data_digest, described, run_settings
 from lightning_untrac.runs.saved_models import files_digest
 from lightning_untrac.tables.files import atomic_path
 
@@ -30,31 +33,15 @@ def kept_path(folder: Path, bench: Bench, examination: Examination, path: str) -
         path: of the model.
     """
     others = [path, bench.models.original, *bench.retrained]
-    depends = {
-        "examination": [examination.name, examination.settings],
-        "models": [files_digest(Path(one)) if Path(one).is_dir() else one for one in others],
-        "forget": bench.forget,
-        "data": _data_digest(bench),
-        "measures": [_described(measure) for measure in bench.measures],
-        "model": [bench.stage.config.get("model"), bench.stage.trainer_arguments.get("precision")],
-    }
+    depends = [
+        lightning_untrac.__version__,
+        [files_digest(Path(one)) if Path(one).is_dir() else one for one in others],
+        described(examination),
+        [described(measure) for measure in bench.measures],
+        [bench.forget, data_digest(bench.stage), run_settings(bench.stage)],
+    ]
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True, default=repr).encode()).hexdigest()[:16]
     return folder / FOLDER / f"{examination.name}-{bench.forget}-{Path(path).name}-{digest}.npz"
-
-
-def _described(measure: Any) -> list[Any]:
-    plain = {name: value for name, value in vars(measure).items() if not name.startswith("_")}
-    return [measure.name, {name: repr(value) for name, value in plain.items()}]
-
-
-def _data_digest(bench: Bench) -> list[Any]:
-    """What every evaluated dataset holds, and which of its examples are read."""
-    data = bench.stage.data
-    whole = data.evaluation_data()
-    return [
-        [name, data.tokenized[name].fingerprint, len(part), None if chosen is None else chosen.tolist()]
-        for name, part, chosen in zip(data.evaluation_names, whole.parts, whole.chosen, strict=True)
-    ]
 
 
 def read_kept(path: Path) -> list[Column] | None:
@@ -70,12 +57,8 @@ def read_kept(path: Path) -> list[Column] | None:
                 Column(**fields, values=file[f"values-{place}"], weights=file[f"weights-{place}"])
                 for place, fields in enumerate(plain)
             ]
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    except Exception as error:  # of a zip file that is cut off
-        if type(error).__name__ in ("BadZipFile", "error"):
-            return None
-        raise
 
 
 def write_kept(path: Path, columns: Sequence[Column]) -> None:

@@ -23,6 +23,7 @@ from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.metrics.of_sets import ExampleStates, SetMeasure
 from lightning_untrac.modules.beside import Beside
 from lightning_untrac.runs.judged_measures import OfSets, ReadModel, value_columns, write_judged_measures
+from lightning_untrac.runs.kept_arrays import KeptArrays
 from lightning_untrac.runs.measuring import only_measure
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.surroundings import say
@@ -169,18 +170,28 @@ def judge_all(
         What was measured of each model, on every rank; None of a trial, which stores nothing.
     """
     found: dict[tuple[str, str], Arrays] = {}
-    measured: dict[str, Arrays] = {}
+    every, files = [*measures, *also], KeptArrays(stage, models.original)
+    measured = {model: files.measured(model, every) for model in models.every}
     for model, reference in models.pairs():
         # Each model is measured in the first pass that reads it.
-        mine, theirs = ([] if one in measured else [*measures, *also] for one in (model, reference))
-        found[model, reference], of_reference = _beside(stage, model, reference, mine, theirs, models.original)
-        measured.setdefault(model, found[model, reference])
-        measured.setdefault(reference, of_reference)
+        mine, theirs = (
+            [measure for measure in every if f"{measure.name}/value" not in measured[one]] for one in (model, reference)
+        )
+        distances = files.read(kinds.DISTANCES, [model, reference], None)
+        if distances is None or mine or theirs:
+            mine_read, of_reference = _beside(stage, model, reference, mine, theirs, models.original)
+            files.write(kinds.DISTANCES, [model, reference], None, mine_read)
+            files.keep_measured(model, mine, mine_read)
+            files.keep_measured(reference, theirs, of_reference)
+            measured[model] |= {k: of for k, of in mine_read.items() if k.rpartition("/")[0] not in kinds.DISTANCES}
+            measured[reference] |= of_reference
+            distances = mine_read
+        found[model, reference] = distances
     if stage.fast_dev_run:
         say(f"{stage.parsed.verb}: fast_dev_run tried each part once and stored nothing")
         return None
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return measured
+        return dict(measured)
     import pyarrow as pa
 
     methods, groups = methods_of(stage, models, forget), groups_of(stage, forget)
@@ -206,7 +217,7 @@ def judge_all(
     ]
     sums = _of_sets(stage, forget, sets, states or {})
     write_judged_measures(stage.folder.path, forget, measures, read, groups, marks_of(stage.data), sums)
-    return measured
+    return dict(measured)
 
 
 def _beside(

@@ -20,8 +20,9 @@ from lightning_untrac.metrics.against.measure import statistic
 from lightning_untrac.metrics.measure import Measure, Named, each_once, measure_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.runs.judging import Arrays, Compared, groups_of, methods_of
+from lightning_untrac.runs.kept_arrays import KeptArrays
 from lightning_untrac.runs.kept_gradients import kept_gradient_norms
-from lightning_untrac.runs.membership import attack_notes, beside_all, find_attacks
+from lightning_untrac.runs.membership import NEIGHBOURHOOD, attack_notes, beside_all, find_attacks
 from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Memorised, measures_read, read_of
 from lightning_untrac.runs.memorised_steps import write_memorisation_steps
 from lightning_untrac.runs.neighbouring import Proposer, neighbourhood_scores
@@ -178,7 +179,7 @@ def judge_memorisation(
     if how.neighbours:
         proposers = {"retrained": next(iter(models.retrained.values()), None), "original": models.original}
         proposer = proposers.get(how.neighbours_from)
-        scores = neighbourhood_scores(stage, models.every, [forget, *twins], how.neighbours, proposer, forget)
+        scores = _kept_scores(stage, models, [forget, *twins], how.neighbours, proposer, forget)
     kept = kept_gradient_norms(stage, models.original, forget)
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return
@@ -196,6 +197,22 @@ def judge_memorisation(
     notes = write_memorisation_steps(stage.folder.path, read, measured, beside, how.counted, one_level)
     for note in [*memorisation_notes(stage, read, how.counted, how.level), *attack_notes(read), *notes]:
         stage.tell("info", note)
+
+
+def _kept_scores(
+    stage: Stage, models: Compared, names: Sequence[str], count: int, proposer: str | None, forget: str
+) -> dict[str, Mapping[str, Floats]]:
+    """Neighbourhood scores as an earlier run of the command has kept them, or read now."""
+    kept = KeptArrays(stage, models.original)
+    depends = [count, proposer, names, forget]
+    among = [*([proposer] if proposer is not None else [])]
+    before = {path: kept.read([NEIGHBOURHOOD], [path, *among], depends) for path in models.every}
+    if all(one is not None for one in before.values()):
+        return {path: one[f"{NEIGHBOURHOOD}/value"] for path, one in before.items() if one is not None}
+    scores = neighbourhood_scores(stage, models.every, names, count, proposer, forget)
+    for path, of in scores.items():
+        kept.write([NEIGHBOURHOOD], [path, *among], depends, {f"{NEIGHBOURHOOD}/value": of})
+    return scores
 
 
 def unseen_twins(stage: Stage, forget: str) -> list[str]:

@@ -90,3 +90,19 @@ def show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, asked: Seq
     no_record = f"{Path(folder)} has no pretrain.json, so how long training took is not known"
     for method in sorted(set(asked) - {estimate.method for estimate in estimates}):
         terminal.print(f"{method}: {no_record}", soft_wrap=True, highlight=False)
+
+
+def show_measuring(rows: Sequence[tuple[str, bool, float, float]]) -> None:
+    """Print what measuring one model takes.
+
+    Args:
+        rows: what it is, whether it takes that at most, its forward passes over everything that is evaluated, and its
+            seconds.
+    """
+    table = Table(title="What measuring one model would take", title_justify="left")
+    for name in ("what", "forward passes", "time"):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for what, at_most, passes, seconds in rows:
+        sign = "<= " if at_most else ""
+        table.add_row(what, f"{sign}{passes:.3g}", f"{sign}{duration(seconds)}")
+    console().print(table)

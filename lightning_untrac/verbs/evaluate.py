@@ -13,6 +13,8 @@ from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import ROLES
 from lightning_untrac.errors import raise_if_any
+from lightning_untrac.examinations import Bench
+from lightning_untrac.examinations.costs import costs_of, costs_sentence
 from lightning_untrac.examinations.judgement import Judging, forget_set_of, judge_models
 from lightning_untrac.examinations.named import Suite, suite_of
 from lightning_untrac.loggers import WandbConfig
@@ -23,7 +25,7 @@ from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import lost_needs, model_problems
 from lightning_untrac.runs.fail_if import Condition, conditions, fail_if_met
 from lightning_untrac.runs.judged_rows import judged_rows
-from lightning_untrac.runs.judging import named_models
+from lightning_untrac.runs.judging import Compared, named_models
 from lightning_untrac.runs.measuring import examples_of, measure, show_summary, tell_measures
 from lightning_untrac.runs.memorising import SequenceOptions
 from lightning_untrac.runs.outliers import LevelOf
@@ -166,6 +168,10 @@ def _measure(stage: Stage, asked: Intent, suite: Suite, fails: list[Condition]) 
     for note in suite.left_out:
         stage.tell("info", note)
     tell_measures(stage, suite.measures)
+    models = [options.reference] if options.reference else []
+    bench = Bench(stage, Compared(str(stage.module.name_or_path), models, {}), "")
+    measures, _ = suite.made()
+    stage.tell("info", costs_sentence(bench, measures, costs_of(bench, measures, [])))
     with stage.folder.costs(STAGE):
         module = stage.build_module()
         module.reference_path = options.reference

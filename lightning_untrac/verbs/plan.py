@@ -20,11 +20,16 @@ from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.errors import problems_of
+from lightning_untrac.examinations import Bench
+from lightning_untrac.examinations.costs import costs_of
+from lightning_untrac.examinations.named import suite_of
 from lightning_untrac.functional.costs import Sizes, Speeds, memory_of, seconds_of, straight_line
 from lightning_untrac.memory import peak_mb
-from lightning_untrac.modules import Unlearning
+from lightning_untrac.metrics.measure import given_by
+from lightning_untrac.modules import Evaluation, Unlearning
 from lightning_untrac.runs.asked import Intent
-from lightning_untrac.runs.plan_table import Estimate, show
+from lightning_untrac.runs.judging import Compared
+from lightning_untrac.runs.plan_table import Estimate, show, show_measuring
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import use_saved_model
@@ -49,6 +54,8 @@ class PlanOptions:
         steps: optimizer steps of an episode of methods that unlearn; their own default where None.
         readings: as for ``trace``.
         max_examples: as for ``trace``.
+        measures: also say what measuring one model by these takes: sets, names of measures and examinations, as of
+            ``untrac evaluate``.
         save: also write the estimates to this file, as JSON: each method's ``seconds``, ``memory_mb``, ``episodes``,
             ``steps`` and ``readings``.
     """
@@ -59,6 +66,7 @@ class PlanOptions:
     steps: int | None = None
     readings: int | list[int] = 8
     max_examples: int | None = None
+    measures: str | list[str | dict[str, Any]] | None = None
     save: str | None = None
 
 
@@ -73,6 +81,8 @@ def arguments(argv: Arguments) -> Parsed:
 def intent(parsed: Parsed) -> Intent:
     """What the verb is going to do, and what is wrong with its options."""
     unknown = problems_of(lambda: _asked(parsed.options.methods))
+    if parsed.options.measures is not None:
+        unknown += suite_of(parsed.options.measures, judges=False)[1]
     return Intent(STAGE, EpisodePlan("each_corpus", parsed.options.seeds), unknown, "trace")
 
 
@@ -108,6 +118,22 @@ def main(argv: Arguments) -> None:
     if options.save is not None:
         atomic_write_bytes(options.save, json.dumps(_plain(estimates, devices), indent=1).encode())
     show(estimates, speeds, devices, [method.method for method in methods], options.output)
+    if options.measures is not None:
+        _show_measuring(stage, options, speeds, devices)
+
+
+def _show_measuring(stage: Stage, options: PlanOptions, speeds: Speeds, devices: int) -> None:
+    """What measures and examinations take of one model, a row each."""
+    suite, _ = suite_of(options.measures or [], judges=False)
+    suite.without_needs(Evaluation.gives("validate") | given_by(stage.config["data"]) | {"reference_log_probs"})
+    stage.data.plan = EpisodePlan("one")
+    named = [one.name or one.path for one in (*stage.data.forget, *stage.data.corpora, *stage.data.test_sets)]
+    bench = Bench(stage, Compared(str(stage.module.name_or_path), [], {}), named[0])
+    costs = costs_of(bench, *suite.made())
+    data = stage.data.evaluation_data()
+    batches = -(-len(data) // stage.data.eval_batch_size)
+    one_pass = batches * speeds.reading_batch + float(data.lengths().sum()) * speeds.reading_token
+    show_measuring([(str(cost.what), cost.at_most, cost.passes, cost.passes * one_pass / devices) for cost in costs])
 
 
 def _plain(estimates: Sequence[Estimate], devices: int) -> dict[str, dict[str, float]]:

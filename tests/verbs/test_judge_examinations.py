@@ -14,6 +14,9 @@ import torch
 from commands import Ran
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lightning_untrac.metrics import MEASURES, Measure
+from lightning_untrac.metrics.measure import Measured
+from lightning_untrac.outputs import Outputs
 from lightning_untrac.tables.examinations import EXAMINATION_SUMMARY, EXAMINATIONS
 from lightning_untrac.tables.files import read_table
 
@@ -69,3 +72,31 @@ def test_what_was_examined_is_not_examined_again(examined: Path, untrac: Callabl
     assert set(after) == set(before)
     assert {path for path in after if after[path] != before[path]} == {files[0]}
     assert read_table(examined / EXAMINATION_SUMMARY).equals(summary)
+
+
+def test_a_measure_more_reads_only_that_measure(
+    judged_run: Path, tmp_path: Path, untrac: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(judged_run, tmp_path / "run"))
+    before = {path.name: os.stat(path).st_mtime_ns for path in (folder / "measured").iterdir()}
+    examples = read_table(folder / "judged_examples.parquet").to_pandas()
+    measured: list[str] = []
+
+    def counting(own: Callable[..., Measured]) -> Callable[..., Measured]:
+        def call(self: Measure, seen: Outputs) -> Measured:
+            measured.append(self.name)
+            return own(self, seen)
+
+        return call
+
+    for cls in (MEASURES["loss"], MEASURES["zlib"]):
+        monkeypatch.setattr(cls, "__call__", counting(cls.__call__))
+    ran = untrac("judge", "--forget", "birds", "--output", folder, "--measures", "quick,zlib")
+    assert ran.code == 0, ran.text
+    assert set(measured) == {"zlib"}
+    after = read_table(folder / "judged_examples.parquet").to_pandas()
+    keys = ["model", "measure", "dataset", "example"]
+    old = after[after["measure"] != "zlib"].sort_values(keys)
+    assert old["value"].tolist() == examples.sort_values(keys)["value"].tolist()
+    times = {path.name: os.stat(path).st_mtime_ns for path in (folder / "measured").iterdir()}
+    assert before.items() <= times.items()

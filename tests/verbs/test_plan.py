@@ -86,3 +86,16 @@ def test_the_command(untrac, config, tmp_path):
     assert "methods: 'zz' is unknown" in unknown.text
     retraining = untrac("plan", "--config", config(), "--output", tmp_path / "out", "--methods", "leave_out,untrac")
     assert "has no pretrain.json" in retraining.text
+
+
+def test_it_says_what_measuring_takes(config, untrac, tmp_path):
+    given = ("plan", "--config", config(), "--output", tmp_path / "out", "--methods", "token_overlap")
+    ran = untrac(*given, "--measures", "quick,gradient_norm,extraction_likelihood,barrier")
+    assert ran.code == 0, ran.text
+    rows = [line for line in ran.text.splitlines() if "\u2502" in line]
+    passes = {cells[1].strip(): cells[2].strip() for row in rows if len(cells := row.split("\u2502")) > 4}
+    assert passes["shared forward pass"] == "1"
+    assert passes["gradients"] == "3"
+    assert passes["barrier"] == "5"
+    assert passes["continuations"].startswith("<= ")
+    assert untrac(*given, "--measures", "quik").code == 2

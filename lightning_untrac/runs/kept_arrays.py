@@ -1,0 +1,177 @@
+"""Numbers of one pass over one model, in files of their own, so that the same command goes on after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+
+import lightning_untrac
+from lightning_untrac.functional.uncertainty import Floats
+from lightning_untrac.metrics.measure import Measure
+from lightning_untrac.runs.saved_models import files_digest
+from lightning_untrac.runs.stage import Stage
+from lightning_untrac.tables.files import atomic_path
+
+FOLDER: Final = "measured"
+"""Below the output folder; throwing it away costs nothing but time."""
+
+Arrays = Mapping[str, Mapping[str, Floats]]
+
+
+class KeptArrays:
+    """The files of a judgement's passes. Another model, other data or other settings have another file.
+
+    A measure's own code counts too: one that was changed is measured anew. Nothing is kept of hub models, whose weights
+    may change under their name, nor on several machines, which may not see the same files.
+
+    Args:
+        stage: the verb's, with prepared data.
+        original: the model that measures may ask for.
+    """
+
+    def __init__(self, stage: Stage, original: str) -> None:
+        self.stage, self.original = stage, original
+        self.is_on = not stage.fast_dev_run and int(stage.trainer_arguments.get("num_nodes") or 1) == 1
+        self._digests: dict[str, str | None] = {}
+
+    def read(self, names: Sequence[str], models: Sequence[str], depends: Any) -> Arrays | None:
+        """What was kept; None where nothing was, or where the file is damaged.
+
+        Args:
+            names: of the numbers.
+            models: that they are of, and that they are held against.
+            depends: whatever else they depend on.
+        """
+        path = self._path(names, models, depends)
+        return None if path is None else read_arrays(path)
+
+    @rank_zero_only
+    def write(self, names: Sequence[str], models: Sequence[str], depends: Any, arrays: Arrays) -> None:
+        """Keep numbers.
+
+        Args:
+            names: as of :meth:`read`.
+            models: likewise.
+            depends: likewise.
+            arrays: of all names, maybe of more.
+        """
+        path = self._path(names, models, depends)
+        if path is not None:
+            write_arrays(path, {key: arrays[key] for key in arrays if key.rpartition("/")[0] in names})
+
+    def measured(self, model: str, measures: Sequence[Measure]) -> dict[str, Mapping[str, Floats]]:
+        """What was kept of measures of a model, ``<measure>/value`` and ``<measure>/weight`` to dataset to numbers.
+
+        Args:
+            model: its path.
+            measures: those of which nothing was kept are not in what is returned.
+        """
+        found: dict[str, Mapping[str, Floats]] = {}
+        for measure in measures:
+            found |= self.read([measure.name], [model], described(measure)) or {}
+        return found
+
+    def keep_measured(self, model: str, measures: Sequence[Measure], arrays: Arrays) -> None:
+        """Keep what was measured of a model, a file a measure.
+
+        Args:
+            model: its path.
+            measures: which.
+            arrays: of them.
+        """
+        for measure in measures:
+            self.write([measure.name], [model], described(measure), arrays)
+
+    def _path(self, names: Sequence[str], models: Sequence[str], depends: Any) -> Path | None:
+        digests = [self._digest(model) for model in (*models, self.original)]
+        if not self.is_on or None in digests:
+            return None
+        every = [lightning_untrac.__version__, digests, data_digest(self.stage), run_settings(self.stage), depends]
+        digest = hashlib.sha256(json.dumps(every, sort_keys=True, default=repr).encode()).hexdigest()[:16]
+        parts = [*names, *(Path(model).name for model in models), digest]
+        return self.stage.folder.path / FOLDER / f"{'-'.join(parts)}.npz"
+
+    def _digest(self, model: str) -> str | None:
+        if model not in self._digests:
+            self._digests[model] = files_digest(Path(model)) if Path(model).is_dir() else None
+        return self._digests[model]
+
+
+def described(measure: Any) -> list[Any]:
+    """What the numbers of a measure or an examination depend on: its settings and its code.
+
+    Args:
+        measure: made.
+    """
+    settings = {name: repr(value) for name, value in vars(measure).items() if not name.startswith("_")}
+    try:
+        code = hashlib.sha256(inspect.getsource(type(measure)).encode()).hexdigest()[:16]
+    except (OSError, TypeError):  # a class without a file
+        code = ""
+    return [measure.name, settings, code]
+
+
+def data_digest(stage: Stage) -> list[Any]:
+    """What every evaluated dataset holds, which of its examples are read, and whose twins it has.
+
+    Args:
+        stage: with prepared data and a plan.
+    """
+    data = stage.data
+    whole = data.evaluation_data()
+    return [
+        [
+            *(name, data.tokenized[name].fingerprint, type(part).__name__, len(part), data.unseen_names(name)),
+            None if chosen is None else chosen.tolist(),
+        ]
+        for name, part, chosen in zip(data.evaluation_names, whole.parts, whole.chosen, strict=True)
+    ]
+
+
+def run_settings(stage: Stage) -> list[Any]:
+    """Settings of the model and of the Trainer that numbers depend on.
+
+    Args:
+        stage: the verb's.
+    """
+    model = dict(stage.config.get("model", {}).get("init_args", {}))
+    kept = {key: model.get(key) for key in ("dtype", "tokenizer", "task", "attn_implementation", "revision")}
+    return [kept, stage.trainer_arguments.get("precision"), stage.data.max_length]
+
+
+def read_arrays(path: Path) -> dict[str, dict[str, Floats]] | None:
+    """The arrays of a file; None where there is none, or where it is damaged.
+
+    Args:
+        path: of the file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            keys = json.loads(str(file["keys"]))
+            found: dict[str, dict[str, Floats]] = {}
+            for place, (name, dataset) in enumerate(keys):
+                found.setdefault(name, {})[dataset] = file[f"a{place}"]
+            return found
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Write arrays, whole or not at all.
+
+    Args:
+        path: of the file.
+        arrays: by two names.
+    """
+    keys = [(name, dataset) for name, of in arrays.items() for dataset in of]
+    flat: dict[str, Any] = {f"a{place}": arrays[name][dataset] for place, (name, dataset) in enumerate(keys)}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, keys=np.array(json.dumps(keys)), **flat)
