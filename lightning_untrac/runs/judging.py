@@ -180,7 +180,8 @@ def judge_all(
         distances = files.read(kinds.DISTANCES, [model, reference], None)
         if distances is None or mine or theirs:
             mine_read, of_reference = _beside(stage, model, reference, mine, theirs, models.original)
-            files.write(kinds.DISTANCES, [model, reference], None, mine_read)
+            if distances is None:
+                files.write(kinds.DISTANCES, [model, reference], None, mine_read)
             files.keep_measured(model, mine, mine_read)
             files.keep_measured(reference, theirs, of_reference)
             measured[model] |= {k: of for k, of in mine_read.items() if k.rpartition("/")[0] not in kinds.DISTANCES}
