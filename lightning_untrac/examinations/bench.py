@@ -130,8 +130,8 @@ class Bench:
         asked = list(self.measures if measures is None else measures)
         module = self.build(path)
         module.merges_adapters = merges_adapters
-        changed = Changed(module, change, asked)
-        return self.scores(changed, [measure.name for measure in asked], names)
+        module.changes = lambda _: change(module)
+        return self.scores(OneModel(module, asked), [measure.name for measure in asked], names)
 
     def columns(self, arrays: Arrays, condition: str = "", at: float | None = None) -> list[Column]:
         """What was measured, as columns.
@@ -148,6 +148,19 @@ class Bench:
             for dataset, values in arrays[f"{name}/value"].items()
         ]
 
+    def as_it_is(self, measure: str, dataset: str) -> dict[str, Column]:
+        """Path of a model to what was measured of it as it is.
+
+        Args:
+            measure: one of :attr:`measures`.
+            dataset: one that is evaluated.
+        """
+        value, weight, unit = f"{measure}/value", f"{measure}/weight", measure_text(measure).unit
+        return {
+            path: Column(measure, dataset, arrays[value][dataset], arrays[weight][dataset], unit)
+            for path, arrays in self.measured.items()
+        }
+
     def mean(self, path: str, column: Column, bounds: tuple[float, float] = (float("-inf"), float("inf"))) -> Number:
         """The weighted mean of a column, with the interval of a bootstrap over examples.
 
@@ -161,28 +174,17 @@ class Bench:
         return Number(path, "mean", *mean, measure=column.measure, dataset=column.dataset, **where)
 
 
-class Changed(Wrapping):
-    """Measures a model after something was done to it.
+class OneModel(Wrapping):
+    """Measures one model.
 
     Args:
         module: whose weights are not loaded yet.
-        change: is given the module once they are.
         measures: what is measured.
     """
 
-    def __init__(
-        self, module: LanguageModule, change: Callable[[LanguageModule], None], measures: Sequence[Measure]
-    ) -> None:
+    def __init__(self, module: LanguageModule, measures: Sequence[Measure]) -> None:
         super().__init__(module)
         module.measures = tuple(measures)
-        self.change, self._is_changed = change, False
-
-    def configure_model(self) -> None:
-        """Load the weights and change them, once."""
-        super().configure_model()
-        if not self._is_changed:
-            self._is_changed = True
-            self.change(self.module)
 
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """What is measured of a batch, as ``measured``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -76,6 +76,9 @@ class LanguageModule(Measuring, StepTraining):
 
     merges_adapters: bool = False
     """Whether saved adapters become a part of the weights when they are loaded, which then all may move."""
+
+    changes: Callable[[PreTrainedModel], None] | None = None
+    """What is done to the weights once they are loaded, whole and on the CPU, before a strategy places them."""
 
     def __init__(
         self,
@@ -214,6 +217,8 @@ class LanguageModule(Measuring, StepTraining):
                 new_head=self.new_head,
                 merges_adapters=self.merges_adapters,
             )
+        if self.changes is not None:
+            self.changes(self.model)
         remember(self.model)
         freeze(self.model, self.architecture.unreached)
         if self.trainable is not None:
