@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import numpy as np
+
+from lightning_untrac.functional.resampled import Resampled, resampled_means
 from lightning_untrac.functional.uncertainty import Floats
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,16 @@ class Concluded:
 
 Found = Mapping[str, Sequence[Column]]
 """Path of a model to what was found of it."""
+
+
+def means_together(columns: Mapping[Key, Column]) -> dict[Key, Resampled]:
+    """The weighted means of columns of the same examples, over shared resamples, so that they can be subtracted.
+
+    Args:
+        columns: of one dataset, such as of several models.
+    """
+    if not columns:
+        return {}
+    every = list(columns.values())
+    values, weights = np.stack([one.values for one in every]), np.stack([one.weights for one in every])
+    return dict(zip(columns, resampled_means([values], [weights]), strict=True))

@@ -38,8 +38,7 @@ def recovery(unlearned: Resampled, original: Resampled, retrained: Resampled, hi
         higher: whether a higher number says that a model knows the dataset better.
 
     Returns:
-        Both numbers with 95 % intervals. Where a resample has no gain, its share counts as infinite, so that the
-        interval has no end there rather than a wrong one.
+        Both numbers with 95 % intervals.
 
     Example:
         >>> drawn = np.linspace(-0.01, 0.01, 101)
@@ -52,11 +51,24 @@ def recovery(unlearned: Resampled, original: Resampled, retrained: Resampled, hi
     gain, back = retrained.minus(original).times(sign), unlearned.minus(original).times(sign)
     if not gain.mean.low > 0:
         return Recovery(gain.mean, Mean(math.nan, math.nan, math.nan))
-    share = back.value / gain.value
+    return Recovery(gain.mean, share_of(back, gain))
+
+
+def share_of(part: Resampled, whole: Resampled) -> Mean:
+    """``part / whole`` with the 95 % interval of its resamples.
+
+    Where the whole of a resample is not above 0, its share counts as infinite, so that the interval has no end there
+    rather than a wrong one.
+
+    Args:
+        part: a number.
+        whole: above 0, on the same resamples.
+    """
+    share = part.value / whole.value
     with np.errstate(all="ignore"):
-        drawn = np.where(gain.drawn > 0, back.drawn / gain.drawn, np.copysign(np.inf, back.drawn))
+        drawn = np.where(whole.drawn > 0, part.drawn / whole.drawn, np.copysign(np.inf, part.drawn))
     drawn = drawn[~np.isnan(drawn)]
     if not math.isfinite(share) or not len(drawn):
-        return Recovery(gain.mean, Mean(share, math.nan, math.nan))
+        return Mean(share, math.nan, math.nan)
     ends = np.quantile(drawn, ENDS, method="nearest")
-    return Recovery(gain.mean, Mean(share, *map(float, ends)))
+    return Mean(share, *map(float, ends))
