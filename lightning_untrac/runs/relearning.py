@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from lightning_untrac.callbacks import EpisodeProgress, MeasureRecorder, WeightsMustMove
+from lightning.pytorch.callbacks import Callback
+
+from lightning_untrac.callbacks import EpisodeProgress, WeightsMustMove
 from lightning_untrac.callbacks.episode_callbacks import episode_callbacks
 from lightning_untrac.data.forget_set import ForgetChoice
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional.relearning import disjoint_part
-from lightning_untrac.metrics.measure import Named
 from lightning_untrac.modules import LanguageModule, Unlearning
 from lightning_untrac.objectives import Objective
 from lightning_untrac.objectives.forget.descent import Descent
@@ -83,28 +83,22 @@ def trained(module: LanguageModule) -> LanguageModule:
 
 
 def relearn(
-    stage: Stage, model: str, method: str, measures: str | Sequence[Named], readings: int | Sequence[int]
-) -> list[dict[str, Any]]:
-    """Fine-tune a model, reading the measures before, along the way and at the end; it is not saved.
+    stage: Stage, module: LanguageModule, recorder: Callback, readings: int | Sequence[int], logger: Any = False
+) -> None:
+    """Fine-tune a model, reading it before, along the way and at the end; it is not saved.
 
     Args:
-        stage: the verb's, started; its data have the plan.
-        model: folder or hub name.
-        method: name in the tables.
-        measures: what is measured.
+        stage: whose data have the plan.
+        module: of :func:`trained`.
+        recorder: keeps what is measured.
         readings: how many, or after which steps.
-
-    Returns:
-        Rows of ``summary.parquet``; none on ranks but the first.
+        logger: loggers of the run; False for none, and none of the user's callbacks.
     """
-    recorder = MeasureRecorder(stage.folder.path, measures, method=method, model=model, result=method)
     trainer = stage.build_trainer(
         callbacks=episode_callbacks([EpisodeProgress("relearn"), WeightsMustMove()], [recorder], readings, None),
-        logger=stage.build_loggers(f"{stage.name} {Path(model).name}"),
+        logger=logger,
         max_epochs=1,
         enable_checkpointing=False,
     )
-    module = trained(stage.parsed.build_module().of_saved(model))
     run_trainer(lambda: trainer.fit(module, datamodule=stage.data))
     finish_loggers(trainer)
-    return recorder.summary

@@ -24,7 +24,7 @@ from lightning_untrac.runs.forget_set import chosen_before
 from lightning_untrac.runs.judging import Compared, compared_models
 from lightning_untrac.runs.measuring import measure, tell_measures
 from lightning_untrac.runs.rehearsal import sound
-from lightning_untrac.runs.relearning import PartBy, relearn, take_part
+from lightning_untrac.runs.relearning import PartBy, relearn, take_part, trained
 from lightning_untrac.runs.saved_models import files_digest, use_saved_model
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.strongest import with_strongest
@@ -127,7 +127,11 @@ def main(argv: Arguments) -> None:
         rows = list(measure(stage, stage.build_module().of_saved(models.original), recorder))
         for path, name in names.items():
             stage.data.plan = plan
-            rows += relearn(stage, path, f"relearn:{name}", options.measures, options.readings)
+            method = f"relearn:{name}"
+            recorder = MeasureRecorder(stage.folder.path, options.measures, method=method, model=path, result=method)
+            module = trained(stage.parsed.build_module().of_saved(path))
+            relearn(stage, module, recorder, options.readings, stage.build_loggers(f"{stage.name} {Path(path).name}"))
+            rows += recorder.summary
     if stage.fast_dev_run:
         say("relearn: fast_dev_run tried each part once and stored nothing")
         return
