@@ -12,6 +12,7 @@ from lightning_untrac.data.alternatives import alternatives
 from lightning_untrac.data.checks import data_parallel_rank, episode_problems, sampler_problems, stream_problems
 from lightning_untrac.data.collator import Collator
 from lightning_untrac.data.config import DatasetConfig
+from lightning_untrac.data.coreset import coreset
 from lightning_untrac.data.episodes import UNLEARNING, Episode, EpisodePlan, mixture_episode
 from lightning_untrac.data.loading import Concatenation, EpisodeDataLoader, Examples, some_of
 from lightning_untrac.data.notes import data_notes
@@ -155,8 +156,12 @@ class CorpusDataModule(PreparedDataModule):
     def _stepped_on(self, episode: Episode) -> Concatenation:
         names = episode.drawn_from or episode.trains_on
         if self.active_plan.kind in UNLEARNING:
-            return Concatenation(list(map(self.training_examples, names)))
+            return Concatenation(list(map(self.training_examples, names)), self._coreset(names))
         return self.mixture(names) if self.part is None else self.part
+
+    def _coreset(self, names: Sequence[str]) -> list[np.ndarray | None]:
+        plan = self.active_plan
+        return [coreset(self.training_examples(name), plan.share, int(plan.seeds[0])) for name in names]
 
     def sampler(
         self, episode: Episode, accumulation: int = 1, rank: int = 0, num_replicas: int = 1
@@ -237,7 +242,8 @@ class CorpusDataModule(PreparedDataModule):
         return self.mixture(self._kept(episode))
 
     def _alternatives(self, episode: Episode) -> Concatenation:
-        return alternatives([self.tokenized[name] for name in episode.trains_on])
+        names = episode.trains_on
+        return alternatives([self.tokenized[name] for name in names], self._coreset(names))
 
     def _retained_alternatives(self, episode: Episode) -> Concatenation:
         names = self._kept(episode)

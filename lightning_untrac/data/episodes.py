@@ -91,6 +91,7 @@ class EpisodePlan:
         extra_steps: optimizer steps that come after those of ``steps`` or ``passes``.
         with_control: begin each seed with the control of ``continuation``, an episode that is in no table.
         batch_size: examples of a batch where the DataModule is given none; None for that of the kind.
+        share: unlearn with this random part of the dataset, drawn from the first seed; None for all of it.
     """
 
     kind: EpisodeKind
@@ -104,6 +105,7 @@ class EpisodePlan:
     chosen: frozenset[tuple[str, int]] | None = None
     with_control: bool = False
     batch_size: int | None = None
+    share: float | None = None
 
     @property
     def default_batch_size(self) -> int:

@@ -37,6 +37,7 @@ from lightning_untrac.runs.checkpoints import (
 )
 from lightning_untrac.runs.checks import episode_problems
 from lightning_untrac.runs.collateral import predict_collateral
+from lightning_untrac.runs.coreset import run_name, share_problems
 from lightning_untrac.runs.forget_set import chosen_examples, tell_texts, write_choice
 from lightning_untrac.runs.forget_text import NAME, ForgetTexts, as_it_stands
 from lightning_untrac.runs.forgetting import Course
@@ -75,6 +76,8 @@ class UnlearnOptions:
             of the same folder.
         forget_top_of: the test set on which their influence counts.
         forget_top_method: the method whose influences count, where the table holds those of several.
+        forget_share: unlearn with a random part of the forget set, such as 0.05, and measure all of it: of whole
+            groups, where the dataset names any. The model is ``unlearned-<forget>-coreset/``.
         objective: the forget term by its short name, such as npo; the same as ``model.unlearning_objective.forget``.
         method: a way of unlearning that is more than an objective, by its short name, such as task_vector, or by class
             path; its settings are ``method.NAME``.
@@ -120,6 +123,7 @@ class UnlearnOptions:
     forget_top: int | None = None
     forget_top_of: str | None = None
     forget_top_method: str | None = None
+    forget_share: float | None = None
     objective: str | None = None
     method: ForgettingMethod | None = None
     retain: str | list[str] | None = None
@@ -167,8 +171,10 @@ def intent(parsed: Parsed) -> Intent:
     forget = chosen.forget_set(_forget_set(options))
     course = _course(parsed, forget)
     length: dict[str, Any] = {"steps": options.steps, "passes": options.passes, **course.plan_fields}
+    length["share"] = options.forget_share
     plan = EpisodePlan(seeds=(options.seed,), only=(forget,), **length)
     problems = [*episode_problems(options), *chosen.problems, *course.problems, *(texts.problems if texts else ())]
+    problems += share_problems(options)
     if texts is None and options.forget is None:
         problems.append("forget: not given; name a dataset, or give a question or a text as forget_text")
     if texts is None and options.retain_texts is not None:
@@ -202,7 +208,7 @@ def _checkpoint_every(options: UnlearnOptions) -> int | None:
 
 
 def _of_run(forget: str, options: UnlearnOptions) -> str:
-    return forget if options.name is None else f"{forget}-{options.name}"
+    return forget if (name := run_name(options)) is None else f"{forget}-{name}"
 
 
 def main(argv: Arguments) -> None:
@@ -229,7 +235,7 @@ def main(argv: Arguments) -> None:
         options.method.writes_to(result)
     chose = course.settle(stage.module)
     way = course.way(stage.module)
-    method = named_method(f"unlearn:{way}", options.name)
+    method = named_method(f"unlearn:{way}", run_name(options))
     if done and not is_measured(stage.folder.path, method, forget, options.seed):
         stage.folder.forget_done(stage.name)
         warnings.warn(f"what {stage.name} measured is gone: it is unlearned again", DamageWarning, stacklevel=2)
@@ -248,7 +254,7 @@ def main(argv: Arguments) -> None:
     tell_texts(stage, forget, memorised=course.counts_memorised)
     stage.folder.add_notes("info", list(texts.notes) if texts else [])
     write_choice(stage, forget)
-    tell_measures(stage, options.measures, {method: named_method(f"Unlearning by {way}", options.name)})
+    tell_measures(stage, options.measures, {method: named_method(f"Unlearning by {way}", run_name(options))})
     if chose:
         say(f"unlearn: {', '.join(chose)}")
     readings = InfluenceLogger(None, method="unlearn")
