@@ -12,6 +12,7 @@ from typing_extensions import override
 from lightning_untrac.callbacks.course_recorder import CourseRecorder
 from lightning_untrac.callbacks.score_recorder import ScoreRecorder
 from lightning_untrac.data import EpisodePlan
+from lightning_untrac.errors import problems_of
 from lightning_untrac.examinations.bench import Bench, OneModel
 from lightning_untrac.examinations.columns import Column, Concluded, Found, Number
 from lightning_untrac.examinations.courses import TO_HALF, Courses
@@ -81,7 +82,7 @@ class Relearned(Examination):
             found.append(f"learning_rate: {self.learning_rate:g}; give a number above 0")
         if not bench.measures:
             found.append("measures: none of them says how well a text is known in one forward pass; add loss")
-        return found
+        return found or problems_of(lambda: self._divided(bench))
 
     @override
     def passes(self, bench: Bench) -> float:
@@ -99,9 +100,10 @@ class Relearned(Examination):
         return [column for step, arrays in recorder.readings for column in bench.columns(arrays, at=float(step))]
 
     def _divided(self, bench: Bench) -> Stage:
-        """The stage with data of its own, of which a part is fine-tuned on."""
+        """The stage with data of its own, of which a part is fine-tuned on; what was packed is cut to a block."""
         stage = copy.copy(bench.stage)
         _, stage.data, _ = stage.parsed.build()
+        stage.data.max_length = stage.data.max_length or stage.data.block_size
         stage.data.block_size, stage.column = None, "unlearn"
         stage.data.choose(bench.stage.data.choice)
         stage.data.prepare(stage.module)
