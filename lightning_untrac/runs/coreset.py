@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -71,8 +72,10 @@ BESIDE: Final = frozenset({"name", "forget_share", "output", "wandb", "overwrite
 """What may differ: it does not change the weights."""
 
 
-def _compared(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in BESIDE}
+def _compared(config: dict[str, Any]) -> str:
+    """What decides the weights, as text; paths in the run folder are the same ones wherever that lies."""
+    text = json.dumps({key: value for key, value in config.items() if key not in BESIDE}, sort_keys=True, default=str)
+    return text.replace(str(config.get("output")), "output")
 
 
 def unlearning_config(folder: Path, model: str) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ def test_the_part_is_judged_beside_the_whole(
     ran = untrac("unlearn", *given, *RAISING, "--forget_share", 0.25)
     assert ran.code == 0, ran.text
     assert (folder / "unlearned-birds-coreset" / "model.safetensors").is_file()
-    asked = ("--measures", "loss", "--examinations", "coreset")
+    asked = ("--measures", "loss,coreset")
     ran = untrac("judge", "--forget", "birds", "--output", folder, *asked)
     assert ran.code == 0, ran.text
     rows = read_table(folder / EXAMINATION_SUMMARY).to_pandas()

@@ -13,6 +13,7 @@ import torch
 from commands import Ran
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
+from lightning_untrac.modules import quantising
 from lightning_untrac.tables.examinations import EXAMINATION_SUMMARY, EXAMINATIONS
 from lightning_untrac.tables.files import read_table
 
@@ -23,10 +24,8 @@ pytest.importorskip("torchao", exc_type=ImportError)
 @pytest.fixture(scope="module")
 def quantised(judged_run: Path, tmp_path_factory: pytest.TempPathFactory, untrac: Callable[..., Ran]) -> Path:
     folder = Path(shutil.copytree(judged_run, tmp_path_factory.mktemp("quantised") / "run"))
-    measures = "loss,memorisation_accuracy"
-    ran = untrac(
-        "judge", "--forget", "birds", "--output", folder, "--measures", measures, "--examinations", "quantised"
-    )
+    measures = "loss,memorisation_accuracy,quantised"
+    ran = untrac("judge", "--forget", "birds", "--output", folder, "--measures", measures)
     assert ran.code == 0, ran.text
     (folder.parent / "said.txt").write_text(ran.text)
     return folder
@@ -37,7 +36,9 @@ def test_losses_are_those_of_the_model_that_transformers_loads_in_4_bits(
 ) -> None:
     rows = read_table(quantised / EXAMINATIONS).to_pandas()
     rows["model"] = [Path(model).name for model in rows["model"]]
-    found = rows[rows["measure"] == "loss"].set_index(["model", "condition", "dataset", "example"])["value"]
+    found = (
+        rows[rows["measure"] == "loss"].set_index(["model", "condition", "dataset", "example"])["value"].sort_index()
+    )
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -57,13 +58,13 @@ def test_copies_share_every_code_and_nothing_comes_back_for_them(quantised: Path
     rows = read_table(quantised / EXAMINATION_SUMMARY).to_pandas()
     rows["model"] = [Path(model).name for model in rows["model"]]
     assert set(rows["condition"]) == {"", "nf4", "int8"} - ({""} - set(rows["condition"]))
-    codes = rows[rows["measure"] == "same_codes"].set_index(["model", "condition"])["value"]
+    codes = rows[rows["measure"] == "same_codes"].set_index(["model", "condition"])["value"].sort_index()
     for how in ("nf4", "int8"):
         assert codes["unlearned-birds-not", how] == 1  # a copy of the original
         assert codes["seed-0", how] < 0.9
         assert 0 < codes["unlearned-birds", how] < 1
     robust = rows[rows["statistic"] == "quantisation_robustness"]
-    one = robust[robust["dataset"] == "birds"].set_index(["model", "condition", "measure"])["value"]
+    one = robust[robust["dataset"] == "birds"].set_index(["model", "condition", "measure"])["value"].sort_index()
     assert one["unlearned-birds-not", "nf4", "loss"] == one["model", "nf4", "loss"]
     assert ((robust["value"] >= 0) & (robust["value"] <= 1)).all()
     assert (one.loc[:, "int8", "loss"] > one.loc[:, "nf4", "loss"] - 0.01).all()
@@ -91,11 +92,20 @@ def test_what_is_left_out_and_what_came_back_is_said(quantised: Path) -> None:
 
 
 def test_what_is_wrong_is_said_before_the_work(judged_run: Path, untrac: Callable[..., Ran]) -> None:
-    asked = '[{"class_path": "quantised", "init_args": {"to": ["fp2"]}}]'
-    ran = untrac("judge", "--forget", "birds", "--output", judged_run, "--examinations", asked)
+    asked = '["loss", {"class_path": "quantised", "init_args": {"to": ["fp2"]}}]'
+    ran = untrac("judge", "--forget", "birds", "--output", judged_run, "--measures", asked)
     assert ran.code == 2
     assert "to: 'fp2' is unknown; give some of nf4, int8, int4" in ran.text
-    asked = '[{"class_path": "quantised", "init_args": {"to": ["int4"]}}]'
-    ran = untrac("judge", "--forget", "birds", "--output", judged_run, "--examinations", asked)
+    asked = '["loss", {"class_path": "quantised", "init_args": {"to": ["int4"]}}]'
+    ran = untrac("judge", "--forget", "birds", "--output", judged_run, "--measures", asked)
     assert ran.code == 2
     assert "int4 shares a scale among 32 inputs, and model.layers.0.self_attn.q_proj" in ran.text
+
+
+def test_a_missing_package_is_named_before_the_work(
+    judged_run: Path, untrac: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantising, "find_spec", lambda name: None)
+    ran = untrac("judge", "--forget", "birds", "--output", judged_run, "--measures", "loss,quantised")
+    assert ran.code == 2
+    assert "nf4 needs the package bitsandbytes: pip install 'lightning-untrac[quantised]'" in ran.text

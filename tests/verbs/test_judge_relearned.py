@@ -15,15 +15,14 @@ from lightning_untrac.tables import read_summary
 from lightning_untrac.tables.examinations import EXAMINATION_SUMMARY, EXAMINATIONS
 from lightning_untrac.tables.files import read_table
 
-ADAM = "lightning_untrac.modules.learning_rate.continuation_adam"
-
 
 @pytest.fixture(scope="module")
 def relearned(judged_run: Path, tmp_path_factory: pytest.TempPathFactory, untrac: Callable[..., Ran]) -> Path:
     folder = Path(shutil.copytree(judged_run, tmp_path_factory.mktemp("relearned") / "run"))
-    asked = '[{"class_path": "relearned", "init_args": {"steps": 4, "readings": [1, 4], "learning_rate": 0.01}}]'
+    settings = {"steps": 4, "readings": [1, 4], "learning_rate": 0.01}
+    asked = json.dumps(["loss", {"class_path": "relearned", "init_args": settings}])
     before = set(folder.rglob("*.safetensors"))
-    ran = untrac("judge", "--forget", "birds", "--output", folder, "--measures", "loss", "--examinations", asked)
+    ran = untrac("judge", "--forget", "birds", "--output", folder, "--measures", asked)
     assert ran.code == 0, ran.text
     assert set(folder.rglob("*.safetensors")) == before  # nothing is saved
     return folder
@@ -31,7 +30,7 @@ def relearned(judged_run: Path, tmp_path_factory: pytest.TempPathFactory, untrac
 
 def test_means_are_those_of_the_verb(relearned: Path, untrac: Callable[..., Ran]) -> None:
     given = ("--share", 0.5, "--steps", 4, "--readings", "[1,4]", "--measures", "loss", "--models", "[unlearned-birds]")
-    rate = ("--model.optimizer", ADAM, "--model.optimizer.lr", 0.01)
+    rate = ("--model.optimizer", "torch.optim.Adam", "--model.optimizer.lr", 0.01)
     ran = untrac("relearn", "--forget", "birds", "--output", relearned, *given, *rate)
     assert ran.code == 0, ran.text
     theirs = {
@@ -53,7 +52,7 @@ def test_copies_come_back_as_what_they_are(relearned: Path) -> None:
     rows = read_table(relearned / EXAMINATIONS).to_pandas()
     rows["model"] = [Path(model).name for model in rows["model"]]
     assert set(rows.loc[rows["model"] == "model", "at"]) == {0.0}  # the original is not fine-tuned
-    found = rows.set_index(["model", "dataset", "at", "example"])["value"]
+    found = rows.set_index(["model", "dataset", "at", "example"])["value"].sort_index()
     np.testing.assert_array_equal(found["unlearned-birds-wholly"], found["seed-1"])
     at_start = found["unlearned-birds-not", "birds-rest", 0.0]
     np.testing.assert_array_equal(at_start, found["model", "birds-rest", 0.0])
@@ -62,7 +61,7 @@ def test_copies_come_back_as_what_they_are(relearned: Path) -> None:
     robust = summary[summary["statistic"] == "relearning_robustness"].set_index("model")["value"]
     assert set(robust.index) == {"unlearned-birds", "unlearned-birds-not", "unlearned-birds-wholly"}
     means = summary[(summary["statistic"] == "mean") & (summary["dataset"] == "birds-rest")]
-    means = means.set_index(["model", "at"])["value"]
+    means = means.set_index(["model", "at"])["value"].sort_index()
     change = {name: means[name, 4.0] - means[name, 0.0] for name in ("unlearned-birds", "seed-0", "seed-1")}
     mine, control = change["unlearned-birds"], (change["seed-0"] + change["seed-1"]) / 2
     assert robust["unlearned-birds"] == pytest.approx(1 - abs(mine - control) / (abs(mine) + abs(control)))
@@ -78,8 +77,8 @@ def test_copies_come_back_as_what_they_are(relearned: Path) -> None:
 
 def test_what_is_wrong_is_said_before_the_work(judged_run: Path, untrac: Callable[..., Ran]) -> None:
     wrong = {"share": 1.5, "by": "group", "steps": 0, "readings": [0], "learning_rate": -1}
-    asked = json.dumps([{"class_path": "relearned", "init_args": wrong}])
-    ran = untrac("judge", "--forget", "birds", "--output", judged_run, "--examinations", asked)
+    asked = json.dumps(["loss", {"class_path": "relearned", "init_args": wrong}])
+    ran = untrac("judge", "--forget", "birds", "--output", judged_run, "--measures", asked)
     assert ran.code == 2
     for part in ("share: 1.5", "birds names no `group`", "steps: 0", "readings: [0]", "learning_rate: -1"):
         assert part in ran.text, ran.text
