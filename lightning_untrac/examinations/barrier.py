@@ -15,10 +15,13 @@ from lightning_untrac.examinations.examination import Examination
 from lightning_untrac.functional.barrier import loss_barrier
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.results.measures import MeasureText, describe_measure
 from lightning_untrac.tables.judged import RETRAINED, UNLEARNED
 
 ON_THE_LINE: Final = "loss_on_the_line"
 LOSS: Final = "loss"
+
+describe_measure(ON_THE_LINE, MeasureText("Loss on the line", "nats/token", "lower"))
 
 
 class Barrier(Examination):

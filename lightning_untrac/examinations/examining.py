@@ -137,8 +137,11 @@ def _write(bench: Bench, examination: Examination, found: Found, concluded: Conc
     ]
     table = pa.Table.from_pylist(summary, schema=examination_summary_schema())
     replace_rows(folder, EXAMINATION_SUMMARY, mine, table)
+    columns = [column for every in (found, concluded.columns) for mine in every.values() for column in mine]
+    measures = dict.fromkeys([column.measure for column in columns] + [one.measure for one in concluded.numbers])
     text = {"title": examination.title, "axis": examination.axis, "measure": examination.measure}
     bench.stage.folder.add_to_run(
+        measures=measure_texts(measures),
         examinations={examination.name: text},
         examined={f"{forget}/{examination.name}": dict(concluded.said)},
     )
