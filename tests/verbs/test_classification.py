@@ -203,3 +203,11 @@ def test_a_language_model_reads_no_classes(refused, tmp_path):
     model = {"labels": None, "tokenizer": "byte", "config": TINY_GPT2}
     said = refused(model=model, corpora=[{"name": "named", "path": path, "label": "label"}], test_sets=[])
     assert "the model is a language model" in said
+
+
+def test_classifiers_have_no_unlearning_depth(classified, untrac):
+    data = classified.with_name("data.yaml")
+    given = ("--forget", "forget", "--config", data, "--output", classified)
+    ran = untrac("judge", *given, "--measures", "loss,depth")
+    assert ran.code == 2
+    assert "depth: it reads language models, and these are classifiers; leave it out" in ran.text
