@@ -22,17 +22,20 @@ from lightning_untrac.metrics.against import AGAINST
 from lightning_untrac.metrics.against.attacks import ScoreAttack
 from lightning_untrac.metrics.of_sets import SET_MEASURES
 from lightning_untrac.results import result_console
-from lightning_untrac.results.judged import find_judged, judged_answers
+from lightning_untrac.results.examined import find_examined, said_of
+from lightning_untrac.results.judged import find_judged
 from lightning_untrac.results.judged_section import save_judged_plots
 from lightning_untrac.results.judged_time import time_table
 from lightning_untrac.results.measures import measure_texts
-from lightning_untrac.results.memorised import find_memorised, memorised_answers
+from lightning_untrac.results.memorised import find_memorised
 from lightning_untrac.results.memorised_plot import save_memorised_plot
 from lightning_untrac.results.memorised_steps import find_memorisation_steps, steps_table
 from lightning_untrac.results.memorised_steps_plot import save_steps_plot
 from lightning_untrac.results.memorised_terminal import memorised_table, outlier_lines
 from lightning_untrac.results.recovered_section import recovered_answers
+from lightning_untrac.results.roc_plot import save_roc_plot
 from lightning_untrac.results.terminal_tables import judged_table
+from lightning_untrac.results.verdict import verdict_lines, verdicts_on
 from lightning_untrac.runs.checks import model_problems
 from lightning_untrac.runs.continuations import quote_continuations
 from lightning_untrac.runs.fail_if import Condition
@@ -162,6 +165,7 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
             save_judged_plots(stage.folder.path, one)
         for known in find_memorised(stage.folder.path):
             save_memorised_plot(stage.folder.path, known)
+            save_roc_plot(stage.folder.path, known)
         save_steps_plot(stage.folder.path, find_memorisation_steps(stage.folder.path))
     publish(asked.wandb, stage.folder, stage.name)
 
@@ -245,29 +249,33 @@ def forget_set_of(data: Any, forget: str | None) -> tuple[str, list[str]]:
 
 
 def show_judgement(stage: Stage, forget: str) -> None:
-    """Print tables and answers, and where the files are.
+    """Print verdicts, tables and answers, and where the files are.
 
     Args:
         stage: the verb's, finished.
         forget: the forget set.
     """
     judged = [one for one in find_judged(stage.folder.path, stage.folder.facts()) if one.forget_set == forget]
+    every_known = [one for one in find_memorised(stage.folder.path) if one.forget_set == forget]
+    examined = said_of(find_examined(stage.folder.path, stage.folder.facts()), forget)
     console = result_console()
     for one in judged:
+        for line in verdict_lines(verdicts_on(one, next(iter(every_known), None), examined)):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print()
         console.print(judged_table(one, console.width), crop=False)
         if (times := time_table(one, console.width)) is not None:
             console.print()
             console.print(times, crop=False)
             console.print()
-        for sentence in (*judged_answers(one), *recovered_answers(one)):
+        for sentence in recovered_answers(one):
             console.print(sentence, soft_wrap=True, highlight=False)
     steps = [one for one in find_memorisation_steps(stage.folder.path) if one.forget_set == forget]
-    for known in [one for one in find_memorised(stage.folder.path) if one.forget_set == forget]:
+    for known in every_known:
         console.print()
         console.print(memorised_table(known, console.width), crop=False)
-        lines = [line for one in known.models if one.role == "unlearned" for line in outlier_lines(one)]
-        for sentence in (*memorised_answers(known), *lines):
-            console.print(sentence, soft_wrap=True, highlight=False, markup=False)
+        for line in [line for one in known.models if one.role == "unlearned" for line in outlier_lines(one)]:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
         if (table := steps_table(steps, console.width)) is not None:
             console.print()
             console.print(table, crop=False)

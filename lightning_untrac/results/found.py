@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lightning_untrac.results.doubts import doubts
+from lightning_untrac.results.examined import Examined, find_examined
 from lightning_untrac.results.judged import JudgedSet, find_judged
 from lightning_untrac.results.ledgers import LedgerStory, find_ledgers
 from lightning_untrac.results.matrix import InfluenceMatrix
@@ -54,6 +55,7 @@ class Found:
         memorised: what models know of each sequence of a forget set, a forget set each.
         forgetting: how each model forgot its set step by step, and where retrained models stand.
         ledgers: how models forgot that taught themselves, question by question.
+        examined: what examinations found of models, an examination and forget set each.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class Found:
     memorised: Sequence[MemorisedSet] = ()
     forgetting: Sequence[ForgettingSteps] = ()
     ledgers: Sequence[LedgerStory] = ()
+    examined: Sequence[Examined] = ()
 
 
 def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
@@ -126,6 +129,7 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
         find_memorised(folder),
         find_memorisation_steps(folder),
         find_ledgers(folder),
+        find_examined(folder, run),
     )
 
 

@@ -220,27 +220,3 @@ def in_a_sentence(measure: str) -> str:
     """A measure's title inside a sentence."""
     title = measure_text(measure).title
     return title[:1].lower() + title[1:] if title[1:2].islower() else title
-
-
-def judged_answers(judged: JudgedSet) -> list[str]:
-    """A sentence or two about each unlearned model.
-
-    Args:
-        judged: the models of one forget set.
-    """
-    said = []
-    for model in judged.unlearned if judged.retrained else ():
-        sentence = (
-            f"{model.name}: nearer to the retrained model than to the original on {judged.forget_set}: "
-            f"{nearer(judged, model)}."
-        )
-        values = {m: model.value(m, judged.forget_set, "excess") for m in judged.measures}
-        beyond = [m for m, value in values.items() if value.low > 1]
-        within = [m for m, value in values.items() if value.low <= 0 <= value.high]
-        if beyond:
-            names = " and ".join(map(in_a_sentence, beyond))
-            sentence += f" It ended farther from it than the original is ({names})."
-        elif within and len(within) == len(values):
-            sentence += " Its distance can't be told from the noise of retraining."
-        said.append(sentence)
-    return said

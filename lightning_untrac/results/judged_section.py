@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightning_untrac.results.judged import JudgedSet, judged_answers
+from lightning_untrac.results.examined import Examined
+from lightning_untrac.results.judged import JudgedSet
 from lightning_untrac.results.judged_latent import LOOK, save_latent_plot
 from lightning_untrac.results.judged_plot import save_judged_plot
 from lightning_untrac.results.judged_spread import save_spread_plots
@@ -34,20 +35,23 @@ EXCESS, LATENT = "(excess)", "(latent)"
 FEW = "With two retrained models they do not know how far another pair would be apart; give three seeds or more. "
 
 
-def judged_section(every: Sequence[JudgedSet], drawn: Mapping[str, Mapping[str, Path]]) -> str:
-    """Verdicts, tables and pictures of each forget set.
+def judged_section(
+    every: Sequence[JudgedSet], drawn: Mapping[str, Mapping[str, Path]], examined: Sequence[Examined] = ()
+) -> str:
+    """Tables and pictures of each forget set; its verdicts lead the page.
 
     Args:
         every: a forget set each.
         drawn: pictures by forget set, see :func:`save_judged_plots`.
+        examined: examinations, maybe of several forget sets.
     """
     parts = []
     for judged in every:
         if len(every) > 1:
             parts.append(f"<h3>{escape(judged.forget_set)}</h3>")
-        parts += [f"<p>{escape(sentence)}</p>" for sentence in judged_answers(judged)]
+        mine = [one for one in examined if one.forget_set == judged.forget_set]
         pictures = dict(drawn.get(judged.forget_set, {}))
-        if table := measures_table(judged):
+        if table := measures_table(judged, mine):
             parts.append(f"<h4>Methods by measures</h4>{table}")
         if (path := pictures.pop(EXCESS, None)) is not None:
             parts.append(picture_html(path, f"Excess on {judged.forget_set} and on what is retained"))

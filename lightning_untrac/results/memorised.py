@@ -12,6 +12,7 @@ import numpy as np
 
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.naming import counted
+from lightning_untrac.results.figures import file_name
 from lightning_untrac.results.judged import NONE, Value, in_a_sentence
 from lightning_untrac.results.style import format_number
 from lightning_untrac.tables.memorisation import (
@@ -216,25 +217,44 @@ def memorised_answers(memorised: MemorisedSet) -> list[str]:
     Args:
         memorised: the models of one forget set.
     """
+    return [
+        f"{model.name}: {survivors_sentence(memorised, model)}"
+        for model in memorised.models
+        if model.role == "unlearned"
+    ]
+
+
+def survivors_sentence(memorised: MemorisedSet, model: MemorisedModel) -> str:
+    """How many sequences survive, and how many were forgotten too well, beside the original and retrained models.
+
+    Args:
+        memorised: the models of one forget set.
+        model: one of them.
+    """
     of_retrained = [memorised.mean_retrained(memorised.counted, name).value for name in COUNTS]
     original = next((one for one in memorised.models if one.role == "original"), None)
-    said = []
-    for model in memorised.models:
-        if model.role != "unlearned":
-            continue
-        above, below = (model.value(memorised.counted, name).value for name in COUNTS)
-        sentence = (
-            f"{model.name}: of {counted(memorised.sequences, 'sequence')} of {memorised.forget_set} "
-            f"{_number(above)} {'survives' if above == 1 else 'survive'}, known better than unseen text, and "
-            f"{_number(below)} {'is' if below == 1 else 'are'} known worse ({in_a_sentence(memorised.counted)})"
-        )
-        if original is not None:
-            before = [_number(original.value(memorised.counted, name).value) for name in COUNTS]
-            sentence += f"; of the original {before[0]} and {before[1]}"
-        if all(map(math.isfinite, of_retrained)):
-            sentence += f", of a retrained model {_number(of_retrained[0])} and {_number(of_retrained[1])}"
-        said.append(f"{sentence}.")
-    return said
+    above, below = (model.value(memorised.counted, name).value for name in COUNTS)
+    sentence = (
+        f"of {counted(memorised.sequences, 'sequence')} of {memorised.forget_set} "
+        f"{_number(above)} {'survives' if above == 1 else 'survive'}, known better than unseen text, and "
+        f"{_number(below)} {'is' if below == 1 else 'are'} known worse ({in_a_sentence(memorised.counted)})"
+    )
+    if original is not None:
+        before = [_number(original.value(memorised.counted, name).value) for name in COUNTS]
+        sentence += f"; of the original {before[0]} and {before[1]}"
+    if all(map(math.isfinite, of_retrained)):
+        sentence += f", of a retrained model {_number(of_retrained[0])} and {_number(of_retrained[1])}"
+    return f"{sentence}."
+
+
+def survivors_anchor(forget_set: str, model: str) -> str:
+    """The place of a page that lists a model's survivors.
+
+    Args:
+        forget_set: the forget set.
+        model: what the model is called.
+    """
+    return f"survivors-{file_name(forget_set)}-{file_name(model)}"
 
 
 def _number(count: float) -> str:

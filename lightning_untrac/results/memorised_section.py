@@ -10,9 +10,9 @@ from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.memorised import (
     MemorisedModel,
     MemorisedSet,
-    memorised_answers,
     shown_value,
     statistic_title,
+    survivors_anchor,
 )
 from lightning_untrac.results.memorised_steps import ForgettingSteps, steps_tables
 from lightning_untrac.results.page import escape, picture_html, table_html
@@ -37,22 +37,25 @@ def memorised_section(
     drawn: Mapping[str, Path],
     steps: Sequence[ForgettingSteps] = (),
     privacy: Path | None = None,
+    curves: Mapping[str, Path] | None = None,
 ) -> str:
-    """Answers, the picture, measures and lists of each forget set.
+    """Pictures, measures and lists of each forget set; how many survive leads the page.
 
     Args:
         every: a forget set each.
         drawn: pictures by forget set.
         steps: how each model forgot its set.
         privacy: the picture of privacy against utility, of all sets together.
+        curves: ROC curves by forget set.
     """
     parts = [picture_html(privacy, "Privacy against utility, step by step")] if privacy is not None and every else []
     for memorised in every:
         if len(every) > 1:
             parts.append(f"<h3>{escape(memorised.forget_set)}</h3>")
-        parts += [f"<p>{escape(sentence)}</p>" for sentence in memorised_answers(memorised)]
         if (path := drawn.get(memorised.forget_set)) is not None:
             parts.append(picture_html(path, f"Each sequence of {memorised.forget_set} before and after"))
+        if (path := (curves or {}).get(memorised.forget_set)) is not None:
+            parts.append(picture_html(path, f"ROC of attacks that tell {memorised.forget_set} from unseen text"))
         mine = [one for one in steps if one.forget_set == memorised.forget_set]
         parts += [_measures(memorised), steps_tables(mine), *(_lists(memorised, one) for one in memorised.models)]
     return MEANING + "".join(parts) if parts else ""
@@ -80,7 +83,8 @@ def _lists(memorised: MemorisedSet, model: MemorisedModel) -> str:
     for side, title in ((SURVIVOR, "survivors"), (OVER_FORGOTTEN, "over-forgotten")):
         if rows := model.listed(side):
             more = f", of {len(rows)} the {LISTED} farthest from unseen text" if len(rows) > LISTED else ""
-            parts.append(f"<h4>{escape(model.name)}: {title}{more}</h4>{_list(memorised, rows[:LISTED])}")
+            name = f' id="{escape(survivors_anchor(memorised.forget_set, model.name))}"' if side == SURVIVOR else ""
+            parts.append(f"<h4{name}>{escape(model.name)}: {title}{more}</h4>{_list(memorised, rows[:LISTED])}")
     return "".join(parts)
 
 

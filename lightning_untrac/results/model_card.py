@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from lightning_untrac.naming import counted
-from lightning_untrac.results.judged import find_judged, judged_answers
+from lightning_untrac.results.examined import find_examined, said_of
+from lightning_untrac.results.judged import find_judged
 from lightning_untrac.results.measured import Reading, UnlearningRun, find_measured
 from lightning_untrac.results.measured_answers import change_of
 from lightning_untrac.results.measures import measure_text
-from lightning_untrac.results.memorised import find_memorised, memorised_answers
+from lightning_untrac.results.memorised import find_memorised
 from lightning_untrac.results.soundness import FLAG_TITLES
 from lightning_untrac.results.style import format_number, with_unit
+from lightning_untrac.results.verdict import verdicts_on
 
 CARD: Final = "README.md"
 """Name of a card's file in the folder of its model."""
@@ -51,15 +53,16 @@ def model_card(folder: Path, run: Mapping[str, Any], facts: Mapping[str, Any]) -
         for one in (measured.runs if measured is not None else ())
         if (one.method, one.forget_set, one.seed) == (facts["method"], facts["forget_set"], facts["seed"])
     ]
-    said = [(one.forget_set, judged_answers(one)) for one in find_judged(folder, run)]
-    said += [(one.forget_set, memorised_answers(one)) for one in find_memorised(folder)]
-    judged = [
-        sentence
-        for forget_set, sentences in said
-        if forget_set == facts["forget_set"]
-        for sentence in sentences
-        if sentence.startswith(f"{facts['model']}: ")
+    judged = [one for one in find_judged(folder, run) if one.forget_set == facts["forget_set"]]
+    known = next((one for one in find_memorised(folder) if one.forget_set == facts["forget_set"]), None)
+    examined = said_of(find_examined(folder, run), facts["forget_set"])
+    said = [
+        f"**{one.headline[:1].upper()}{one.headline[1:]}.**\n\n" + "\n".join(f"- {reason}" for reason in one.reasons)
+        for each in judged
+        for one in verdicts_on(each, known, examined)
+        if one.name == facts["model"]
     ]
+    retrained = bool(said) and any(one.retrained for one in judged)
     versions = ", ".join(f"{name} {number}" for name, number in (run.get("versions") or {}).items())
     parts = [
         f"# {facts['model']}",
@@ -70,9 +73,9 @@ def model_card(folder: Path, run: Mapping[str, Any], facts: Mapping[str, Any]) -
         _list({**facts["trained"], **facts["ended"], "versions": versions}),
         "## What was measured",
         *(_table(one, measured.roles if measured is not None else {}) for one in mine),
-        *(judged or ()),
+        *said,
         "## What is not known",
-        "\n".join(f"- {sentence}" for sentence in _unknown(mine, bool(judged))),
+        "\n".join(f"- {sentence}" for sentence in _unknown(mine, retrained)),
     ]
     return str(ModelCard(f"---\n{head.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"))
 

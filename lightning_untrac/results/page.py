@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from lightning_untrac.results.sentence import Name, Sentence
+from lightning_untrac.results.sentence import Link, Name, Sentence
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --bg: #fdfcfb; --card: #fff; --ink: #1c1917; --muted: #6f6862; --line: #e7e2dd;
@@ -36,6 +36,8 @@ pre { background: var(--soft); border-radius: 8px; padding: .9rem 1.1rem; overfl
 .answers li { max-width: none; background: var(--card); border: 1px solid var(--line);
   border-left: 4px solid var(--accent); border-radius: 8px; padding: .85rem 1.15rem; margin: 0 0 .7rem;
   font-size: 1.075rem; }
+.answers .because { margin: .45rem 0 0; padding-left: 1.1rem; list-style: disc; color: var(--muted); }
+.answers .because li { background: none; border: 0; padding: 0; margin: .2rem 0; font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; min-width: 50%; }
 th { text-align: left; font-weight: 600; color: var(--muted); font-size: .8125rem; }
@@ -45,6 +47,8 @@ tr.total td { font-weight: 600; border-bottom-color: var(--muted); }
 table.dense { font-size: .82rem; } table.dense th { font-size: .78rem; }
 table.dense th, table.dense td { padding: .26rem .5rem; } table.dense td { white-space: nowrap; }
 table.dense td.group { white-space: normal; min-width: 8rem; }
+table.dense td.aim { white-space: normal; min-width: 4.5rem; font-size: .78rem; color: var(--muted);
+  vertical-align: top; }
 td.like { background: rgba(0, 158, 115, .13); }
 td.group { min-width: 9.5rem; font-weight: 600; vertical-align: top; } td.group .muted { font-weight: 400; }
 table.matrix { border-collapse: separate; border-spacing: 3px; min-width: 0; }
@@ -93,8 +97,16 @@ def escape(text: object) -> str:
 
 
 def sentence_html(sentence: Sentence) -> str:
-    """A sentence with its names set apart."""
-    return "".join(f"<code>{escape(part.text)}</code>" if isinstance(part, Name) else escape(part) for part in sentence)
+    """A sentence with its names set apart, and its links."""
+    parts = []
+    for part in sentence:
+        if isinstance(part, Name):
+            parts.append(f"<code>{escape(part.text)}</code>")
+        elif isinstance(part, Link):
+            parts.append(f'<a href="#{escape(part.anchor)}">{escape(part.text)}</a>')
+        else:
+            parts.append(escape(part))
+    return "".join(parts)
 
 
 def table_html(

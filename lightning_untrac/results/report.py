@@ -9,9 +9,10 @@ from pathlib import Path
 from lightning_untrac.results.answers_section import answers_section, continuations_section
 from lightning_untrac.results.chance import chance_title, findings, verdicts
 from lightning_untrac.results.colours import colours_title
+from lightning_untrac.results.examined import said_of
+from lightning_untrac.results.examined_section import examined_section
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.found import Found, find
-from lightning_untrac.results.judged import judged_answers
 from lightning_untrac.results.judged_section import judged_section, save_judged_plots
 from lightning_untrac.results.ledger_plot import save_ledger_plot
 from lightning_untrac.results.ledger_section import MODELS, ledger_section
@@ -36,6 +37,7 @@ from lightning_untrac.results.narrative import answers
 from lightning_untrac.results.page import escape, page_html, picture_html, sentence_html, table_html
 from lightning_untrac.results.plots import save_plots
 from lightning_untrac.results.predicted import predicted_section
+from lightning_untrac.results.roc_plot import save_roc_plot
 from lightning_untrac.results.run_sections import (
     asked_section,
     config_section,
@@ -47,6 +49,7 @@ from lightning_untrac.results.sections import MEANING, comparison_section, examp
 from lightning_untrac.results.self_check import without_self_sets
 from lightning_untrac.results.sentence import Sentence, plain
 from lightning_untrac.results.style import unit_title
+from lightning_untrac.results.verdict import verdict_html, verdicts_on
 from lightning_untrac.tables.files import atomic_write_bytes
 
 _SHOWN_AT_MOST = 12
@@ -115,10 +118,13 @@ def _judged_sections(found: Found) -> list[tuple[str, str, str]]:
     """What models are like beside others; empty where none was judged."""
     beside = {one.forget_set: save_judged_plots(found.folder, one) for one in found.judged}
     slopes = {one.forget_set: path for one in found.memorised if (path := save_memorised_plot(found.folder, one))}
+    curves = {one.forget_set: path for one in found.memorised if (path := save_roc_plot(found.folder, one))}
     privacy = save_steps_plot(found.folder, found.forgetting)
+    survive = memorised_section(found.memorised, slopes, found.forgetting, privacy, curves)
     return [
-        ("judged", "Beside models that never saw it", judged_section(found.judged, beside)),
-        ("memorised", "Which sequences survive", memorised_section(found.memorised, slopes, found.forgetting, privacy)),
+        ("judged", "Beside models that never saw it", judged_section(found.judged, beside, found.examined)),
+        ("memorised", "Which sequences survive", survive),
+        ("examined", "What examinations found", examined_section(found.examined, found.judged, {})),
         ("continuations", "How each model goes on", continuations_section(found.run)),
     ]
 
@@ -157,12 +163,16 @@ def _care(found: Found) -> str:
 
 
 def _lead(found: Found) -> str:
-    """The answers, those about influences first."""
+    """The answers, those about influences first, then a verdict on each unlearned model."""
     parts = []
     if found.matrices:
         parts.append(_traced_lead(found))
-    said: list[Sentence] = [(sentence,) for judged in found.judged for sentence in judged_answers(judged)]
-    said += [(sentence,) for memorised in found.memorised for sentence in memorised_answers(memorised)]
+    memorised = {one.forget_set: one for one in found.memorised}
+    parts += [
+        verdict_html(verdicts_on(one, memorised.pop(one.forget_set, None), said_of(found.examined, one.forget_set)))
+        for one in found.judged
+    ]
+    said: list[Sentence] = [(sentence,) for one in memorised.values() for sentence in memorised_answers(one)]
     said += measured_answers(found.measured) if found.measured is not None else []
     if said:
         parts.append(_sentences(said, "answers"))

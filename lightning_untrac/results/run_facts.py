@@ -39,7 +39,7 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(
         (
             *("versions", "methods", "measures", "example_texts", "commands", "endings", "cards", "answers"),
-            "training_seconds",
+            *("training_seconds", "examinations", "examined"),
         ),
         dict,
     ),

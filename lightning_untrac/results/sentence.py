@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 NAMED_AT_MOST = 6
 
@@ -15,16 +16,27 @@ class Name:
     text: str
 
 
-Sentence = tuple[str | Name, ...]
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Words inside a sentence that lead to another place of the page."""
+
+    text: str
+    anchor: str
+
+
+Sentence = tuple[str | Name | Link, ...]
 
 
 def plain(sentence: Sentence) -> str:
     """A sentence as text, with names in backticks.
 
-    >>> plain(("It is ", Name("forum"), "."))
-    'It is `forum`.'
+    >>> plain(("It is ", Name("forum"), ", ", Link("here", "data"), "."))
+    'It is `forum`, here.'
     """
-    return "".join(f"`{part.text}`" if isinstance(part, Name) else part for part in sentence)
+    return "".join(part if isinstance(part, str) else _PLAIN[type(part)].format(part.text) for part in sentence)
+
+
+_PLAIN: Final = {Name: "`{}`", Link: "{}"}
 
 
 def listed(names: Sequence[str], last: str = "and", at_most: int = NAMED_AT_MOST) -> Sentence:
@@ -33,7 +45,7 @@ def listed(names: Sequence[str], last: str = "and", at_most: int = NAMED_AT_MOST
     >>> plain(listed(["a", "b", "c"])), plain(listed(["a", "b", "c"], at_most=2)), plain(listed(["a", "b"], "or"))
     ('`a`, `b` and `c`', '`a`, `b` and 1 more', '`a` or `b`')
     """
-    parts: list[str | Name] = []
+    parts: list[str | Name | Link] = []
     shown = names[:at_most]
     for place, name in enumerate(shown):
         is_last = place == len(shown) - 1 and len(names) == len(shown)

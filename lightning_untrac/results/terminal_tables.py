@@ -168,7 +168,7 @@ def judged_table(judged: JudgedSet, width: int | None = None) -> RenderableType:
     groups = []
     for group in measure_rows(judged, judged.columns):
         lines = [[Text(name), *(Text(str(one)) for one in cells)] for name, cells in group.rows]
-        groups.append((f"{group.title} ({group.unit})" if group.unit else group.title, lines))
+        groups.append((group.head, lines))
     title = f"Beside {counted(judged.retrained, 'model')} retrained without {judged.forget_set}"
     table = fixed_table(title, ["model", *judged.columns], groups, 1, width)
     return Group(table, "", Text(MEANING, style="dim italic"))

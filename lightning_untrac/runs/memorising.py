@@ -15,7 +15,7 @@ from lightning_untrac.functional.outliers import Levels
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics import MEASURES, find_measures
 from lightning_untrac.metrics.against import AGAINST
-from lightning_untrac.metrics.against.attacks import ScoreAttack
+from lightning_untrac.metrics.against.attacks import LossAttack, ScoreAttack
 from lightning_untrac.metrics.against.measure import statistic
 from lightning_untrac.metrics.measure import Measure, Named, each_once, measure_problems
 from lightning_untrac.metrics.summary import Statistic
@@ -247,6 +247,7 @@ def write_memorisation(
         seen = read.sequences(role, paths)
         columns = {"example": read.forget.examples, "weight": read.forget.tokens}
         said: list[tuple[str, str, Floats, list[Statistic]]] = []
+        unseen: list[tuple[str, str, Floats]] = []
         if role != "seeds":
             levels = levels_of(read, model, counted, level_of)
             said += _plain(read, model, counted, levels)
@@ -256,6 +257,8 @@ def write_memorisation(
                 values = measure(seen)
                 statistics = [*measure.statistics(values, seen), *found.get(measure.name, {}).get(model, ())]
                 said.append((measure.name, measure.unit, values, statistics))
+                if isinstance(measure, LossAttack):
+                    unseen.append((measure.name, measure.unit, measure.unseen(seen)))
         for name, unit, values, statistics in said:
             known = np.isfinite(values)
             mine = {key: column[known] for key, column in columns.items()} | {"value": values[known]}
@@ -267,11 +270,24 @@ def write_memorisation(
                 theirs = {"example": twin.examples, "weight": twin.tokens, "value": twin.values[model][name]}
                 more = {"dataset": twin.name, "measure": name, "unit": MEASURES[name].unit}
                 tables.append(filled(memorisation_schema(), {**state, **more}, theirs))
+        tables += _unseen_scores(read, state, unseen)
     rewritten: dict[str, Any] = {"forget_set": forget}
     replace_rows(stage.folder.path, MEMORISATION, rewritten, pa.concat_tables(tables))
     replace_rows(stage.folder.path, OUTLIERS, rewritten, pa.Table.from_pylist(outliers, schema=outliers_schema()))
     rows = pa.Table.from_pylist(summary, schema=memorisation_summary_schema())
     replace_rows(stage.folder.path, MEMORISATION_SUMMARY, rewritten, rows)
+
+
+def _unseen_scores(read: Memorised, state: Mapping[str, Any], scores: Sequence[tuple[str, str, Floats]]) -> list[Any]:
+    """What attacks make of unseen twins under a model: tables of ``memorisation.parquet``."""
+    ends, tables = np.cumsum([len(twin.examples) for twin in read.twins])[:-1], []
+    for name, unit, values in scores:
+        for twin, theirs in zip(read.twins, np.split(values, ends), strict=True):
+            columns = {"example": twin.examples, "weight": twin.tokens, "value": theirs}
+            columns = {key: column[np.isfinite(theirs)] for key, column in columns.items()}
+            more = {"dataset": twin.name, "measure": name, "unit": unit}
+            tables.append(filled(memorisation_schema(), {**state, **more}, columns))
+    return tables
 
 
 def _plain(

@@ -36,7 +36,8 @@ def memorisation_schema() -> pa.Schema:
 
     Returns:
         The schema. ``role`` is ``original``, ``unlearned``, ``seeds`` (several seeds of one unlearning together) or
-        ``retrained``; ``dataset`` is the forget set or one of its unseen twins. ``weight`` is the number of target
+        ``retrained``; ``dataset`` is the forget set or one of its unseen twins; of these there are the loss, the
+        measure that survivors are counted by, and what attacks tell members by. ``weight`` is the number of target
         tokens.
     """
     own = [("measure", "string", False), ("value", "float", False), ("weight", "float", False)]

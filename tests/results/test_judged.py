@@ -150,9 +150,11 @@ def test_the_table_has_every_model_and_marks_what_is_like_the_retrained_ones(jud
     }
     text = measures_table(judged)
     assert text.count('class="n like"') == sum(sum(row) for row in like.values()) * 2  # by accuracy too
-    assert re.findall(r"<th[^>]*>(.*?)</th>", text)[2:] == [
+    assert re.findall(r"<th[^>]*>(.*?)</th>", text)[4:] == [
         "forum<br>forget set", "toxicity<br>test set", "retained", "unseen<br>holdout",
     ]  # fmt: skip
+    assert ((loss.arrow, accuracy.arrow, excess.arrow), excess.ideal) == (("\u2193", "\u2191", ""), "0")
+    assert text.count('class="aim" rowspan="4"') == 2 * 3
     assert "+" not in "".join(cell.text for _, cells in loss.rows for cell in cells)
 
 
@@ -168,7 +170,12 @@ def test_the_terminal_shows_the_same_in_a_hundred_columns(judged: JudgedSet) -> 
         console.print(judged_table(judged, 100), crop=False)
     said = capture.get()
     assert max(map(len, said.splitlines())) <= 100
-    for part in ("Loss (nats per token)", "retrained (2)", "Excess: difference of log-likelihood", LIKE):
+    for part in (
+        "Loss (nats per token), \u2193 knows more, ideal: as the retrained model\n",
+        "retrained (2)",
+        "Excess: difference of log-likelihood",
+        LIKE,
+    ):
         assert part in said, said
 
 
