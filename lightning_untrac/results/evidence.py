@@ -47,7 +47,7 @@ class Differences(NamedTuple):
     unknown: list[str]
 
     @property
-    def count(self) -> int:
+    def measured(self) -> int:
         """How many measures have an interval."""
         return len(self.told) + len(self.like)
 
@@ -187,24 +187,24 @@ class Outside(NamedTuple):
     """How many sequences stand on one side of unseen text.
 
     Attributes:
-        count: how many, with its interval.
+        number: how many, with its interval.
         allowed: how many do of a retrained model at most, or by chance where there is none.
         chance: how many of unseen text would.
     """
 
-    count: Value
+    number: Value
     allowed: float
     chance: float
 
     @property
     def is_more(self) -> bool:
         """Whether there are more than are allowed."""
-        return self.count.value > self.allowed
+        return self.number.value > self.allowed
 
     @property
     def is_told(self) -> bool:
         """Whether the interval says that there are more than of a retrained model, and more than by chance."""
-        return self.count.low > max(self.allowed, self.chance)
+        return self.number.low > max(self.allowed, self.chance)
 
 
 def outside(memorised: MemorisedSet, model: MemorisedModel, statistic: str) -> Outside:

@@ -114,7 +114,9 @@ def find_examined(folder: Path, run: Mapping[str, Any]) -> list[Examined]:
     texts, said = (_mapping(run.get(key)) for key in ("examinations", "examined"))
     rows = read_examination_summary(folder)
     keys = dict.fromkeys((row["forget_set"], row["examination"]) for row in rows)
-    keys |= dict.fromkeys(tuple(key.rsplit("/", 1)) for key in said if "/" in key)  # one may have sentences alone
+    keys |= dict.fromkeys(
+        (key.rpartition("/")[0], key.rpartition("/")[2]) for key in said if "/" in key
+    )  # one may have sentences alone
     found = []
     for forget_set, name in sorted(keys, key=lambda key: list(texts).index(key[1]) if key[1] in texts else len(texts)):
         mine = [row for row in rows if (row["forget_set"], row["examination"]) == (forget_set, name)]

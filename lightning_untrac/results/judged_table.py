@@ -111,11 +111,15 @@ def _examined_rows(judged: JudgedSet, columns: Sequence[str], examined: Examined
         own, text = measure == examined.measure, measure_text(measure)
         rows: list[tuple[str, list[Cell]]] = []
         for name, one in _named(judged):
+            there = [lines.get(dataset) for dataset in columns]
             values = [
-                NONE if (line := lines.get(dataset)) is None
-                else examined.retrained(line) if one is judged.together else examined.value(line, one.model)
-                for dataset in columns
-            ]  # fmt: skip
+                NONE
+                if at is None
+                else examined.retrained(at)
+                if one is judged.together
+                else examined.value(at, one.model)
+                for at in there
+            ]
             if any(math.isfinite(value.value) for value in values):
                 rows.append((name, [Cell(value.short.removeprefix("+")) for value in values]))
         parts = (examined.title, "" if own else in_a_sentence(measure), number)

@@ -12,7 +12,7 @@ from lightning_untrac.naming import counted
 from lightning_untrac.results.measured import Measured, UnlearningRun, main_measure
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.methods import method_title
-from lightning_untrac.results.sentence import NAMED_AT_MOST, Name, Sentence, listed
+from lightning_untrac.results.sentence import NAMED_AT_MOST, Name, Part, Sentence, listed
 from lightning_untrac.results.soundness import FLAG_TITLES
 from lightning_untrac.results.style import format_number, unit_title
 
@@ -100,7 +100,7 @@ def _cost(run: UnlearningRun, measure: str, roles: Mapping[str, str]) -> list[Se
     size = format_number(change_of(run, measure, worst))
     if share <= 0:
         return [("It cost nothing that this measure sees: no other dataset is known less than before.",)]
-    sentence: list[str | Name] = [
+    sentence: list[Part] = [
         "It cost most on ",
         Name(worst),
         f" ({size}), {share:.0%} of the change aimed at",
@@ -123,7 +123,7 @@ def _behaviours(run: UnlearningRun, measure: str, roles: Mapping[str, str]) -> l
     stays = [name for name in _beside(run, roles) if roles.get(name) != _BEHAVIOUR]
     if not shown or not stays or run.status != "ok" or len(run.curves[measure, shown[0]]) < 2:
         return []
-    sentence: list[str | Name] = ["The test sets moved with it: " if len(shown) > 1 else "The test set moved with it: "]
+    sentence: list[Part] = ["The test sets moved with it: " if len(shown) > 1 else "The test set moved with it: "]
     for place, name in enumerate(shown[:NAMED_AT_MOST]):
         sentence += [", " if place else "", Name(name), f" by {format_number(change_of(run, measure, name))}"]
     if len(shown) > NAMED_AT_MOST:

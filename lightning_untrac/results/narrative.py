@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from lightning_untrac.results.chance import candidates
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.methods import REFERENCE, method_text, method_title
-from lightning_untrac.results.sentence import Name, Sentence, listed
+from lightning_untrac.results.sentence import Name, Part, Sentence, listed
 from lightning_untrac.results.soundness import why_no_verdict
 from lightning_untrac.results.style import format_number, perplexity_change, unit_title
 from lightning_untrac.tables.schema import NATS_PER_TOKEN, NATS_PER_TOKEN_MEAN_OF_EXAMPLES
@@ -92,7 +92,7 @@ def _said(
 
 
 def _listed_methods(named: Mapping[tuple[str, ...], list[str]]) -> Sentence:
-    parts: list[str | Name] = []
+    parts: list[Part] = []
     for corpora, methods in named.items():
         say = "says" if len(methods) == 1 else "say"
         parts += [", and " if parts else "", f"{', '.join(methods)} {say} ", *listed(corpora, "or", 4)]

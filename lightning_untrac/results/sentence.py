@@ -24,7 +24,8 @@ class Link:
     anchor: str
 
 
-Sentence = tuple[str | Name | Link, ...]
+Part = str | Name | Link
+Sentence = tuple[Part, ...]
 
 
 def plain(sentence: Sentence) -> str:
@@ -45,7 +46,7 @@ def listed(names: Sequence[str], last: str = "and", at_most: int = NAMED_AT_MOST
     >>> plain(listed(["a", "b", "c"])), plain(listed(["a", "b", "c"], at_most=2)), plain(listed(["a", "b"], "or"))
     ('`a`, `b` and `c`', '`a`, `b` and 1 more', '`a` or `b`')
     """
-    parts: list[str | Name | Link] = []
+    parts: list[Part] = []
     shown = names[:at_most]
     for place, name in enumerate(shown):
         is_last = place == len(shown) - 1 and len(names) == len(shown)

@@ -75,7 +75,7 @@ def survivors(case: Case) -> Statement | None:
         return None
     assert case.memorised is not None
     of = case.memorised.sequences
-    words = f"survivors: {shown_value(COUNTS[0], found.count)} of {of}"
+    words = f"survivors: {shown_value(COUNTS[0], found.number)} of {of}"
     anchor = survivors_anchor(case.forget, case.model.name)
     if found.is_told:
         return Statement(words, "", anchor)
@@ -95,7 +95,7 @@ def known_worse(case: Case) -> Statement | None:
         words = "forgotten, and over-forgotten" if case.judged.retrained else "known worse than unseen text"
         return Statement(words, reason)
     if count is not None and count.is_told and case.memorised is not None:
-        return Statement(f"over-forgotten: {shown_value(COUNTS[1], count.count)} of {case.memorised.sequences}")
+        return Statement(f"over-forgotten: {shown_value(COUNTS[1], count.number)} of {case.memorised.sequences}")
     return None
 
 
@@ -120,7 +120,7 @@ def doubts_of(case: Case) -> list[str]:
     excess, told = case.excess(case.forget), case.differences(case.forget)
     found = []
     if case.judged.retrained == 1:  # which has no excess
-        return ["there are too few examples for an interval"] if told.unknown or not told.count else []
+        return ["there are too few examples for an interval"] if told.unknown or not told.measured else []
     if excess.unknown or told.unknown:
         found.append("there are too few examples for an interval")
     if not excess.values and not excess.unknown:
@@ -141,7 +141,7 @@ def looks_retrained(case: Case, *, wholly: bool) -> Statement:
         case: the model.
         wholly: whether that holds for what is retained too.
     """
-    measured = counted(case.differences(case.forget).count, "measure")
+    measured = counted(case.differences(case.forget).measured, "measure")
     where = f"{case.forget} and on what is retained" if wholly and case.has_retained else case.forget
     if case.judged.retrained == 1:
         said = f"By none of {measured} it can be told from the retrained model on {where}."
@@ -220,7 +220,7 @@ def _by_measures(case: Case, found: Differences, knows: int, where: str) -> str:
         return ""
     side = {1: "known better than by", -1: "known worse than by", 0: "known otherwise than by"}[knows]
     said = _numbers(told)
-    return f"By {len(told)} of {counted(found.count, 'measure')} {where} is {side} {case.others}: {said}."
+    return f"By {len(told)} of {counted(found.measured, 'measure')} {where} is {side} {case.others}: {said}."
 
 
 def _numbers(told: Sequence[Told]) -> str:

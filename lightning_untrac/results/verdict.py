@@ -10,7 +10,7 @@ from lightning_untrac.results.case import Case, Statement
 from lightning_untrac.results.judged import JudgedModel, JudgedSet, in_a_sentence, nearer
 from lightning_untrac.results.memorised import MemorisedSet, survivors_sentence
 from lightning_untrac.results.page import escape, sentence_html
-from lightning_untrac.results.sentence import Link, Name, Sentence
+from lightning_untrac.results.sentence import Link, Name, Part, Sentence
 from lightning_untrac.results.statements import statements
 
 SHOWN_AT_MOST = 6
@@ -43,7 +43,7 @@ class Verdict:
     @property
     def linked(self) -> Sentence:
         """The same, with links to what is listed further down on the page."""
-        parts: list[str | Name | Link] = []
+        parts: list[Part] = []
         for one in self.statements:
             parts += ["; " if parts else "", one.words]
             parts += [", ", Link("here they are", one.anchor)] if one.anchor else []
