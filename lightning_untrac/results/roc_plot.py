@@ -87,13 +87,13 @@ def plot_roc(memorised: MemorisedSet, curves: Curves) -> Figure:
         for place, measure in enumerate(measures):
             for axes, logarithmic in zip(panels[2 * place : 2 * place + 2], (True, False), strict=True):
                 _panel(axes, memorised, curves[measure], shown, colours, logarithmic=logarithmic)
-                scale = "log axes" if logarithmic else "linear"
-                title = f"{shorten(measure_text(measure).title, 26)}, {scale}"
+                title = shorten(measure_text(measure).title, 34) if logarithmic else "the same, linear axes"
                 axes.set_title(title, fontsize=10.5, fontweight="bold", loc="left", color=INK)
         figure.supxlabel("share of unseen text that is accused (false positives)", fontsize=10)
         figure.supylabel(f"share of {shorten(memorised.forget_set, 30)} that is found (true positives)", fontsize=10)
         add_legend(figure, _legend(memorised, shown, colours), "model")
         remarks = [
+            "left: logarithmic axes",
             "thin and dashed: chance",
             "grey band: the retrained models, from the least to the most" if len(memorised.retrained) > 1 else "",
             part_title(len(measures), len(curves), "attacks"),

@@ -20,6 +20,7 @@ from scipy.special import logsumexp
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lightning_untrac.data.encoding import content_hash
+from lightning_untrac.results.measures import measure_text
 from lightning_untrac.tables.distances import DISTANCES
 from lightning_untrac.tables.files import read_table
 from lightning_untrac.tables.measurements import SUMMARY
@@ -137,6 +138,19 @@ def test_exposure_and_attacks_are_among_the_twins(of: Any, summary: Any) -> None
     )
 
 
+def test_what_attacks_make_of_both_sides_is_kept(rows: pd.DataFrame, of: Any, summary: Any) -> None:
+    attacks = [name for name in rows["measure"].unique() if ("model", name, "auc") in summary.index]
+    assert {"attack_loss", "attack_neighbourhood", "attack_zlib", "attack_min_k"} <= set(attacks)
+    for attack in attacks:
+        for model in ("model", "unlearned-birds", "seed-1"):
+            members, unseen = of(model, attack)[:, None], of(model, attack, "twins")[None]
+            if measure_text(attack).direction == "higher":
+                members, unseen = -members, -unseen
+            told = ((members < unseen) + 0.5 * (members == unseen)).mean()
+            assert summary[model, attack, "auc"] == pytest.approx(told)
+    np.testing.assert_array_equal(of("model", "attack_loss", "twins"), of("model", "loss", "twins"))
+
+
 def test_attacks_by_other_measures_stand_beside_the_retrained_models(
     memorised_run: Path, of: Any, summary: Any, text_files: Any
 ) -> None:
@@ -223,7 +237,7 @@ def test_the_terminal_the_report_and_the_card_say_it(memorised_run: Path, untrac
         "over-forgotten",
         "Attack by neighbours",
         OUTLIERS,
-        "of 12 sequences of birds",
+        "Of 12 sequences of birds",
     ):
         assert part in said, said
     folder = Path(shutil.copytree(memorised_run, memorised_run.with_name("memorised-report")))
@@ -238,7 +252,7 @@ def test_the_terminal_the_report_and_the_card_say_it(memorised_run: Path, untrac
     ):
         assert part in page
     assert (folder / "plots" / "memorised_birds.png").is_file()
-    assert "of 12 sequences of birds" in (folder / "unlearned-birds" / "README.md").read_text()
+    assert "Of 12 sequences of birds" in (folder / "unlearned-birds" / "README.md").read_text()
 
 
 @pytest.mark.slow
