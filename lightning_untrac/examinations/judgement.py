@@ -133,8 +133,9 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
     stage.start()
     for note in [*suite.left_out, *left_out]:
         stage.tell("info", note)
-    sets = [cls() for cls in SET_MEASURES.values()] if whole and models.retrained else []
+    sets = [cls() for cls in SET_MEASURES.values() if cls.of_classes] if whole and models.retrained else []
     of_sets = find_measures([name for one in sets for name in one.reads]) if sets else []
+    sets += [cls() for cls in SET_MEASURES.values() if not cls.of_classes and {*cls.reads} <= {*names}]
     every = {measure.name: measure for measure in (*of_sets, *how.measures)}
     also = [measure for name, measure in every.items() if name not in names]
     names += [*(measure.name for measure in also), *(one.name for one in sets)]
@@ -144,7 +145,7 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
     costs = costs_of(bench, measures, examinations)
     stage.tell("info", costs_sentence(bench, [*measures, *also], costs, how.neighbours))
     with stage.folder.costs(stage.name):
-        states = read_states(stage, models.every) if sets else {}
+        states = read_states(stage, models.every) if of_sets else {}
         measured = judge_all(stage, models, forget, measures, also, sets, states)
         if measured is not None:
             if counts:

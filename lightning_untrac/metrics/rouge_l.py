@@ -18,8 +18,8 @@ class RougeL(OfAnswers):
     """ROUGE-L of the greedy answer against the right one (Lin 2004): the longest common subsequence of their words.
 
     Kept for comparison with published numbers: TOFU (recall, up to 200 tokens) and MUSE (questions up to 32 tokens,
-    continuations of texts up to 128 with ``many_lines``). ``answered`` asks the same of a judge. With other settings it
-    has them in its name.
+    continuations of texts up to 128 with ``many_lines``). ``answered`` asks the same of a judge. With another score, or
+    with many lines, it has them in its name.
 
     Args:
         longest: most tokens of an answer.
@@ -49,7 +49,7 @@ class RougeL(OfAnswers):
         raise_if_any([] if score in SCORES else [f"score is {score!r}; give one of {', '.join(SCORES)}"])
         self.score = score
         self.decoding = Decoding(longest, many_lines=many_lines)
-        name_after_settings(self, longest=longest, score=score, many_lines=many_lines)
+        name_after_settings(self, score=score, many_lines=many_lines)
 
     @override
     def of_questions(self, answered: Sequence[tuple[Asked, Sequence[str]]]) -> list[float | None]:

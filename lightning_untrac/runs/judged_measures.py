@@ -240,7 +240,7 @@ def _distributions(measure: Measure, models: Sequence[ReadModel], names: Sequenc
             )
         yield {**shared, **_state(model), "value": float(np.median(found))}
     if between:
-        every = {"model": str(Path(truth[0].path).parent), "seed": None}
+        every = {"model": together([model.path for model in truth]), "seed": None}
         yield {**shared, **_state(truth[0]), **every, "value": float(np.median(list(between.values())))}
 
 

@@ -238,7 +238,8 @@ def _of_sets(
     """What is measured of many examples together, with the right class of each."""
     if not measures:
         return None
-    data, right = stage.data, right_classes(stage.data)
+    data = stage.data
+    right = right_classes(data) if any(measure.of_classes for measure in measures) else {}
     unseen = [name for name in (*data.test_set_names, *data.tokenized_holdout) if name != forget and name in right]
     return OfSets(measures, right, unseen, states)
 

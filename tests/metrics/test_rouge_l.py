@@ -71,7 +71,7 @@ def test_an_answer_may_have_many_lines() -> None:
 def test_settings_have_a_name_and_are_checked() -> None:
     other = {"class_path": "rouge_l", "init_args": {"longest": 128, "score": "fmeasure", "many_lines": True}}
     plain, long = find_measures(["rouge_l", other])
-    assert (plain.name, long.name) == ("rouge_l", "rouge_l_longest_128_score_fmeasure_many_lines_True")
+    assert (plain.name, long.name) == ("rouge_l", "rouge_l_score_fmeasure_many_lines_True")
     assert (plain.decoding, long.decoding) == (Decoding(32), Decoding(128, many_lines=True))
     text = measure_text("rouge_l")
     assert all([text.title, text.unit, text.ideal, text.cannot_tell, text.source])

@@ -17,7 +17,8 @@ from lightning_untrac.registry import Registry
 from lightning_untrac.results.measures import MeasureText, describe_measure
 
 SET_MEASURES: Registry[SetMeasure] = Registry("measure of sets", "lightning_untrac.metrics.of_sets")
-"""All of them by name; ``untrac judge`` takes them where a model is a classifier of whole texts."""
+"""All of them by name; ``untrac judge`` takes those ``of_classes`` where a model is a classifier of whole texts, and
+each other one where all that it reads is measured."""
 
 
 class ExampleStates(NamedTuple):
@@ -61,6 +62,10 @@ class ReadSet:
         """A measure of a dataset under every model, ``[models, examples]``."""
         return np.stack([one[f"{measure}/value"][name] for one in self.arrays])
 
+    def weights(self, measure: str, name: str) -> Floats:
+        """How much each example counts in it, ``[models, examples]``."""
+        return np.stack([one[f"{measure}/weight"][name] for one in self.arrays])
+
     def vectors(self, model: int, names: Sequence[str]) -> tuple[Floats, Floats]:
         """What a model's head reads of the examples of some datasets that have a class, and their classes.
 
@@ -93,7 +98,8 @@ class SetMeasure(ABC):
         cannot_tell: what a good value does not show.
         source: where it comes from.
         bounds: least and largest possible value.
-        reads: measures of single examples that it is made of.
+        reads: measures of single examples that it is made of, by their names in the tables.
+        of_classes: whether it is one of a classifier.
     """
 
     name: ClassVar[str]
@@ -105,6 +111,7 @@ class SetMeasure(ABC):
     source: ClassVar[str] = ""
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     reads: ClassVar[tuple[str, ...]] = ()
+    of_classes: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new measure known, and what it says of itself."""
