@@ -82,7 +82,7 @@ def what_came_back(bench: Bench, numbers: Sequence[Number], measure: Measure) ->
             f"models ({title}), and {_text(after)} after {back.condition}"
         )
         came = f"{_text(back)} came back" if back.low > 0 else "that more came back than by chance can't be told"
-        said[path] = f"{known}: {came}."
+        said[path] = f"{known}: {'it still knows less than they do' if after.high < 0 else came}."
     return said
 
 
