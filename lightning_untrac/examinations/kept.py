@@ -36,7 +36,7 @@ def kept_path(folder: Path, bench: Bench, examination: Examination, path: str) -
     depends = [
         lightning_untrac.__version__,
         [files_digest(Path(one)) if Path(one).is_dir() else one for one in others],
-        described(examination),
+        described(examination, examination.settings),
         [described(measure) for measure in bench.measures],
         [bench.forget, data_digest(bench.stage), run_settings(bench.stage)],
     ]

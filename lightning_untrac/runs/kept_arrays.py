@@ -105,18 +105,20 @@ class KeptArrays:
         return self._digests[model]
 
 
-def described(measure: Any) -> list[Any]:
+def described(measure: Any, settings: Mapping[str, Any] | None = None) -> list[Any]:
     """What the numbers of a measure or an examination depend on: its settings and its code.
 
     Args:
         measure: made.
+        settings: what it says of itself; by default its attributes.
     """
-    settings = {name: repr(value) for name, value in vars(measure).items() if not name.startswith("_")}
+    given = {name: value for name, value in vars(measure).items() if not name.startswith("_")}
+    said = {name: repr(value) for name, value in (given if settings is None else settings).items()}
     try:
         code = hashlib.sha256(inspect.getsource(type(measure)).encode()).hexdigest()[:16]
     except (OSError, TypeError):  # a class without a file
         code = ""
-    return [measure.name, settings, code]
+    return [measure.name, said, code]
 
 
 def data_digest(stage: Stage) -> list[Any]:
