@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from lightning_untrac.results.judged import Value
 from lightning_untrac.results.memorised import statistic_title
+from lightning_untrac.results.style import format_number
 from lightning_untrac.tables.examinations import read_examination_summary
 from lightning_untrac.tables.judged import RETRAINED
 
@@ -34,12 +36,6 @@ class Line(NamedTuple):
     at: float | None
     unit: str
 
-    @property
-    def title(self) -> str:
-        """Condition and statistic in words, without what goes without saying."""
-        parts = [self.condition, "" if self.statistic == MEAN else statistic_title(self.statistic)]
-        return ", ".join(part for part in parts if part)
-
 
 @dataclass(frozen=True)
 class Examined:
@@ -50,7 +46,7 @@ class Examined:
         name: of the examination.
         title: its name for people.
         axis: what the numbers of a picture count; empty where there is none.
-        measure: its main measure.
+        measure: its main measure, or the statistic that is its main number.
         lines: each number by path of a model, in the order of the table.
         roles: path of a model to what it is.
         said: path of a model to a sentence.
@@ -65,16 +61,30 @@ class Examined:
     roles: Mapping[str, str]
     said: Mapping[str, str]
 
+    def is_own(self, line: Line) -> bool:
+        """Whether a line is its main number: a mean of its measure, or a statistic of that name of any measure."""
+        return line.statistic == self.measure or (line.measure == self.measure and line.statistic == MEAN)
+
+    def words(self, line: Line) -> str:
+        """Condition and statistic of a line, without what goes without saying."""
+        known = line.statistic == MEAN or line.statistic == self.measure
+        parts = [line.condition, "" if known else statistic_title(line.statistic)]
+        return ", ".join(part for part in parts if part)
+
     def main(self, datasets: Collection[str]) -> list[Line]:
-        """Lines that say something of a model as a whole: means of its own measure, and what it concludes.
+        """Lines that say something of a model as a whole: its main number, and what it concludes of its measure.
+
+        Where the main number is a statistic of many measures, the first of them stands for all.
 
         Args:
             datasets: that are shown.
         """
+        there = [line for line in self.lines if line.at is None and line.dataset in datasets]
+        first = next((line.measure for line in there if line.statistic == self.measure), self.measure)
         return [
             line
-            for line in self.lines
-            if line.at is None and line.dataset in datasets and (line.statistic != MEAN or line.measure == self.measure)
+            for line in there
+            if (line.measure == self.measure or self.is_own(line)) and line.measure in (self.measure, first)
         ]
 
     def others(self, datasets: Collection[str]) -> list[Line]:
@@ -94,6 +104,13 @@ class Examined:
     def value(self, line: Line, model: str) -> Value:
         """A number of a model; NaN where it is not known."""
         return self.lines[line].get(model, Value(float("nan")))
+
+    def shown(self, line: Line, model: str | None) -> str:
+        """A number as tables show it; of all retrained models where none is named."""
+        value = self.retrained(line) if model is None else self.value(line, model)
+        if math.isinf(value.value):
+            return format_number(value.value, signed=False)
+        return value.short.removeprefix("+")
 
     def retrained(self, line: Line) -> Value:
         """The mean over the retrained models; NaN where it is known of none."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from lightning_untrac.results.examined import Examined, Line
-from lightning_untrac.results.judged import JudgedSet, Value
+from lightning_untrac.results.judged import JudgedSet
+from lightning_untrac.results.judged_table import NOTHING
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.page import escape, picture_html, table_html
-from lightning_untrac.results.style import format_number, unit_title
+from lightning_untrac.results.style import unit_title
 from lightning_untrac.tables.judged import RETRAINED
 
 MEANING: Final = """<p>Something was done to each model, or to what it is asked, and it was read again. What an
@@ -63,9 +64,9 @@ def _models(one: Examined, labels: Mapping[str, str]) -> dict[str, str]:
     return {model: labels.get(model, Path(model).name) for model in (*known, *(m for m in there if m not in known))}
 
 
-def _title(line: Line) -> str:
-    title = measure_text(line.measure).title
-    return f"{title}, {line.title}" if line.title else title
+def _title(one: Examined, line: Line) -> str:
+    title, words = measure_text(line.measure).title, one.words(line)
+    return f"{title}, {words}" if words else title
 
 
 def _others(one: Examined, labels: Mapping[str, str], columns: Sequence[str]) -> str:
@@ -75,8 +76,8 @@ def _others(one: Examined, labels: Mapping[str, str], columns: Sequence[str]) ->
         return ""
     models = _models(one, labels)
     rows = [
-        (_title(line), line.dataset.strip("()"), *(_cell(one.value(line, model)) for model in models),
-         _cell(one.retrained(line)), unit_title(line.unit))
+        (_title(one, line), line.dataset.strip("()"), *(one.shown(line, model) for model in models),
+         one.shown(line, None), unit_title(line.unit))
         for line in lines
     ]  # fmt: skip
     head = ("measure", "dataset", *models.values(), "retrained", "unit")
@@ -95,17 +96,13 @@ def _along(one: Examined, labels: Mapping[str, str], *, shut: bool) -> str:
         step = -(-len(lines) // PLACES)
         # The last place always stands: counted from there.
         shown = lines[::-1][::step][::-1]
-        rows = [(name, *(_cell(one.value(line, model)) for line in shown))
+        rows = [(name, *(one.shown(line, model) for line in shown))
                 for model, name in _models(one, labels).items()]  # fmt: skip
-        rows.append(("retrained", *(_cell(one.retrained(line)) for line in shown)))
-        head = (f"{_title(shown[0])} on {shown[0].dataset.strip('()')}", *(f"{line.at:g}" for line in shown))
-        tables.append(table_html(head, [row for row in rows if set(row[1:]) != {_cell(Value(float("nan")))}],
+        rows.append(("retrained", *(one.shown(line, None) for line in shown)))
+        head = (f"{_title(one, shown[0])} on {shown[0].dataset.strip('()')}", *(f"{line.at:g}" for line in shown))
+        tables.append(table_html(head, [row for row in rows if set(row[1:]) != {NOTHING}],
                                  range(1, len(head)), "dense"))  # fmt: skip
     if not tables:
         return ""
     axis = f'<p class="muted small">Columns: {escape(one.axis or "how much was done")}.</p>'
     return f"<details{'' if shut else ' open'}><summary>In numbers</summary>{axis}{''.join(tables)}</details>"
-
-
-def _cell(value: Value) -> str:
-    return value.short.removeprefix("+") if value.low == value.low else format_number(value.value, signed=False)

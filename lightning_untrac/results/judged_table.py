@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from lightning_untrac.results.examined import MEAN, Examined, Line
-from lightning_untrac.results.judged import NONE, JudgedModel, JudgedSet, Value, in_a_sentence
+from lightning_untrac.results.examined import Examined, Line
+from lightning_untrac.results.judged import JudgedModel, JudgedSet, Value, in_a_sentence
 from lightning_untrac.results.measures import MeasureText, measure_text
 from lightning_untrac.results.page import escape
 from lightning_untrac.results.style import format_number, unit_title
@@ -104,28 +103,21 @@ def measure_rows(judged: JudgedSet, columns: Sequence[str], examined: Sequence[E
 
 def _examined_rows(judged: JudgedSet, columns: Sequence[str], examined: Examined) -> Iterator[MeasureRows]:
     """The main numbers of an examination, of the models that have any."""
-    by_number: dict[tuple[str, str, str], dict[str, Line]] = {}
+    by_number: dict[tuple[str, str, str, str], dict[str, Line]] = {}
     for line in examined.main(columns):
-        by_number.setdefault((line.measure, line.title, line.unit), {})[line.dataset] = line
-    for (measure, number, unit), lines in by_number.items():
-        own, text = measure == examined.measure, measure_text(measure)
-        rows: list[tuple[str, list[Cell]]] = []
+        by_number.setdefault((line.measure, line.statistic, line.condition, line.unit), {})[line.dataset] = line
+    text = measure_text(examined.measure)
+    for (measure, _, _, unit), lines in by_number.items():
+        first, rows = next(iter(lines.values())), []
         for name, one in _named(judged):
+            path = None if one is judged.together else one.model
             there = [lines.get(dataset) for dataset in columns]
-            values = [
-                NONE
-                if at is None
-                else examined.retrained(at)
-                if one is judged.together
-                else examined.value(at, one.model)
-                for at in there
-            ]
-            if any(math.isfinite(value.value) for value in values):
-                rows.append((name, [Cell(value.short.removeprefix("+")) for value in values]))
-        parts = (examined.title, "" if own else in_a_sentence(measure), number)
-        # A number that is concluded, such as steps until half is back, has neither direction nor ideal of the measure.
-        is_mean = own and all(line.statistic == MEAN for line in lines.values())
-        said = (_arrow(text), text.ideal) if is_mean else ("", "")
+            cells = [Cell(NOTHING if at is None else examined.shown(at, path)) for at in there]
+            if any(cell.text != NOTHING for cell in cells):
+                rows.append((name, cells))
+        parts = (examined.title, "" if measure == examined.measure else in_a_sentence(measure), examined.words(first))
+        # Of another number that it concludes nobody has said which values are good.
+        said = (_arrow(text), text.ideal) if examined.is_own(first) else ("", "")
         if rows:
             yield MeasureRows(": ".join(part for part in parts if part), unit_title(unit), rows, *said)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lightning_untrac.results.examined import Examined, find_examined, said_of
+from lightning_untrac.results.examined import Examined, Line, find_examined, said_of
 from lightning_untrac.results.examined_section import examined_section
-from lightning_untrac.results.judged import JudgedModel, JudgedSet
+from lightning_untrac.results.judged import JudgedModel, JudgedSet, Value
 from lightning_untrac.results.judged_table import measure_rows, measures_table
 from lightning_untrac.results.measures import MeasureText, describe_measure
 from lightning_untrac.tables.examinations import EXAMINATION_SUMMARY, examination_summary_schema
@@ -73,6 +74,20 @@ def test_numbers_without_a_place_are_in_the_table_of_methods_by_measures(examine
     page = measures_table(JUDGED, [examined])
     assert '<td class="aim" rowspan="3">\u2193</td><td class="aim" rowspan="3">as the retrained model</td>' in page
     assert measure_rows(JUDGED, ["forum"]) == []
+
+
+def test_a_statistic_may_be_the_main_number_and_the_first_measure_stands_for_all(examined: Examined) -> None:
+    """Steps until half is back, of several measures: never is infinite."""
+    describe_measure("to_half", MeasureText("Back", "steps", "lower", "as the control"))
+    by = {measure: Line(measure, "to_half", "forum", "", None, "steps") for measure in ("loss_after", "shaken")}
+    lines = {line: {"u": Value(math.inf), "r/0": Value(3.0), "r/1": Value(4.0)} for line in by.values()}
+    back = replace(examined, title="Back", measure="to_half", lines=lines)
+    (group,) = measure_rows(JUDGED, ["forum"], [back])
+    assert (group.title, group.arrow, group.ideal) == ("Back: loss_after", "\u2193", "as the control")
+    assert [(name, cells[0].text) for name, cells in group.rows] == [("u", "\u221e"), ("retrained (2)", "3.50")]
+    page = examined_section([back], [JUDGED], {})
+    assert page.count("<td>Shaken</td>") == 1
+    assert "loss_after" not in page
 
 
 def test_the_section_says_what_does_not_lead_the_page(examined: Examined) -> None:
