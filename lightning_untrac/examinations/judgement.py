@@ -23,6 +23,7 @@ from lightning_untrac.metrics.against.attacks import ScoreAttack
 from lightning_untrac.metrics.of_sets import SET_MEASURES
 from lightning_untrac.results import result_console
 from lightning_untrac.results.examined import find_examined, said_of
+from lightning_untrac.results.examined_section import draw_examined
 from lightning_untrac.results.judged import find_judged
 from lightning_untrac.results.judged_section import save_judged_plots
 from lightning_untrac.results.judged_time import time_table
@@ -167,6 +168,7 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
         for known in find_memorised(stage.folder.path):
             save_memorised_plot(stage.folder.path, known)
             save_roc_plot(stage.folder.path, known)
+        draw_examined(stage.folder.path, stage.folder.facts())
         save_steps_plot(stage.folder.path, find_memorisation_steps(stage.folder.path))
     publish(asked.wandb, stage.folder, stage.name)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lightning_untrac.results.examined import Examined, Line
+from lightning_untrac.results.examined_plot import save_examined_plots
 from lightning_untrac.results.judged import JudgedSet
 from lightning_untrac.results.judged_table import NOTHING
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.results.page import escape, picture_html, table_html
 from lightning_untrac.results.style import unit_title
+from lightning_untrac.tables.examinations import read_examination_summary
 from lightning_untrac.tables.judged import RETRAINED
 
 MEANING: Final = """<p>Something was done to each model, or to what it is asked, and it was read again. What an
@@ -30,7 +32,7 @@ def examined_section(
     Args:
         every: examinations.
         judged: the models of each forget set, which know what they are called.
-        drawn: pictures by forget set and examination.
+        drawn: pictures by forget set and examination, see :func:`draw_examined`.
     """
     by_set = {one.forget_set: one for one in judged}
     parts = []
@@ -47,6 +49,23 @@ def examined_section(
         columns = by_set[one.forget_set].wide_columns if one.forget_set in by_set else []
         parts += [_others(one, labels, columns), _along(one, labels, shut=picture is not None)]
     return MEANING + "".join(parts) if parts else ""
+
+
+def draw_examined(folder: Path, run: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
+    """Draw the examinations of all forget sets that have an axis; by forget set and examination.
+
+    Args:
+        folder: of the run.
+        run: content of ``run.json``.
+
+    Raises:
+        ResultsError: if the table is damaged.
+    """
+    rows = read_examination_summary(folder)
+    return {
+        forget: save_examined_plots(folder, forget, [row for row in rows if row["forget_set"] == forget], run)
+        for forget in dict.fromkeys(str(row["forget_set"]) for row in rows)
+    }
 
 
 def _ideal(one: Examined) -> str:

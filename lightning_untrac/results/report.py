@@ -10,7 +10,7 @@ from lightning_untrac.results.answers_section import answers_section, continuati
 from lightning_untrac.results.chance import chance_title, findings, verdicts
 from lightning_untrac.results.colours import colours_title
 from lightning_untrac.results.examined import said_of
-from lightning_untrac.results.examined_section import examined_section
+from lightning_untrac.results.examined_section import draw_examined, examined_section
 from lightning_untrac.results.figures import file_name, seeds_title
 from lightning_untrac.results.found import Found, find
 from lightning_untrac.results.judged_section import judged_section, save_judged_plots
@@ -121,10 +121,11 @@ def _judged_sections(found: Found) -> list[tuple[str, str, str]]:
     curves = {one.forget_set: path for one in found.memorised if (path := save_roc_plot(found.folder, one))}
     privacy = save_steps_plot(found.folder, found.forgetting)
     survive = memorised_section(found.memorised, slopes, found.forgetting, privacy, curves)
+    lines = draw_examined(found.folder, found.run)
     return [
         ("judged", "Beside models that never saw it", judged_section(found.judged, beside, found.examined)),
         ("memorised", "Which sequences survive", survive),
-        ("examined", "What examinations found", examined_section(found.examined, found.judged, {})),
+        ("examined", "What examinations found", examined_section(found.examined, found.judged, lines)),
         ("continuations", "How each model goes on", continuations_section(found.run)),
     ]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lightning_untrac.results.examined import Examined, Line, find_examined, said_of
-from lightning_untrac.results.examined_section import examined_section
+from lightning_untrac.results.examined_section import draw_examined, examined_section
 from lightning_untrac.results.judged import JudgedModel, JudgedSet, Value
 from lightning_untrac.results.judged_table import measure_rows, measures_table
 from lightning_untrac.results.measures import MeasureText, describe_measure
@@ -111,6 +111,15 @@ def test_a_picture_shuts_the_numbers(examined: Examined, tmp_path: Path) -> None
     page = examined_section([examined], [JUDGED], {"forum": {"shaking": tmp_path / "x.png"}})
     assert "a line a model, over the shakes" in page
     assert "<details open>" not in page
+
+
+def test_examinations_with_an_axis_are_drawn_by_forget_set(examined: Examined, tmp_path: Path) -> None:
+    drawn = draw_examined(tmp_path, RUN)
+    assert list(drawn) == ["forum"]
+    assert list(drawn["forum"]) == ["shaking"]
+    page = examined_section([examined], [JUDGED], drawn)
+    assert page.count("data:image/png") == 1
+    assert draw_examined(tmp_path / "nowhere", RUN) == {}
 
 
 def test_sentences_of_all_examinations_are_by_model(examined: Examined) -> None:
