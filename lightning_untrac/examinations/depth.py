@@ -189,5 +189,5 @@ def _layers(columns: Sequence[Column], dataset: str, known: bool = False) -> Flo
 
 
 def _blocks(bench: Bench) -> Blocks | None:
-    module = bench.build(bench.models.original)
+    module = bench.stage.module  # all are of its architecture, and `untrac plan` has no saved one
     return find_blocks(module.model_config, trust_remote_code=module.trust_remote_code)
