@@ -15,7 +15,7 @@ from lightning_untrac.data.some_datasets import SomeDatasets
 from lightning_untrac.examinations.columns import Column, Number
 from lightning_untrac.functional.example_means import weighted_mean
 from lightning_untrac.metrics import Measure
-from lightning_untrac.metrics.measure import Measured, check_shape
+from lightning_untrac.metrics.measure import measure_all
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.wrapping import Wrapping
 from lightning_untrac.outputs import Outputs
@@ -189,7 +189,4 @@ class OneModel(Wrapping):
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """What is measured of a batch, as ``measured``."""
         seen: Outputs = self.module.outputs_to_measure(batch)
-        found: dict[str, Measured] = {measure.name: measure(seen) for measure in self.module.measures}
-        for name, said in found.items():
-            check_shape(name, said, len(seen.targets))
-        return {"measured": found}
+        return {"measured": measure_all(self.module.measures, seen)}

@@ -280,6 +280,31 @@ def each_once(measures: str | Iterable[Named | Measure]) -> list[Measure]:
     return list(found.values())
 
 
+def measure_all(measures: Iterable[Measure], seen: Outputs) -> dict[str, Measured]:
+    """What measures say of a batch; nothing of an example whose loss is NaN.
+
+    A model with broken weights has no first choice: without this it would look as if it had forgotten everything.
+
+    Args:
+        measures: each of another name.
+        seen: one forward pass.
+
+    Returns:
+        Name to what was measured; values are NaN where logits are.
+
+    Raises:
+        UnlearningError: if a measure does not say one number an example.
+    """
+    found = {}
+    broken = seen.losses[0].detach().isnan()
+    for measure in measures:
+        found[measure.name] = said = measure(seen)
+        check_shape(measure.name, said, len(seen.targets))
+        if broken.any():
+            found[measure.name] = Measured(said.value.double().masked_fill(broken, float("nan")), said.weight)
+    return found
+
+
 def check_shape(name: str, said: Any, size: int) -> None:
     """Refuse what is not one number an example.
 

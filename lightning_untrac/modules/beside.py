@@ -10,10 +10,9 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.metrics.distances import distances
-from lightning_untrac.metrics.measure import Measure, Measured, check_shape
+from lightning_untrac.metrics.measure import Measure, measure_all
 from lightning_untrac.modules.language import LanguageModule
 from lightning_untrac.modules.wrapping import ASKED
-from lightning_untrac.outputs import Outputs
 
 
 class Beside(L.LightningModule):
@@ -71,11 +70,7 @@ class Beside(L.LightningModule):
         """
         mine, theirs = self.module.outputs_to_measure(batch), self.reference.outputs_to_measure(batch)
         found = distances(mine.logits, theirs.logits, mine.targets)
-        return {"measured": found | _measured(self.module, mine), "of_reference": _measured(self.reference, theirs)}
-
-
-def _measured(module: LanguageModule, seen: Outputs) -> dict[str, Measured]:
-    found = {measure.name: measure(seen) for measure in module.measures}
-    for name, said in found.items():
-        check_shape(name, said, len(seen.targets))
-    return found
+        return {
+            "measured": found | measure_all(self.module.measures, mine),
+            "of_reference": measure_all(self.reference.measures, theirs),
+        }

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from lightning_untrac.data.collator import LanguageBatch
 from lightning_untrac.metrics import DatasetLoss, Measure
+from lightning_untrac.metrics.measure import measure_all
 from lightning_untrac.modules.after_misses import own_continuations
 from lightning_untrac.modules.asking import own_answers
 from lightning_untrac.modules.example_gradients import gradient_norms
@@ -121,7 +122,7 @@ class Measuring(L.LightningModule):
         seen = self.outputs_to_measure(batch)
         loss_sums, num_tokens = seen.losses
         self.dataset_losses.update(loss_sums, num_tokens, batch["dataset_index"], batch["example_index"])
-        measured = {measure.name: measure(seen) for measure in self.measures}
+        measured = measure_all(self.measures, seen)
         return {"loss_sums": loss_sums, "num_tokens": num_tokens, "measured": measured}
 
     @override
