@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_untrac.errors import problems_of, raise_if_any
+from lightning_untrac.errors import raise_if_any
 from lightning_untrac.examinations.bench import Bench
 from lightning_untrac.examinations.costs import costs_of, costs_sentence
 from lightning_untrac.examinations.examination import Examination
@@ -37,7 +36,7 @@ from lightning_untrac.results.recovered_section import recovered_answers
 from lightning_untrac.results.roc_plot import save_roc_plot
 from lightning_untrac.results.terminal_tables import judged_table
 from lightning_untrac.results.verdict import verdict_lines, verdicts_on
-from lightning_untrac.runs.checks import model_problems
+from lightning_untrac.runs.comparable_models import saved_model_problems, tell_broken
 from lightning_untrac.runs.continuations import quote_continuations
 from lightning_untrac.runs.fail_if import Condition
 from lightning_untrac.runs.judging import Compared, judge_all
@@ -53,7 +52,6 @@ from lightning_untrac.runs.memorising import (
 )
 from lightning_untrac.runs.model_cards import refresh_model_cards
 from lightning_untrac.runs.output import publish
-from lightning_untrac.runs.saved_models import files_digest
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.surroundings import say
 from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
@@ -149,6 +147,7 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
         states = read_states(stage, models.every) if of_sets else {}
         measured = judge_all(stage, models, forget, measures, also, sets, states)
         if measured is not None:
+            tell_broken(stage, models, measured)
             if counts:
                 judge_memorisation(stage, models, forget, measured, how)
             else:
@@ -199,39 +198,6 @@ def _tell_few(stage: Stage, models: Compared, forget: str) -> None:
     note = f"{stage.name}: {ONE if models.retrained else NONE.format(forget=forget)}"
     stage.folder.add_notes("warning", [note])
     say(f"untrac: warning: {note}")
-
-
-def saved_model_problems(stage: Stage, models: Compared) -> list[str]:
-    """Whether all models are whole, and predict the same tokens.
-
-    Args:
-        stage: the verb's.
-        models: that are to be held against each other.
-    """
-    found: list[str] = []
-    first: tuple[str, Any, str] | None = None
-    for path in models.every if stage.module.name_or_path else models.every[1:]:  # of no original the stage tells
-        if Path(path).is_dir():
-            found += problems_of(lambda path=path: files_digest(Path(path)))  # type: ignore[misc]
-        module = stage.parsed.build_module().of_saved(path)
-        problems = [f"{path}: {problem}" for problem in model_problems(module)]
-        found += problems
-        if problems:
-            continue
-        what = ", ".join(module.task.labels) or f"{module.num_outcomes} tokens"
-        vocabulary = module.tokenizer.get_vocab()
-        first = first or (what, vocabulary, path)
-        if what != first[0]:
-            found.append(
-                f"models: {path} predicts {what} and {first[2]} {first[0]}; their predictions can't be compared"
-            )
-        elif vocabulary != first[1]:
-            other = next(token for token, index in vocabulary.items() if first[1].get(token) != index)
-            found.append(
-                f"models: the tokenizers of {path} and {first[2]} number their tokens otherwise (such as {other!r}), "
-                "so that the models don't read the same text; give models of one tokenizer"
-            )
-    return found
 
 
 def forget_set_of(data: Any, forget: str | None) -> tuple[str, list[str]]:
