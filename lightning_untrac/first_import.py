@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,13 @@ from types import ModuleType
 from typing import Any
 
 SIGNAL = "scipy.signal"
+
+OF_TORCHAO = ("torchao", "torchao.kernel.intmm", "torch.utils._pytree")
+"""Loggers on which torchao lists the kernels that a machine lacks; transformers imports it where it is installed."""
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def first_import(name: str) -> ModuleType:
@@ -26,6 +34,8 @@ def first_import(name: str) -> ModuleType:
     Returns:
         The module.
     """
+    for logger in OF_TORCHAO:
+        logging.getLogger(logger).addFilter(_is_error)
     if "torch" in sys.modules or not gc.isenabled():
         return import_module(name)
     gc.disable()
