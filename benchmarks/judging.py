@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import shutil
 import time
 import warnings
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from judging_report import report
+from judging_report import ROBUSTNESS, report
 
 from lightning_untrac.cli import main as untrac
 
@@ -44,7 +45,10 @@ SIZE = 128
 """Texts to forget, to retain and unseen: those of the registers are 22 each."""
 WAYS = {"default": [], "ga": ["--objective", "ga", "--steps", "12"], "npo": ["--objective", "npo", "--retain", "loss"],
         "simnpo": ["--objective", "simnpo", "--retain", "loss"]}  # fmt: skip
-MEASURES = "standard,gradient_norm,quantised,relearned"
+MEASURES = "standard,gradient_norm"
+MOVED = "quick,verbatim_leak,zlib,min_k,min_k_plus_plus,quantised"
+RELEARNED = {"class_path": "relearned", "init_args": {"steps": 10, "readings": [10]}}
+"""What is done to the unlearned models and to the retrained one."""
 
 
 def run(*arguments: Any) -> None:
@@ -126,7 +130,13 @@ def judge(folder: Path, models: int, steps: int, measures: str) -> None:
         if not (folder / f"unlearned-{FORGET}-{way}").is_dir():
             run("unlearn", *given, "--name", way, *options)
     assert original.is_dir()
-    run("judge", *given, "--measures", measures, "--examples", "true", "--level", "twins")
+    aside = folder / ROBUSTNESS
+    if not aside.is_file():
+        ways = [f"unlearned-{FORGET}-{way}" for way in WAYS]
+        asked = json.dumps([*MOVED.split(","), RELEARNED])
+        run("judge", *given, "--models", json.dumps(ways), "--measures", asked, "--level", "twins")
+        shutil.copy(folder / "examination_summary.parquet", aside)
+    run("judge", *given, "--measures", measures, "--level", "twins")
 
 
 if __name__ == "__main__":

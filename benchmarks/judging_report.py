@@ -13,6 +13,11 @@ from lightning_untrac.tables.files import read_table
 
 RESAMPLES = 2000
 
+ROBUSTNESS = "robustness.parquet"
+"""What quantisation and relearning did to unlearned models, kept aside: the judgement of all models writes over it."""
+
+STATISTICS = {"quantisation_robustness": "Q", "relearning_robustness": "R"}
+
 
 def numbers(folder: Path, forget: str) -> pd.DataFrame:
     """One number a model and measure: ``name``, ``measure``, ``value``."""
@@ -58,15 +63,15 @@ def faithfulness(values: pd.DataFrame, forget: str) -> pd.DataFrame:
 
 
 def robustness(folder: Path, forget: str) -> pd.DataFrame:
-    """Means of Q and R over unlearned models, by measure, where models were quantised and relearned."""
-    path = folder / "examination_summary.parquet"
+    """Means of Q and R over unlearned models, by measure; R is of the part of the set that was not trained on."""
+    path = folder / ROBUSTNESS
     if not path.is_file():
         return pd.DataFrame()
-    own = read_table(path).to_pandas()
-    ways = [not re.search(r"-(with|without)-\d+$", model) for model in own["model"]]
-    own = own[ways & (own["forget_set"] == forget) & (own["role"] == "unlearned")]
-    own = own[own["statistic"].isin(["Q", "R", "q", "r", "stability", "robustness"])]
-    return own.groupby(["measure", "statistic", "condition"])["value"].mean().unstack(["statistic", "condition"])
+    rows = read_table(path).to_pandas()
+    rows = rows[(rows["forget_set"] == forget) & (rows["role"] == "unlearned") & rows["statistic"].isin(STATISTICS)]
+    rows = rows[rows["dataset"].str.startswith(forget) & rows["condition"].isin(["nf4", ""])]
+    rows = rows.assign(what=rows["statistic"].map(STATISTICS))
+    return rows.groupby(["measure", "what"])["value"].mean().unstack("what")
 
 
 def report(folder: Path, forget: str) -> str:
