@@ -151,7 +151,7 @@ def suite_of(names: str | Iterable[Named], judges: bool) -> tuple[Suite, list[st
         found.of_sets |= {*measures, *examinations} - known
     if not problems and not found.measures and not found.examinations:
         problems.append(f"measures: none given; use sets ({', '.join(sets)}) or names")
-    return found, problems or found.problems()
+    return found, [*problems, *found.problems()]
 
 
 def _has(registry: Registry[Any], name: str) -> bool:
