@@ -56,7 +56,8 @@ def faithfulness(values: pd.DataFrame, forget: str) -> pd.DataFrame:
         way = 1.0 if found >= 0.5 else -1.0
         drawn = [auc(*(way * chance.choice(side, len(side)) for side in sides)) for _ in range(RESAMPLES)]
         low, high = np.quantile(drawn, (0.025, 0.975))
-        gap = abs(sides[0].mean() - sides[1].mean()) / np.concatenate([s - s.mean() for s in sides]).std()
+        spread = float(np.concatenate([side - side.mean() for side in sides]).std())
+        gap = abs(sides[0].mean() - sides[1].mean()) / spread if spread else np.nan
         rows.append({"measure": measure, "faithful": max(found, 1 - found), "low": low, "high": high, "gap": gap,
                      "with": sides[0].mean(), "without": sides[1].mean()})  # fmt: skip
     return pd.DataFrame(rows).set_index("measure")

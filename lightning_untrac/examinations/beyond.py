@@ -71,7 +71,8 @@ def what_came_back(bench: Bench, numbers: Sequence[Number], measure: Measure) ->
     title = measure_text(measure.name).title
     if not numbers:
         why = f"the original does not know {bench.forget} measurably better than models retrained without it ({title})"
-        return {path: f"{Path(path).name}: {why}, so that nothing could come back." for path in bench.models.unlearned}
+        nothing = f"{why}, so that nothing could come back with quantisation"
+        return {path: f"{Path(path).name}: {nothing}." for path in bench.models.unlearned}
     said = {}
     for path in bench.models.unlearned:
         mine = {(one.statistic, one.condition): one for one in numbers if one.model == path}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,8 @@ def examine_all(bench: Bench, examinations: Sequence[Examination]) -> None:
     """
     stage = bench.stage
     stage.folder.add_to_run(measures=measure_texts([one.measure for one in examinations]))
+    if not stage.fast_dev_run and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        _clear(bench)
     for one in examinations:
         if one.needs_retrained and not bench.retrained:
             stage.tell("info", NO_RETRAINED.format(title=one.title, forget=bench.forget))
@@ -85,14 +87,27 @@ def examine_all(bench: Bench, examinations: Sequence[Examination]) -> None:
             _write(bench, one, found, concluded)
 
 
+def _clear(bench: Bench) -> None:
+    """Take out what an earlier judgement said of the forget set: its models may be others by now."""
+    folder, mine = bench.stage.folder, {"forget_set": bench.forget}
+    schemas = {EXAMINATIONS: examinations_schema(), EXAMINATION_SUMMARY: examination_summary_schema()}
+    for name in [name for name in schemas if (folder.path / name).is_file()]:
+        replace_rows(folder.path, name, mine, schemas[name].empty_table())
+    said = folder.facts().get("examined")
+    if isinstance(said, Mapping):
+        others = {key: value for key, value in said.items() if not key.startswith(f"{bench.forget}/")}
+        folder.update_run(examined=others)
+
+
 def _examined(bench: Bench, examination: Examination, path: str) -> Sequence[Column]:
     """What was found of a model before, or else is found now."""
     file = kept_path(bench.stage.folder.path, bench, examination, path)
-    kept = _on_all_ranks(bench.stage, None if bench.stage.fast_dev_run else read_kept(file))
+    kept = _on_all_ranks(bench.stage, None if file is None or bench.stage.fast_dev_run else read_kept(file))
     if kept is not None:
         return kept
     columns = list(examination.examine(bench, path))
-    if not bench.stage.fast_dev_run and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    if file is not None and first and not bench.stage.fast_dev_run:
         write_kept(file, columns)
     return columns
 

@@ -11,20 +11,30 @@ from typing import Any, Final
 
 import numpy as np
 
-import lightning_untrac
 from lightning_untrac.examinations.bench import Bench
 from lightning_untrac.examinations.columns import Column
 from lightning_untrac.examinations.examination import Examination
-from lightning_untrac.runs.kept_arrays import data_digest, described, run_settings
-from lightning_untrac.runs.saved_models import files_digest
+from lightning_untrac.runs.kept_arrays import (
+    data_digest,
+    described,
+    package_digest,
+    run_settings,
+    weights_digest,
+)
 from lightning_untrac.tables.files import atomic_path
 
 FOLDER: Final = "examined"
 """Below the output folder; throwing it away costs nothing but time."""
 
 
-def kept_path(folder: Path, bench: Bench, examination: Examination, path: str) -> Path:
+OF_STEPS: Final = ("accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "devices", "strategy")
+"""Flags of the Trainer on which the steps of an examination that trains depend."""
+
+
+def kept_path(folder: Path, bench: Bench, examination: Examination, path: str) -> Path | None:
     """Where the numbers of one model are kept: another model, other data or settings have another name.
+
+    None where one of the models is of the hub, whose weights may change under their name.
 
     Args:
         folder: of the run.
@@ -33,12 +43,18 @@ def kept_path(folder: Path, bench: Bench, examination: Examination, path: str) -
         path: of the model.
     """
     others = [path, bench.models.original, *bench.retrained]
+    digests = [weights_digest(one) for one in others]
+    if None in digests:
+        return None
+    stage = bench.stage
+    model = {k: v for k, v in stage.config.get("model", {}).get("init_args", {}).items() if k != "name_or_path"}
+    trains = [model, [stage.trainer_arguments.get(flag) for flag in OF_STEPS], stage.data.batch_size]
     depends = [
-        lightning_untrac.__version__,
-        [files_digest(Path(one)) if Path(one).is_dir() else one for one in others],
+        package_digest(),
+        [digests, trains],
         described(examination, examination.settings),
         [described(measure) for measure in bench.measures],
-        [bench.forget, data_digest(bench.stage), run_settings(bench.stage)],
+        [bench.forget, data_digest(stage), run_settings(stage)],
     ]
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True, default=repr).encode()).hexdigest()[:16]
     return folder / FOLDER / f"{examination.name}-{bench.forget}-{Path(path).name}-{digest}.npz"
@@ -51,7 +67,7 @@ def read_kept(path: Path) -> list[Column] | None:
         path: of :func:`kept_path`.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             plain = json.loads(str(file["columns"]))
             return [
                 Column(**fields, values=file[f"values-{place}"], weights=file[f"weights-{place}"])

@@ -24,6 +24,8 @@ NEIGHBOURHOOD: Final = "neighbourhood"
 
 NEIGHBOURS: Final = 25
 
+LOSS: Final = "loss"
+
 
 @dataclass
 class Suite:
@@ -76,8 +78,12 @@ class Suite:
 
     @staticmethod
     def robust(measures: Iterable[Measure]) -> list[Measure]:
-        """Those by which robustness is read: they say how well a text is known, from one forward pass."""
-        return [one for one in measures if one.direction != "none" and not one.needs]
+        """Those by which robustness is read: they say how well a text is known, from one forward pass.
+
+        The loss is first and speaks in sentences: it tells apart what measures of whole texts call 0.
+        """
+        found = [one for one in measures if one.direction != "none" and not one.needs]
+        return sorted(found, key=lambda one: one.name != LOSS)
 
 
 def set_names() -> list[str]:

@@ -93,7 +93,9 @@ class Condition:
         return found
 
     def met(self, summary: Sequence[Mapping[str, Any]], examples: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Where it is met, a clause each. A number that is not finite meets every condition: it is no good sign.
+        """Where it is met, a clause each.
+
+        A number that is not finite meets every condition: it is no good sign. So does one that is not there.
 
         Args:
             summary: rows of ``summary.parquet`` of one model.
@@ -111,6 +113,8 @@ class Condition:
             worst = OF_EXAMPLES[self.statistic]
             values = {name: worst(some) if all(map(math.isfinite, some)) else math.nan
                       for name, some in by_dataset.items()}  # fmt: skip
+        if not any(self.dataset in (None, name) for name in values):
+            return [f"{self}: there is no such number, so that nothing shows that it is not so"]
         return [
             f"{self}: {name} has {format_number(value, signed=False)}"
             for name, value in values.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lightning_untrac.metrics import MEASURES
 from lightning_untrac.tables.judged import read_judged_examples, read_judged_measures
 
 Rows = list[dict[str, Any]]
@@ -28,4 +29,8 @@ def judged_rows(folder: Path, forget: str, model: str) -> tuple[Rows, Rows]:
         return [row for row in rows if all(row[key] == value for key, value in mine.items())]
 
     examples = read_judged_examples(folder)
-    return of_it(read_judged_measures(folder)), [] if examples is None else of_it(examples.to_pylist())
+    means = of_it(read_judged_measures(folder))
+    for row in [row for row in means if row["statistic"] == "mean" and row["measure"] in MEASURES]:
+        of_mean = MEASURES[row["measure"]]().of_mean(row["value"])
+        means += [{**row, "statistic": name, "value": value} for name, value in of_mean.items()]
+    return means, [] if examples is None else of_it(examples.to_pylist())

@@ -7,6 +7,7 @@ import inspect
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,13 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 import lightning_untrac
+from lightning_untrac import callbacks
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.measure import Measure
+from lightning_untrac.modules.adapters import adapter_base
 from lightning_untrac.runs.saved_models import files_digest
 from lightning_untrac.runs.stage import Stage
+from lightning_untrac.tables.checksums import CHECKSUMS, file_digest, read_checksums
 from lightning_untrac.tables.files import atomic_path
 
 FOLDER: Final = "measured"
@@ -29,8 +33,8 @@ Arrays = Mapping[str, Mapping[str, Floats]]
 class KeptArrays:
     """The files of a judgement's passes. Another model, other data or other settings have another file.
 
-    A measure's own code counts too: one that was changed is measured anew. Nothing is kept of hub models, whose weights
-    may change under their name, nor on several machines, which may not see the same files.
+    The code counts too, the package's and that of measures of the user's own. Nothing is kept of hub models, whose
+    weights may change under their name, nor on several machines, which may not see the same files.
 
     Args:
         stage: the verb's, with prepared data.
@@ -94,15 +98,51 @@ class KeptArrays:
         digests = [self._digest(model) for model in (*models, self.original)]
         if not self.is_on or None in digests:
             return None
-        every = [lightning_untrac.__version__, digests, data_digest(self.stage), run_settings(self.stage), depends]
+        every = [package_digest(), digests, data_digest(self.stage), run_settings(self.stage), depends]
         digest = hashlib.sha256(json.dumps(every, sort_keys=True, default=repr).encode()).hexdigest()[:16]
         parts = [*names, *(Path(model).name for model in models), digest]
         return self.stage.folder.path / FOLDER / f"{'-'.join(parts)}.npz"
 
     def _digest(self, model: str) -> str | None:
         if model not in self._digests:
-            self._digests[model] = files_digest(Path(model)) if Path(model).is_dir() else None
+            self._digests[model] = weights_digest(model)
         return self._digests[model]
+
+
+def weights_digest(model: str) -> str | None:
+    """Digest of all that a saved model's numbers depend on, of every byte of it; None of a model of the hub.
+
+    Args:
+        model: hub name or folder; of adapters what they stand on counts too.
+
+    Raises:
+        ConfigurationError: if a file is not what was saved.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        return None
+    files_digest(folder)  # is held against its checksums
+    base = adapter_base(model)
+    below = weights_digest(base) if base is not None else ""
+    if below is None:
+        return None
+    known = read_checksums(folder) or {}
+    digest = hashlib.sha256(below.encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if path.name not in (CHECKSUMS, "README.md"):
+            digest.update(f"{name}|{known.get(name) or file_digest(path)}".encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def package_digest() -> str:
+    """Digest of the package's own code: numbers are read again by another version of it."""
+    digest = hashlib.sha256(lightning_untrac.__version__.encode())
+    for folder in (Path(lightning_untrac.__file__).parent, Path(callbacks.__file__).parent):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def described(measure: Any, settings: Mapping[str, Any] | None = None) -> list[Any]:
@@ -114,8 +154,10 @@ def described(measure: Any, settings: Mapping[str, Any] | None = None) -> list[A
     """
     given = {name: value for name, value in vars(measure).items() if not name.startswith("_")}
     said = {name: repr(value) for name, value in (given if settings is None else settings).items()}
+    if (other := getattr(measure, "reference_model", None)) is not None:
+        said["reference_model"] = f"{other} {weights_digest(other)}"
     try:
-        code = hashlib.sha256(inspect.getsource(type(measure)).encode()).hexdigest()[:16]
+        code = file_digest(Path(inspect.getfile(type(measure))))[:16]
     except (OSError, TypeError):  # a class without a file
         code = ""
     return [measure.name, said, code]
@@ -156,7 +198,7 @@ def read_arrays(path: Path) -> dict[str, dict[str, Floats]] | None:
         path: of the file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             keys = json.loads(str(file["keys"]))
             found: dict[str, dict[str, Floats]] = {}
             for place, (name, dataset) in enumerate(keys):
