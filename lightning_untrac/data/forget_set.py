@@ -29,11 +29,14 @@ class ForgetChoice:
         ids: content hashes (16 hexadecimal digits) or row numbers, counted from 0 as in ``examples.parquet``: rows with
             nothing to predict were left out before.
         option: which option chose them; begins each message.
+        of_forget: whether it is no corpus but a dataset of ``data.forget``, whose other examples stay one too: they
+            are neither traced nor retained.
     """
 
     corpus: str
     ids: tuple[str, ...]
     option: str = "forget_examples"
+    of_forget: bool = False
 
     @property
     def chosen(self) -> str:
@@ -157,7 +160,8 @@ def choice_notes(choice: ForgetChoice, chosen: TokenizedDataset) -> list[str]:
     """What was chosen, and what stays, a sentence each."""
     assert isinstance(chosen, SomeExamples)
     rest = len(chosen.whole) - len(chosen)
-    stays = f"its other {counted(rest, 'example')} stay a corpus, {choice.rest}" if rest else "no example of it is left"
+    role = "forget set" if choice.of_forget else "corpus"
+    stays = f"its other {counted(rest, 'example')} stay a {role}, {choice.rest}" if rest else "no example of it is left"
     found = [f"{choice.chosen}: {counted(len(chosen), 'example')} of {choice.corpus} are forgotten; {stays}"]
     if copies := len(chosen) - len(chosen.distinct_hashes()):
         found.append(f"{choice.chosen}: {copies} of these repeat a chosen text; every copy of it is forgotten")

@@ -184,9 +184,10 @@ class PreparedDataModule(L.LightningDataModule):
         if known is not None and known.task.classifies and not problems:
             problems += one_class_problems(corpora.values(), known.task)
         if self.choice is not None:
-            corpora, chosen, found = self._taken_apart(corpora, {**test_sets, **forget, **holdout}, known)
+            parts, others = (forget, corpora) if self.choice.of_forget else (corpora, forget)
+            parts, chosen, found = self._taken_apart(parts, {**test_sets, **others, **holdout}, known)
             problems += found
-            forget |= chosen
+            corpora, forget = (others, parts | chosen) if self.choice.of_forget else (parts, others | chosen)
         raise_if_any(dict.fromkeys(problems))
         self.tokenized_forget, self.tokenized_holdout = forget, holdout
         self._facts, self._prepared_for, self._identity = known, facts, identity
@@ -205,7 +206,7 @@ class PreparedDataModule(L.LightningDataModule):
     ) -> tuple[dict[str, TokenizedDataset], dict[str, TokenizedDataset], list[str]]:
         choice = self.choice
         assert choice is not None
-        if facts is not None and self._packs(facts):
+        if facts is not None and self._packs(facts) and not choice.of_forget:
             return corpora, {}, [
                 f"{choice.option}: examples are chosen, and data.block_size {self.block_size} packs the corpora into "
                 "blocks that hold parts of several; set data.block_size: null"

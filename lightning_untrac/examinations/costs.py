@@ -9,6 +9,7 @@ import numpy as np
 
 from lightning_untrac.examinations.bench import Bench
 from lightning_untrac.examinations.examination import Examination
+from lightning_untrac.functional.neighbours import COUNT
 from lightning_untrac.metrics import Measure
 from lightning_untrac.naming import counted
 
@@ -56,7 +57,7 @@ def costs_of(bench: Bench, measures: Sequence[Measure], examinations: Sequence[E
         written = len(lengths) * decoding.num_answers * decoding.longest
         found.append(Cost(", ".join(asked), decoding.num_answers * 1.0 + written / tokens, True))
     of_needs = {
-        "neighbours": Cost("neighbourhood", max((getattr(one, "count", 0) for one in measures), default=0)),
+        "neighbours": Cost("neighbourhood", COUNT),
         "gradients": Cost("gradients", BACKWARD),
         # Of each beginning of a text the rest of it, where nothing is known by heart.
         "continuations": Cost("continuations", float((lengths**2).sum()) / 2 / tokens, True),

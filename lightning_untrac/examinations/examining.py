@@ -13,6 +13,8 @@ from lightning_untrac.examinations.columns import Column, Concluded, Found
 from lightning_untrac.examinations.examination import Examination
 from lightning_untrac.examinations.kept import kept_path, read_kept, write_kept
 from lightning_untrac.functional.example_means import Mean
+from lightning_untrac.modules import LanguageModule
+from lightning_untrac.modules.small_models import parameter_shapes
 from lightning_untrac.results.measures import measure_texts
 from lightning_untrac.runs.judged_measures import value_columns
 from lightning_untrac.runs.judging import methods_of
@@ -43,24 +45,31 @@ def examination_problems(bench: Bench, examinations: Sequence[Examination]) -> l
 
 
 def architecture_differences(bench: Bench) -> list[str]:
-    """Which models can't be laid over the original, weight by weight.
+    """Which models can't be laid over the original, weight by weight; no weights are loaded to tell.
 
     Args:
         bench: knows the models.
     """
-    shapes = ("model_type", "num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
     first, *others = [bench.build(path) for path in bench.models.every]
+    theirs = _shapes(first)
     found = []
     for module in others:
-        for field in shapes:
-            mine, theirs = (getattr(one.model_config.get_text_config(), field, None) for one in (module, first))
-            if mine != theirs:
-                found.append(
-                    f"{module.name_or_path} has {field} {mine} and {first.name_or_path} {theirs}; give models of one "
-                    "architecture, or leave it out"
-                )
-                break
+        mine = _shapes(module)
+        unlike = next((name for name in {**theirs, **mine} if mine.get(name) != theirs.get(name)), None)
+        if unlike is not None:
+            found.append(
+                f"{module.name_or_path} {_has(mine, unlike)}, and {first.name_or_path} {_has(theirs, unlike)}; give "
+                "models of one architecture, or leave it out"
+            )
     return found
+
+
+def _shapes(module: LanguageModule) -> dict[str, tuple[int, ...]]:
+    return parameter_shapes(module.model_config, trust_remote_code=module.trust_remote_code)
+
+
+def _has(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    return f"has {name} of shape {shapes[name]}" if name in shapes else f"has no {name}"
 
 
 def examine_all(bench: Bench, examinations: Sequence[Examination]) -> None:

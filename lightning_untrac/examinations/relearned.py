@@ -33,8 +33,8 @@ class Relearned(Examination):
     than they learn it was gone. No model is saved.
 
     Args:
-        share: the part of the forget set that is fine-tuned on. A forget set that is no corpus is not divided: then all
-            of it is fine-tuned on and read.
+        share: the part of the forget set that is fine-tuned on. Examples that were chosen from a corpus are not divided
+            again, and one text can't be: then all of the set is fine-tuned on and read.
         by: what is divided: ``row``, or whole groups (``group`` of the dataset).
         steps: optimizer steps of Adam.
         readings: after which of them the models are read.
@@ -138,11 +138,12 @@ class Relearned(Examination):
             if (courses := Courses.read(bench, found, measure, rest)) is not None:
                 numbers += courses.numbers()
                 said = said if place else courses.sentences()
-        whole = f"{self.name}: all of {bench.forget} was fine-tuned on and read, since it is no corpus of several rows"
+        why = "its examples were chosen from a corpus" if bench.stage.data.choice is not None else "it has no two texts"
+        whole = f"{self.name}: all of {bench.forget} was fine-tuned on and read: it can't be divided, since {why}"
         return Concluded(numbers, said=said, notes=[] if _divisible(bench) else [whole])
 
 
 def _divisible(bench: Bench) -> bool:
-    """Whether the forget set is a corpus, of which another part can be chosen."""
+    """Whether a part of the forget set can be chosen: no other choice was made, and it has several texts."""
     data = bench.stage.data
-    return data.choice is None and bench.forget in data.corpus_names and len(data.tokenized[bench.forget]) > 1
+    return data.choice is None and len(data.tokenized[bench.forget].distinct_hashes()) > 1

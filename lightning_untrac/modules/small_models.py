@@ -41,6 +41,18 @@ def model_class(config: PretrainedConfig) -> Any:
     return getattr(transformers, head_of(config).auto_class)
 
 
+def parameter_shapes(config: PretrainedConfig, *, trust_remote_code: bool = False) -> dict[str, tuple[int, ...]]:
+    """Name of each parameter of a model to its shape; the model is not made.
+
+    Args:
+        config: of the model.
+        trust_remote_code: as of transformers.
+    """
+    with torch.device("meta"):
+        model = model_class(config).from_config(copy.deepcopy(config), trust_remote_code=trust_remote_code)
+    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+
+
 def make(config: PretrainedConfig, *, trust_remote_code: bool = False) -> PreTrainedModel:
     """A model with random weights, none of which is zero or one: each part shows in the outputs.
 

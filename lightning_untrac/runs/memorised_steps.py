@@ -78,7 +78,10 @@ def write_memorisation_steps(
     import pyarrow as pa
 
     forget, rows, notes = read.forget.name, Rows(), []
-    parts, tables = list(_parts(read)), _tables(folder, forget)
+    parts = list(_parts(read))
+    tables = (
+        _tables(folder, forget) if read.models.retrained else None
+    )  # steps are told from what retrained models know
     for path in read.models.unlearned:
         found = _readings(*tables, read, path, measured, groups) if tables else None
         if isinstance(found, str):
@@ -106,7 +109,7 @@ def _parts(read: Memorised) -> Iterator[tuple[str, str, Indices]]:
     yield "all", "all", np.arange(count)
     for group in dict.fromkeys(forget.groups or ()):
         yield "group", group, np.flatnonzero([one == group for one in forget.groups or ()])
-    if count < LEAST_TO_SPLIT:
+    if count < LEAST_TO_SPLIT or not read.models.retrained:  # thirds are by what retrained models know
         return
     never = {name: np.mean([forget.values[path][name] for path in read.models.retrained.values()], axis=0)
              for name in (LOSS, KNOWN)}  # fmt: skip

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from rich.table import Table
 
 from lightning_untrac.attribution import METHODS
 from lightning_untrac.console import console
 from lightning_untrac.functional.costs import Speeds, Work, duration
+from lightning_untrac.functional.neighbours import COUNT
+
+NOT_COUNTED: Final = (
+    "times are those of reading whole texts. Text that the model writes takes one pass a token, so answers and "
+    "continuations take longer than it says here. A judgement scores neighbours of the forget set and its twins alone, "
+    f"{COUNT} of each text and one pass to propose them"
+)
 
 
 @dataclass
@@ -105,4 +113,6 @@ def show_measuring(rows: Sequence[tuple[str, bool, float, float]]) -> None:
     for what, at_most, passes, seconds in rows:
         sign = "<= " if at_most else ""
         table.add_row(what, f"{sign}{passes:.3g}", f"{sign}{duration(seconds)}")
-    console().print(table)
+    terminal = console()
+    terminal.print(table)
+    terminal.print(NOT_COUNTED, soft_wrap=True, highlight=False)

@@ -61,7 +61,8 @@ def take_part(stage: Stage, forget: str, share: float, by: PartBy, seed: int) ->
     raise_if_any(
         [] if rows else [f"share: {forget} has {what}, which can't be divided; give share: 1, or another `by`"]
     )
-    choice = ForgetChoice(forget, tuple(map(str, rows)), f"share ({share:g} by {by})")
+    of_forget = forget in stage.data.tokenized_forget
+    choice = ForgetChoice(forget, tuple(map(str, rows)), f"share ({share:g} by {by})", of_forget)
     stage.data.choose(choice)
     stage.data.prepare(stage.module)
     stage.data.never_shots = (choice.rest,)

@@ -49,7 +49,7 @@ class PlanOptions:
 
     Attributes:
         output: the output folder that is meant; its ``model/`` is measured unless ``model.name_or_path`` is given.
-        methods: separated by commas; all of them where None.
+        methods: separated by commas; all of them where None, or none where ``measures`` are given.
         seeds: as for ``trace``.
         steps: optimizer steps of an episode of methods that unlearn; their own default where None.
         readings: as for ``trace``.
@@ -83,7 +83,14 @@ def intent(parsed: Parsed) -> Intent:
     unknown = problems_of(lambda: _asked(parsed.options.methods))
     if parsed.options.measures is not None:
         unknown += suite_of(parsed.options.measures, judges=False)[1]
+    if not _traces(parsed.options):
+        return Intent(STAGE, EpisodePlan("one"), unknown, "evaluate")
     return Intent(STAGE, EpisodePlan("each_corpus", parsed.options.seeds), unknown, "trace")
+
+
+def _traces(options: PlanOptions) -> bool:
+    """Whether methods are asked for: measuring alone needs no corpora and test sets."""
+    return options.methods is not None or options.measures is None
 
 
 def _asked(methods: str | None) -> list[type[Method]]:
@@ -101,7 +108,18 @@ def main(argv: Arguments) -> None:
     use_saved_model(parsed.config, options.output, "model")
     stage = Stage(parsed, asked)
     stage.check(asked.plan, asked.problems)
-    speeds, sizes = measure(stage)
+    devices = stage.build_trainer(logger=False).world_size
+    speeds, sizes = measure(stage, trains=_traces(options))
+    if _traces(options):
+        _show_methods(stage, options, speeds, sizes, devices)
+    elif options.save is not None:
+        atomic_write_bytes(options.save, b"{}")
+    if options.measures is not None:
+        _show_measuring(stage, options, speeds, devices)
+
+
+def _show_methods(stage: Stage, options: PlanOptions, speeds: Speeds, sizes: Sizes, devices: int) -> None:
+    """What each method takes, a row each."""
     methods, of = _asked(options.methods), _of(stage, options)
     estimates = [
         Estimate(
@@ -114,12 +132,9 @@ def main(argv: Arguments) -> None:
         for method in methods
         if (work := method.work(of)) is not None
     ]
-    devices = stage.build_trainer(logger=False).world_size
     if options.save is not None:
         atomic_write_bytes(options.save, json.dumps(_plain(estimates, devices), indent=1).encode())
     show(estimates, speeds, devices, [method.method for method in methods], options.output)
-    if options.measures is not None:
-        _show_measuring(stage, options, speeds, devices)
 
 
 def _show_measuring(stage: Stage, options: PlanOptions, speeds: Speeds, devices: int) -> None:
@@ -127,8 +142,8 @@ def _show_measuring(stage: Stage, options: PlanOptions, speeds: Speeds, devices:
     suite, _ = suite_of(options.measures or [], judges=False)
     suite.without_needs(Evaluation.gives("validate") | given_by(stage.config["data"]) | {"reference_log_probs"})
     stage.data.plan = EpisodePlan("one")
-    named = [one.name or one.path for one in (*stage.data.forget, *stage.data.corpora, *stage.data.test_sets)]
-    bench = Bench(stage, Compared(str(stage.module.name_or_path), [], {}), named[0])
+    forget = [*stage.data.tokenized_forget, *stage.data.tokenized][0]
+    bench = Bench(stage, Compared(str(stage.module.name_or_path), [], {}), forget)
     costs = costs_of(bench, *suite.made())
     data = stage.data.evaluation_data()
     batches = -(-len(data) // stage.data.eval_batch_size)
@@ -174,14 +189,15 @@ def _training_batch_size(output: str) -> int | None:
     return size * accumulated if size else None
 
 
-def measure(stage: Stage) -> tuple[Speeds, Sizes]:
+def measure(stage: Stage, trains: bool = True) -> tuple[Speeds, Sizes]:
     """Time a few steps and readings of two sizes on one device, and the copy of the weights; and weigh them.
 
     Args:
         stage: whose model, data, optimizer and precision are measured; its weights are not kept.
+        trains: whether steps are timed too; without, the model is only read.
 
     Returns:
-        The speeds, and the memory of what was run.
+        The speeds, and the memory of what was run: where it is only read, 0 of what steps take.
     """
     module, data = stage.build_module(), stage.data
     trainer = stage.build_trainer(logger=False)
@@ -218,16 +234,18 @@ def measure(stage: Stage) -> tuple[Speeds, Sizes]:
     for size in (1, largest):
         for number, batch in enumerate(_batches(stage, size, device)):
             tokens = float(batch["input_ids"].numel())
-            seconds = _timed(lambda batch=batch: step(batch), device)
+            seconds = _timed(lambda batch=batch: step(batch), device) if trains else 0.0
             pair = (tokens, seconds), (tokens, _timed(lambda batch=batch: read(batch), device))
             if number >= WARM_UP:
                 backward.append(pair[0])
                 reading.append(pair[1])
+    per_batch, per_read_token = straight_line(*map(list, zip(*reading, strict=True)))
+    if not trains:
+        return Speeds(0.0, 0.0, per_batch, per_read_token), Sizes(weights, trainable, 0.0, 0.0)
     peak = _peak_mb(device)  # without the optimizer's state, which the first update makes
     _timed(update, device)
     fixed, per_token = straight_line(*map(list, zip(*backward, strict=True)))
     updating = min(_timed(update, device) for _ in range(REPEATS))
-    per_batch, per_read_token = straight_line(*map(list, zip(*reading, strict=True)))
     state = _mb(value for moments in optimizer.state.values() for value in moments.values() if torch.is_tensor(value))
     speeds = Speeds(fixed + updating, per_token, per_batch, per_read_token, _timed(copy, device))
     activations = max(0.0, peak - before - trainable)
@@ -245,7 +263,7 @@ def _peak_mb(device: torch.device) -> float:
 
 def _batches(stage: Stage, size: int, device: torch.device) -> Iterator[Any]:
     data = stage.data
-    examples = Concatenation([data.training_examples(data.corpus_names[0])])
+    examples = Concatenation([data.training_examples(next(iter(data.tokenized)))])
     count = min(size, len(examples))
     order = [[(start + i) % len(examples) for i in range(count)] for start in range(WARM_UP + REPEATS)]
     for batch in DataLoader(examples, batch_sampler=order, **data.loader_options()):

@@ -173,6 +173,19 @@ def test_a_forget_set_can_be_forgotten_and_a_holdout_cant(beside):
     assert "no dataset is named 'h'" in plan.problems(*data.episode_names(plan))[0]
 
 
+def test_a_forget_set_is_divided_and_stays_out_of_what_is_retained(beside, facts):
+    data = beside(forget=("f one", "f two", "f three", "f two"))
+    data.choose(ForgetChoice("f", ("1",), of_forget=True))
+    data.prepare(facts)
+    assert (data.corpus_names, list(data.tokenized_forget)) == (["a", "b"], ["f-rest", "f-chosen"])
+    assert texts(data.tokenized["f-chosen"]) == ["f two", "f two"]
+    assert texts(data.tokenized["f-rest"]) == ["f one", "f three"]
+    plan = EpisodePlan("one", only=("f-chosen",))
+    assert plan.retained("f-chosen", data.corpus_names) == ("a", "b")
+    assert not plan.problems(*data.episode_names(plan))
+    assert any("stay a forget set, f-rest" in note for note in data.notes())
+
+
 def test_texts_that_stand_where_they_should_not_are_told(beside):
     assert not [note for note in beside().notes() if "in common" in note]
     notes = beside(forget=["b one", "new"], holdout=TEXTS["a"]).notes()

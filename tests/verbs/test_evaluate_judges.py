@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ import yaml
 from commands import Ran
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from lightning_untrac.tables.examinations import EXAMINATIONS
 from lightning_untrac.tables.files import read_table
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
+from lightning_untrac.tables.memorisation import MEMORISATION_SUMMARY
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,23 @@ def test_without_a_retrained_model_it_says_what_is_missing(
     assert "Methods by measures" in page
 
 
+def test_unseen_text_alone_gives_a_level(asked: Path, strangers: Path, untrac: Callable[..., Ran]) -> None:
+    rows = [{"text": f"heron {number} sings beside the water"} for number in range(12)]
+    (strangers / "unseen.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    content = yaml.safe_load(asked.read_text())
+    content["data"]["holdout"] = [{"name": "unseen", "path": str(strangers / "unseen.jsonl"), "twins_of": "birds"}]
+    path = strangers / "with_holdout.yaml"
+    path.write_text(yaml.safe_dump(content))
+    ran = untrac("evaluate", "--config", path, "--output", strangers / "level", "--measures", "quick")
+    assert ran.code == 0, ran.text
+    assert "no model that was retrained without birds is given" in ran.text
+    assert "survivors are not counted" not in ran.text
+    rows = read_table(strangers / "level" / MEMORISATION_SUMMARY).to_pandas()
+    assert {"original", "unlearned"} <= set(rows.loc[rows["statistic"] == "survivors", "role"])
+    ran = untrac("report", "--output", strangers / "level")
+    assert ran.code == 0, ran.text
+
+
 def test_a_condition_fails_the_command(asked: Path, strangers: Path, untrac: Callable[..., Ran]) -> None:
     given = ("evaluate", "--config", asked, "--output", strangers / "failing", "--measures", "loss")
     assert untrac(*given, "--fail_if", "loss.min/birds > 0").code == 3
@@ -98,6 +118,37 @@ def test_what_belongs_to_a_judgement_needs_one(asked: Path, strangers: Path, unt
     assert ran.code == 2
     assert "retrained: belongs to a judgement" in ran.text
     assert "measures: barrier: examinations hold a model against the one before unlearning" in ran.text
+
+
+def test_a_forget_set_of_its_own_is_relearned_in_part(asked: Path, strangers: Path, untrac: Callable[..., Ran]) -> None:
+    settings = {"steps": 2, "readings": [1, 2], "learning_rate": 0.01}
+    measures = json.dumps(["loss", {"class_path": "relearned", "init_args": settings}])
+    output = strangers / "relearned"
+    ran = untrac("evaluate", "--config", asked, "--output", output, "--measures", measures)
+    assert ran.code == 0, ran.text
+    assert "all of birds was fine-tuned on" not in ran.text
+    rows = read_table(output / EXAMINATIONS).to_pandas()
+    examples = rows[rows["at"] == 0].groupby(["model", "dataset"])["example"].nunique().unstack()
+    assert set(examples.columns) == {"birds-rest", "birds-chosen"}
+    assert (examples.sum(axis=1) == 12).all()
+    unlearned = rows[rows["model"].str.endswith("unlearned")]
+    loss = unlearned.groupby(["dataset", "at"])["value"].mean()
+    assert loss["birds-chosen", 2.0] < loss["birds-chosen", 0.0]
+
+
+def test_models_of_other_shapes_are_refused_before_weights_are_loaded(
+    asked: Path, strangers: Path, untrac: Callable[..., Ran]
+) -> None:
+    other = Path(shutil.copytree(strangers / "fresh", strangers / "wider"))
+    config = AutoConfig.from_pretrained(other)
+    config.intermediate_size *= 2
+    AutoModelForCausalLM.from_config(config).save_pretrained(other)
+    given = ("--config", asked, "--output", strangers / "z", "--retrained", [str(other)])
+    ran = untrac("evaluate", *given, "--measures", "loss,barrier")
+    assert ran.code == 2
+    assert "mlp.gate_proj.weight of shape" in ran.text
+    assert "give models of one architecture, or leave it out" in ran.text
+    assert not (strangers / "z" / JUDGED_EXAMPLES).exists()
 
 
 def test_models_of_unlike_tokenizers_are_refused(asked: Path, strangers: Path, untrac: Callable[..., Ran]) -> None:

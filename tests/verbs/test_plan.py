@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from lightning_untrac.attribution import METHODS
 from lightning_untrac.attribution.costs import episode_work, pass_work
@@ -90,12 +91,28 @@ def test_the_command(untrac, config, tmp_path):
 
 def test_it_says_what_measuring_takes(config, untrac, tmp_path):
     given = ("plan", "--config", config(), "--output", tmp_path / "out", "--methods", "token_overlap")
-    ran = untrac(*given, "--measures", "quick,gradient_norm,extraction_likelihood,barrier")
+    ran = untrac(*given, "--measures", "quick,gradient_norm,neighbourhood,extraction_likelihood,barrier")
     assert ran.code == 0, ran.text
     rows = [line for line in ran.text.splitlines() if "\u2502" in line]
     passes = {cells[1].strip(): cells[2].strip() for row in rows if len(cells := row.split("\u2502")) > 4}
+    assert "token_overlap" in ran.text
     assert passes["shared forward pass"] == "1"
     assert passes["gradients"] == "3"
+    assert passes["neighbourhood"] == "25"
     assert passes["barrier"] == "5"
     assert passes["continuations"].startswith("<= ")
     assert untrac(*given, "--measures", "quik").code == 2
+
+
+@pytest.mark.parametrize("corpora", [0, 1])
+def test_measuring_alone_needs_nothing_to_trace(settings, run_copy, text_files, untrac, tmp_path, corpora):
+    data = {"forget": [{"name": "secrets", "path": str(text_files["bread"])}], "corpora": []}
+    data["corpora"] = settings["data"]["corpora"][:corpora]
+    content = {"data": {**data, "cache_folder": settings["data"]["cache_folder"]}, "trainer": settings["trainer"]}
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(content))
+    ran = untrac("plan", "--config", path, "--output", run_copy, "--measures", "standard")
+    assert ran.code == 0, ran.text
+    assert "shared forward pass" in ran.text
+    assert "one pass a token" in ran.text
+    assert "What each method would take" not in ran.text
