@@ -105,24 +105,18 @@ class Courses:
     def sentences(self) -> dict[str, str]:
         """How fast each unlearned model has half back, beside models that never saw the set."""
         half, title = self.half, measure_text(self.measure.name).title
-        unlearned = self.bench.models.unlearned
+        unlearned, forget = self.bench.models.unlearned, self.bench.forget
+        part = forget if self.dataset == forget else f"a part of {forget}"
         if not half:
             why = f"the original does not know {self.dataset} measurably better than models that never saw it ({title})"
             return {path: f"{Path(path).name}: {why}, so that nothing could come back." for path in unlearned}
         said = {}
         for path in unlearned:
             mine, control = half[path], half[CONTROL]
-            sooner, later = (float((one < other).mean()) for one, other in (
-                (mine.drawn, control.drawn), (control.drawn, mine.drawn)
-            ))  # fmt: skip
-            verdict = "which of them is faster can't be told"
-            if sooner >= ENDS[1]:
-                verdict = "what was forgotten comes back faster than it is learnt"
-            elif later >= ENDS[1]:
-                verdict = "it comes back no faster than it is learnt"
             said[path] = (
-                f"{Path(path).name} has half of what the original knows of {self.dataset} beyond retrained models "
-                f"({title}) back {self._after(mine)}; models that never saw it {self._after(control)}: {verdict}."
+                f"After fine-tuning on {part}, {Path(path).name} has half of what the original knows of "
+                f"{self.dataset} beyond retrained models ({title}) back {self._after(mine)}; models that never saw it "
+                f"{self._after(control)}: {_verdict(mine, control)}."
             )
         return said
 
@@ -134,6 +128,18 @@ class Courses:
             return f"not within {counted(int(self.steps[-1]), 'step')}"
         low, high = ("never" if math.isinf(end) else format_number(end, signed=False) for end in ends)
         return f"after {format_number(value, signed=False)} steps ({low} to {high})"
+
+
+def _verdict(mine: Resampled, control: Resampled) -> str:
+    """What steps to half say beside those of models that never saw the set."""
+    if mine.value == 0:  # what was there before any step did not come back
+        told = float((mine.drawn == 0).mean()) >= ENDS[1]
+        return "more than half was never forgotten" if told else "whether half was ever forgotten can't be told"
+    if float((mine.drawn < control.drawn).mean()) >= ENDS[1]:
+        return "what was forgotten comes back faster than it is learnt"
+    if float((control.drawn < mine.drawn).mean()) >= ENDS[1]:
+        return "it comes back no faster than it is learnt"
+    return "which of them is faster can't be told"
 
 
 def _with_interval(steps: Resampled) -> Mean:

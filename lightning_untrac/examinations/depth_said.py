@@ -16,6 +16,9 @@ from lightning_untrac.functional.uncertainty import Floats
 LARGE_SHARE: Final = 0.1
 """Of an effect that is there on retained text as well: from here on it is said."""
 
+NO_VERDICT: Final = 0.5
+"""Above this share most of what a score counts is no forgetting: the number stands without a verdict."""
+
 
 @dataclass(frozen=True)
 class Depths:
@@ -81,6 +84,8 @@ def depth_said(depths: Depths, path: str) -> str:
     if math.isnan(mean.low):
         return f"{name} has a UDS of {_shown(mean)} on the one example that has a score{where}."
     mine = f"UDS {_shown(mean)}"
+    if depths.control_share > NO_VERDICT:
+        return f"{name}: {mine}; {_control(depths)}: the score says little here."
     if mean.low <= 0:
         return f"{name} shows no forgetting in depth: {mine}."
     differences = depths.differences(path)
@@ -103,9 +108,13 @@ def _where(depths: Depths, path: str) -> str:
         what, holds = ("layer", "holds") if len(layers) == 1 else ("layers", "hold")
         said = f"; {what} {ranges(layers)} still {holds} what retraining takes out"
     if depths.control_share > LARGE_SHARE:
-        said += f"; states of retrained models take {depths.control_share:.0%} as much from {depths.control}, which "
-        said += "nobody forgot, so that the score is of more than forgetting"
+        said += f"; {_control(depths)}, so that the score is of more than forgetting"
     return said
+
+
+def _control(depths: Depths) -> str:
+    share = f"{100 * depths.control_share:.0f} %"
+    return f"states of retrained models take {share} as much from {depths.control}, which nobody forgot"
 
 
 def holding_layers(depths: Depths, path: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from lightning_untrac.results.judged import JudgedModel, JudgedSet, Value
@@ -16,6 +17,28 @@ LEVEL_OF_TEST: Final = 0.05
 """Of a p-value below it two distributions differ."""
 
 CHANCE_AUC: Final = 0.5
+
+THE_LOSS: Final = ("loss", "attack_loss")
+"""What says something by itself, however much else was looked at: the loss, and the attack by it."""
+
+BY_CHANCE_DIFFER: Final = 1 / 20
+"""Share of 95 % intervals that leave out what they should hold."""
+
+
+def is_enough(names: Collection[str], looked_at: int) -> bool:
+    """Whether what differs is more than chance gives where much is looked at.
+
+    Args:
+        names: of measures and attacks that differ.
+        looked_at: how many could have.
+
+    Example:
+        >>> is_enough(["loss"], 9), is_enough(["rouge"], 9), is_enough(["rouge", "exact_match"], 9)
+        (True, False, True)
+    """
+    if any(name in THE_LOSS for name in names):
+        return True
+    return len(names) > 1 and len(names) > BY_CHANCE_DIFFER * looked_at
 
 
 class Told(NamedTuple):
@@ -174,13 +197,18 @@ def attacked(memorised: MemorisedSet, model: MemorisedModel) -> list[Attacked]:
         model: one of them.
     """
     found = []
-    for measure in dict.fromkeys(measure for measure, statistic in memorised.cells if statistic == "auc"):
+    for measure in attacks_of(memorised):
         auc = model.value(measure, "auc")
         told, boundary = (model.value(measure, "auc_difference"), 0.0) if memorised.retrained else (auc, CHANCE_AUC)
         if told.low > boundary or told.high < boundary:
             beside = memorised.mean_retrained(measure, "auc").value
             found.append(Attacked(measure, auc, beside, told, 1 if told.low > boundary else -1))
     return found
+
+
+def attacks_of(memorised: MemorisedSet) -> list[str]:
+    """Names of all attacks."""
+    return list(dict.fromkeys(measure for measure, statistic in memorised.cells if statistic == "auc"))
 
 
 class Outside(NamedTuple):
@@ -216,5 +244,6 @@ def outside(memorised: MemorisedSet, model: MemorisedModel, statistic: str) -> O
         statistic: one of :data:`~lightning_untrac.results.memorised.COUNTS`.
     """
     chance = BY_CHANCE * memorised.sequences
-    of_retrained = [one.value(memorised.counted, statistic).value for one in memorised.retrained]
+    counts = (one.value(memorised.counted, statistic).value for one in memorised.retrained)
+    of_retrained = [count for count in counts if math.isfinite(count)]
     return Outside(model.value(memorised.counted, statistic), max(of_retrained, default=chance), chance)

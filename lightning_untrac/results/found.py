@@ -15,6 +15,7 @@ from lightning_untrac.results.judged import JudgedSet, find_judged
 from lightning_untrac.results.ledgers import LedgerStory, find_ledgers
 from lightning_untrac.results.matrix import InfluenceMatrix
 from lightning_untrac.results.measured import Measured, find_measured
+from lightning_untrac.results.measures import read_measure_texts
 from lightning_untrac.results.memorised import MemorisedSet, find_memorised
 from lightning_untrac.results.memorised_steps import ForgettingSteps, find_memorisation_steps
 from lightning_untrac.results.methods import REFERENCE, read_texts
@@ -91,6 +92,7 @@ def find(folder: str | os.PathLike[str], reference: str = REFERENCE) -> Found:
     table = _optional(folder / "influence.parquet")
     run: dict[str, Any] = sound_facts(_json(folder / "run.json", dict))
     read_texts(run.get("methods"))
+    read_measure_texts(run.get("measures"))  # before anything asks for a title, whatever tables there are
     measured = find_measured(folder, run)
     judged = find_judged(folder, run)
     if table is None or not table.num_rows:

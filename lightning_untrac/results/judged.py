@@ -207,13 +207,23 @@ def nearer(judged: JudgedSet, model: JudgedModel) -> str:
     Returns:
         ``yes`` or ``no`` where an interval says so, else ``can't tell``; by each measure where they disagree.
     """
+    said = nearer_by(judged, model)
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{word} by {in_a_sentence(measure)}" for measure, word in said.items())
+
+
+def nearer_by(judged: JudgedSet, model: JudgedModel) -> dict[str, str]:
+    """The same by each measure of distance.
+
+    Returns:
+        A measure's name to ``yes``, ``no`` or ``can't tell``.
+    """
     said = {}
     for measure in judged.measures:
         share = model.value(measure, judged.forget_set, "nearer")
         said[measure] = "yes" if share.high < 0.5 else "no" if share.low > 0.5 else "can't tell"
-    if len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return ", ".join(f"{word} by {in_a_sentence(measure)}" for measure, word in said.items())
+    return said
 
 
 def in_a_sentence(measure: str) -> str:

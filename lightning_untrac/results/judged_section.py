@@ -24,8 +24,9 @@ MEANING = """
 against models that were retrained so, text by text: how far apart the two are in the log-likelihood that they give a
 text, and by the divergence KL(retrained || model) of their predictions, both in nats per token. Two retrained models
 are apart too: that is noise, and it stands beside. <strong>Excess</strong> is (distance \u2212 noise) / (distance of
-the original): 0 is as good as another retraining, about 1 is where the original stands, below 0 is nearer than another
-retraining. An unlearned model may also go past the retrained one, and end farther from it than the original.
+the original): 0 is as good as another retraining, below 0 is nearer than another retraining; the original's own,
+1 \u2212 noise / its distance, stands in its row. An unlearned model may also go past the
+retrained one, and end farther from it than the original.
 Intervals (95 %) come from resampling texts and retrained models together.</p>
 """
 

@@ -189,6 +189,8 @@ def find_memorised(folder: Path) -> list[MemorisedSet]:
             mine = [row for row in rows if row["model"] == model]
             values = {(row["measure"], row["statistic"]): Value.of(row) for row in mine}
             units = {(row["measure"], row["statistic"]): row["unit"] for row in mine}
+            if mine[0]["role"] != "seeds" and not np.isfinite(known.get(model, np.zeros(0))).any():
+                values |= dict.fromkeys(((measure, name) for name in COUNTS), NONE)  # none was read: 0 is no count
             own = [row for row in outliers if (row["model"], row["forget_set"]) == (model, forget_set)]
             models.append(MemorisedModel(model, mine[0]["role"], values, units, known.get(model, np.zeros(0)), own))
         roles = ("original", "unlearned", "seeds")
@@ -258,6 +260,8 @@ def survivors_anchor(forget_set: str, model: str) -> str:
 
 
 def _number(count: float) -> str:
+    if not math.isfinite(count):
+        return "\u2013"
     return f"{count:.0f}" if count == round(count) else f"{count:.1f}"
 
 

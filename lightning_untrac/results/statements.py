@@ -32,20 +32,50 @@ def statements(case: Case) -> list[Statement]:
     Args:
         case: the model.
     """
+    if not case.is_finite:
+        return [Statement("its logits are not finite", "Nothing that was measured says what it knows.")]
     better, worse = known_better(case), known_worse(case)
     left = survivors(case)
     about = [one for one in (better, left, worse and _beside(worse, better or left)) if one is not None]
     if case.judged.retrained == 0:
         about += [*changed(case), untold(case, [])]
         return about
+    if not case.knows_noise:
+        return [*about, *_beside_one(case, silent=not about)]
     if not about:
         about = [one for one in (unlike(case),) if one is not None]
     doubts = [] if about else doubts_of(case)
     cost = costs(case) or differs_elsewhere(case)
-    if not about and not doubts and (case.judged.retrained > 1 or nearer(case.judged, case.model) == "yes"):
+    if not about and not doubts:
         about = [looks_retrained(case, wholly=cost is None)]
     found = [*about, *([cost] if cost is not None else [])]
-    return [*found, untold(case, doubts)] if doubts or case.judged.retrained == 1 else found
+    return [*found, untold(case, doubts)] if doubts else found
+
+
+def _beside_one(case: Case, *, silent: bool) -> list[Statement]:
+    """What stands beside one retrained model: intervals know examples, and not how far another one would be."""
+    differs = differs_from_one(case)
+    found = [differs] if differs is not None else []
+    alike = silent and differs is None and not doubts_of(case)
+    if alike and nearer(case.judged, case.model) == "yes":
+        found = [looks_retrained(case, wholly=False)]
+    return [*found, untold(case, [])]
+
+
+def differs_from_one(case: Case) -> Statement | None:
+    """Whether anything differs from the only retrained model, which is no proof."""
+    said = []
+    for dataset, where in ((case.forget, case.forget), (RETAINED, "what is retained")):
+        told = case.differences(dataset)
+        attacks = case.attacked if dataset == case.forget else []
+        if case.is_enough(dataset, [*told.told, *attacks]):
+            said += [_by_measures(case, told, knows, where) for knows in (1, -1, 0)]
+            said += [_by_attacks(case, [one for one in attacks if one.knows == knows], words)
+                     for knows, words in ((1, TOLD), (-1, STANDS_OUT))]  # fmt: skip
+    if not said:
+        return None
+    words = "differs from the one retrained model (another retraining may differ as much)"
+    return Statement(words, " ".join(filter(None, said)))
 
 
 def _beside(worse: Statement, contrary: Statement | None) -> Statement:
@@ -55,14 +85,14 @@ def _beside(worse: Statement, contrary: Statement | None) -> Statement:
 
 def known_better(case: Case) -> Statement | None:
     """Whether the forget set is known measurably better than by retrained models, or than unseen text."""
-    told = case.differences(case.forget)
-    attacks = [one for one in case.attacked if one.knows == 1]
-    if not told.known(1) and not attacks:
+    told, attacks = case.apart(1)
+    if not told and not attacks:
         return None
-    reason = f"{_by_measures(case, told, 1, case.forget)} {_by_attacks(case, attacks, TOLD)}".strip()
+    said = _by_measures(case, case.differences(case.forget), 1, case.forget) if told else ""
+    reason = f"{said} {_by_attacks(case, attacks, TOLD)}".strip()
     if not case.judged.retrained:
         return Statement("known better than unseen text", reason)
-    if told.known(-1):
+    if case.apart(-1)[0]:
         return Statement("known better in one way and worse in another", reason)
     is_far = not case.judged.measures or nearer(case.judged, case.model) == "no"
     return Statement("not forgotten" if is_far else "not wholly forgotten", reason)
@@ -87,11 +117,11 @@ def survivors(case: Case) -> Statement | None:
 
 def known_worse(case: Case) -> Statement | None:
     """Whether the forget set is known measurably worse than by retrained models, or than unseen text."""
-    told = case.differences(case.forget)
-    attacks = [one for one in case.attacked if one.knows == -1]
+    told, attacks = case.apart(-1)
     count = case.outside(COUNTS[1])
-    if told.known(-1) or attacks:
-        reason = f"{_by_measures(case, told, -1, case.forget)} {_by_attacks(case, attacks, STANDS_OUT)}".strip()
+    if told or attacks:
+        said = _by_measures(case, case.differences(case.forget), -1, case.forget) if told else ""
+        reason = f"{said} {_by_attacks(case, attacks, STANDS_OUT)}".strip()
         words = "forgotten, and over-forgotten" if case.judged.retrained else "known worse than unseen text"
         return Statement(words, reason)
     if count is not None and count.is_told and case.memorised is not None:
@@ -103,9 +133,11 @@ def unlike(case: Case) -> Statement | None:
     """Whether the forget set is known otherwise than by retrained models, where nothing says better or worse."""
     told, beyond = case.differences(case.forget), case.excess(case.forget).beyond(0)
     apart = evidence.distributions(case.judged, case.model, case.forget)
-    if not told.told and not beyond and not apart:
+    apart = apart if case.is_enough(case.forget, apart) else []
+    differ = case.is_enough(case.forget, [*told.told, *case.attacked])
+    if not differ and not beyond and not apart:
         return None
-    said = [_by_measures(case, told, 0, case.forget)] if told.told else []
+    said = [*filter(None, (_by_measures(case, told, knows, case.forget) for knows in (1, -1, 0)))] if differ else []
     if beyond:
         said.append(f"It is farther from them on {case.forget} than they from each other ({_titles(beyond)}).")
     if apart:
@@ -119,8 +151,14 @@ def doubts_of(case: Case) -> list[str]:
     """Why it can't be said that the forget set looks as to retrained models, where nothing speaks against it."""
     excess, told = case.excess(case.forget), case.differences(case.forget)
     found = []
+    apart = evidence.distributions(case.judged, case.model, case.forget)
+    some = [in_a_sentence(one.measure) for one in (*told.told, *case.attacked, *apart)]
+    if some:
+        named = ", ".join(some[:NAMED]) + (f" and {len(some) - NAMED} more" if len(some) > NAMED else "")
+        looked_at = counted(case.looked_at(case.forget), "measure")
+        found.append(f"on {case.forget} it differs by too few of {looked_at} ({named}), which may be by chance")
     if case.judged.retrained == 1:  # which has no excess
-        return ["there are too few examples for an interval"] if told.unknown or not told.measured else []
+        return [*found, "there are too few examples for an interval"] if told.unknown or not told.measured else found
     if excess.unknown or told.unknown:
         found.append("there are too few examples for an interval")
     if not excess.values and not excess.unknown:
@@ -141,14 +179,16 @@ def looks_retrained(case: Case, *, wholly: bool) -> Statement:
         case: the model.
         wholly: whether that holds for what is retained too.
     """
-    measured = counted(case.differences(case.forget).measured, "measure")
+    measured, kept = counted(case.differences(case.forget).measured, "measure"), case.differences(RETAINED)
+    wholly = wholly and not kept.told
     where = f"{case.forget} and on what is retained" if wholly and case.has_retained else case.forget
     if case.judged.retrained == 1:
         said = f"By none of {measured} it can be told from the retrained model on {where}."
         return Statement(f"no difference to the retrained model on {case.forget}", said)
     said = f"On {where} it is by no distance measurably farther than the noise of retraining, and differs by none of "
     words = "looks retrained" if wholly and case.has_retained else f"looks retrained on {case.forget}"
-    return Statement(words, f"{said}{measured}.")
+    few = f" What is retained differs by few measures, perhaps by chance: {_numbers(kept.told)}." if kept.told else ""
+    return Statement(words, f"{said}{measured}.{few}")
 
 
 def costs(case: Case) -> Statement | None:
@@ -158,7 +198,7 @@ def costs(case: Case) -> Statement | None:
     the share of that gain which came back has to be below 0.
     """
     told = [one for one in case.differences(RETAINED).known(-1) if _is_cost(case, one)]
-    if not told:
+    if not case.is_enough(RETAINED, told):
         return None
     return Statement("costs what is retained", _by_measures(case, case.differences(RETAINED), -1, "what is retained"))
 
@@ -174,7 +214,8 @@ def _is_cost(case: Case, told: Told) -> bool:
 def differs_elsewhere(case: Case) -> Statement | None:
     """Whether what is retained is known otherwise than by retrained models, though not worse for unlearning."""
     told, beyond = case.differences(RETAINED), case.excess(RETAINED).beyond(0)
-    if not told.told and not beyond:
+    differ = case.is_enough(RETAINED, told.told)
+    if not differ and not beyond:
         return None
     said = [_by_measures(case, told, knows, "what is retained") for knows in (1, -1, 0) if told.known(knows)]
     if beyond:
@@ -191,7 +232,7 @@ def changed(case: Case) -> list[Statement]:
         (RETAINED, -1, "costs what is retained"),
     ):
         told = [one for one in evidence.changes(case.judged, case.model, dataset) if one.knows == knows]
-        if told:
+        if evidence.is_enough([one.measure for one in told], len(case.judged.scored)):
             where = "what is retained" if dataset == RETAINED else dataset
             side = "better" if knows == 1 else "worse"
             said = (
@@ -210,7 +251,15 @@ def untold(case: Case, doubts: Sequence[str]) -> Statement:
     if count == 1:
         reason = "there is one retrained model, and how far another one would be from it is not known"
         return Statement(f"{words}: one retrained model", f"It can't be told more: {reason}.")
-    short = "too few examples" if "too few" in doubts[0] else "intervals are too wide" if "may be" in doubts[0] else ""
+    short = (
+        "few measures differ"
+        if "by chance" in doubts[0]
+        else "too few examples"
+        if "too few" in doubts[0]
+        else "intervals are too wide"
+        if "may be" in doubts[0]
+        else ""
+    )
     return Statement(f"{words}{f': {short}' if short else ''}", f"It can't be told more: {'; '.join(doubts)}.")
 
 
@@ -227,7 +276,7 @@ def _numbers(told: Sequence[Told]) -> str:
     said = []
     for one in told[:NAMED]:
         unit = unit_title(measure_text(one.measure).unit)
-        said.append(f"{in_a_sentence(one.measure)} {one.value.short} {unit}".strip())
+        said.append(f"{in_a_sentence(one.measure)} {one.value} {unit}".strip())
     more = len(told) - NAMED
     return ", ".join(said) + (f" and {more} more" if more > 0 else "")
 
@@ -237,9 +286,7 @@ def _by_attacks(case: Case, attacks: Sequence[Attacked], what: str) -> str:
     for one in attacks[:NAMED]:
         auc = f"AUC {shown_value('auc', one.auc)}"
         if not math.isnan(one.beside):
-            auc += (
-                f", of retrained models {format_number(one.beside, signed=False)} (difference {one.difference.short})"
-            )
+            auc += f", of retrained models {format_number(one.beside, signed=False)}, difference {one.difference}"
         said.append(f"{measure_text(one.measure).title}: {case.forget} {what}, {auc}.")
     return " ".join(said)
 

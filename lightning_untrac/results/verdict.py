@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lightning_untrac.results import evidence
 from lightning_untrac.results.case import Case, Statement
-from lightning_untrac.results.judged import JudgedModel, JudgedSet, in_a_sentence, nearer
-from lightning_untrac.results.memorised import MemorisedSet, survivors_sentence
+from lightning_untrac.results.judged import JudgedModel, JudgedSet, in_a_sentence, nearer_by
+from lightning_untrac.results.memorised import MemorisedSet, shown_value, survivors_sentence
 from lightning_untrac.results.page import escape, sentence_html
 from lightning_untrac.results.sentence import Link, Name, Part, Sentence
 from lightning_untrac.results.statements import statements
@@ -71,7 +71,7 @@ def verdicts_on(
     found = []
     for model in judged.unlearned:
         case = Case(judged, model, memorised)
-        numbers = [_distances(case)] if judged.retrained and judged.measures else []
+        numbers = [_distances(case)] if judged.retrained and judged.measures and case.is_finite else []
         if memorised is not None and case.known is not None:
             sentence = survivors_sentence(memorised, case.known)
             numbers.append(sentence[:1].upper() + sentence[1:])
@@ -83,15 +83,14 @@ def verdicts_on(
 def _distances(case: Case) -> str:
     """Which of two models it is nearer to, and how far it is from the retrained ones beyond noise."""
     judged, model = case.judged, case.model
-    said = (
-        f"It is nearer to the retrained model than to the original on {case.forget}: "
-        f"{nearer(judged, model)} ({_each(judged, model, 'nearer')}; 0: retrained, 1: original)."
-    )
+    said = f"{_nearer(case)} ({_each(judged, model, 'nearer')}; 0: retrained, 1: original)."
     excess = evidence.excess_of(judged, model, case.forget)
     if excess.values:
+        first = judged.models[0]
+        own = f", the original's own: {_each(judged, first, 'excess')}" if first.is_original else ""
         said += (
             f" Its excess over the noise of retraining: {_each(judged, model, 'excess')} "
-            "(0: as another retraining, about 1: as the original)."
+            f"(0: as another retraining{own})."
         )
     if beyond := excess.beyond(1):
         said += f" It ended farther from it than the original is ({' and '.join(map(in_a_sentence, beyond))})."
@@ -99,13 +98,23 @@ def _distances(case: Case) -> str:
 
 
 def _each(judged: JudgedSet, model: JudgedModel, statistic: str) -> str:
-    signs = str if statistic == "excess" else _unsigned
     values = ((measure, model.value(measure, judged.forget_set, statistic)) for measure in judged.measures)
-    return ", ".join(f"{in_a_sentence(measure)} {signs(value.short)}" for measure, value in values)
+    return ", ".join(f"{in_a_sentence(measure)} {shown_value(statistic, value)}" for measure, value in values)
 
 
-def _unsigned(number: str) -> str:
-    return number.removeprefix("+")
+def _nearer(case: Case) -> str:
+    """Which of two models it is nearer to, by each distance where they disagree."""
+    said = nearer_by(case.judged, case.model)
+    words = {
+        "yes": "it is nearer to the retrained model than to the original",
+        "no": "it is nearer to the original than to the retrained model",
+        "can't tell": "whether it is nearer to the original or to the retrained model can't be told",
+    }
+    if len(set(said.values())) == 1:
+        found = words[next(iter(said.values()))]
+    else:
+        found = "; ".join(f"by {in_a_sentence(measure)} {words[one]}" for measure, one in said.items())
+    return f"On {case.forget} {found}"
 
 
 def verdict_html(found: Sequence[Verdict]) -> str:

@@ -84,6 +84,18 @@ def test_what_goes_from_retained_text_as_well_is_not_forgotten(two: dict[str, Fl
     assert holding_layers(replace(found, effects={**found.effects, "unlearned-x": mine}), "unlearned-x") == [3]
 
 
+def test_where_the_control_loses_most_of_it_there_is_no_verdict(two: dict[str, Floats]) -> None:
+    mine, path = effect(3, 0.3), "runs/unlearned-x"
+    found = depths({**two, path: mine}, list(two))
+    kept = {name: one[:, :25] for name, one in found.effects.items()}
+    for scale, silent in ((0.84, True), (0.4, False)):
+        share = {name: scale * one for name, one in kept.items()}
+        said = depth_said(replace(found, control="wiki", controls=share), path)
+        assert ("forgotten less deeply" in said) is not silent
+        assert said.endswith("nobody forgot: the score says little here.") is silent
+    assert depth_said(replace(found, control="wiki", controls=kept), path).startswith("unlearned-x: UDS 0.")
+
+
 def test_one_that_forgot_nothing(two: dict[str, Floats]) -> None:
     found = depths({**two, "unlearned-x": effect(4, 0.0)}, list(two))
     assert depth_said(found, "unlearned-x") == "unlearned-x shows no forgetting in depth: UDS 0.00 (0.00 to 0.00)."

@@ -22,6 +22,7 @@ from lightning_untrac.results.judged_time import time_rows, time_section, time_t
 from lightning_untrac.results.recovered_section import recovered_answers, recovered_section
 from lightning_untrac.results.terminal import result_console
 from lightning_untrac.results.terminal_tables import judged_table
+from lightning_untrac.results.verdict import verdicts_on
 from lightning_untrac.runs.judged_measures import ReadModel, write_judged_measures
 from lightning_untrac.tables.distances import JUDGEMENTS, judgements_schema
 from lightning_untrac.tables.files import read_table
@@ -281,6 +282,18 @@ def test_a_folder_that_was_judged_before_still_has_its_page(folder: Path) -> Non
     section = judged_section([judged], {})
     assert "What came back" not in section
     assert "Excess: difference of log-likelihood" in section
+
+
+def test_a_model_whose_losses_are_nan_is_told_from_its_tables(tmp_path: Path) -> None:
+    models = [model(tmp_path, name, "forum") for name in LOSSES]
+    for values in models[1].arrays.values():
+        for dataset, of in values.items():
+            values[dataset] = np.full(len(of), np.nan) if (of != 7.0).any() else of
+    write_judged_measures(tmp_path, "forum", MEASURES, models, GROUPS, {})
+    (judged,) = find_judged(tmp_path, RUN)
+    said = {one.name: one.headline for one in verdicts_on(judged)}
+    assert said.pop("unlearned-forum-half") == "its logits are not finite"
+    assert all("finite" not in headline for headline in said.values())
 
 
 def test_rows_of_examples_carry_their_group(tmp_path: Path) -> None:

@@ -96,6 +96,17 @@ def test_the_tables_are_read(memorised: MemorisedSet, tmp_path: Path) -> None:
     assert find_memorised(tmp_path / "nowhere") == []
 
 
+def test_of_a_model_without_numbers_nothing_is_counted(tmp_path: Path) -> None:
+    nan = [math.nan] * 4
+    write(tmp_path, {"a": ("unlearned", nan), "model": ("original", [0.95, 0.9, 0.8, 0.7])})
+    (found,) = find_memorised(tmp_path)
+    assert (
+        "of 4 sequences of secrets \u2013 survive, known better than unseen text, and \u2013 are"
+        in (memorised_answers(found)[0])
+    )
+    assert shown_value("survivors", found.models[1].value(found.counted, "survivors")) == "\u2013"
+
+
 def test_two_forget_sets_of_one_original_each_have_all_of_their_models(memorised: MemorisedSet, tmp_path: Path) -> None:
     for name in (MEMORISATION_SUMMARY, MEMORISATION, OUTLIERS):  # written in the order of the models
         table = read_table(tmp_path / name)

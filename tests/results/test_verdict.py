@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lightning_untrac.metrics import find_measures
+from lightning_untrac.results.evidence import is_enough
 from lightning_untrac.results.judged import JudgedModel, JudgedSet, Value
 from lightning_untrac.results.measures import MeasureText, describe_measure
 from lightning_untrac.results.memorised import MemorisedModel, MemorisedSet, survivors_anchor
@@ -20,6 +21,7 @@ from lightning_untrac.tables.distances import RETAINED
 
 find_measures("loss,memorisation_accuracy")  # of which lower and higher say that a text is known
 describe_measure("sideways", MeasureText("Sideways"))  # says neither better nor worse
+describe_measure("also", MeasureText("Also", direction="higher"))
 COUNTED = "memorisation_accuracy"
 Cells = dict[tuple[str, str, str], Value]
 
@@ -52,7 +54,7 @@ def judged(cells: Cells | None = None, retrained: int = 2, before: Cells | None 
         ["loss_gap"] if retrained else [],
         [name for name in ("forum", RETAINED) if name != without],
         together if retrained else None,
-        ["loss", COUNTED, "sideways"],
+        ["loss", COUNTED, "sideways", "also"],
     )
 
 
@@ -65,6 +67,8 @@ def memorised(
     def one(model: str, role: str, counts: tuple[float, float], more: Any) -> MemorisedModel:
         values = {}
         for name, count in zip(("survivors", "over_forgotten"), counts, strict=True):
+            if math.isnan(count):
+                continue
             ends = binomtest(int(count), sequences).proportion_ci(method="wilson")
             values[COUNTED, name] = Value(count, ends.low * sequences, ends.high * sequences)
         values |= {("attack_loss", name): value for name, value in more.items()}
@@ -85,7 +89,7 @@ def test_what_nothing_tells_apart_looks_retrained() -> None:
     found = verdict(judged(), memorised())
     assert found.headline == "looks retrained"
     said = " ".join(found.reasons)
-    assert "nearer to the retrained model than to the original on forum: yes" in said
+    assert "On forum it is nearer to the retrained model than to the original (" in said
     assert "differs by none of 2 measures" in said
     assert "0 survive" in said
 
@@ -130,9 +134,9 @@ def test_what_is_known_worse_is_forgotten_and_over_forgotten() -> None:
     assert found.headline == "forgotten, and over-forgotten"
     (reason,) = [said for said in found.reasons if "known worse than by" in said]
     assert reason.startswith(
-        "By 1 of 2 measures forum is known worse than by the retrained models: loss +0.200 ± 0.100"
+        "By 1 of 2 measures forum is known worse than by the retrained models: loss +0.200 (+0.100 to +0.300)"
     )
-    by_accuracy = {(COUNTED, "forum", "difference"): about(-0.2)}  # of which lower is worse
+    by_accuracy = {(name, "forum", "difference"): about(-0.2) for name in (COUNTED, "also")}  # of which lower is worse
     assert verdict(judged(by_accuracy)).headline == "forgotten, and over-forgotten"
 
 
@@ -140,7 +144,10 @@ def test_an_auc_far_below_half_stands_out() -> None:
     found = verdict(judged(), memorised(auc=about(0.1), auc_difference=about(-0.42)))
     assert found.headline == "forgotten, and over-forgotten"
     (reason,) = [said for said in found.reasons if "gives away that it was there" in said]
-    assert "AUC 0.100 (0 to 0.200), of retrained models 0.520 (difference \u22120.420 \u00b1 0.100)" in reason
+    assert (
+        "AUC 0.100 (0 to 0.200), of retrained models 0.520, difference \u22120.420 (\u22120.520 to \u22120.320)."
+        in reason
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +166,7 @@ def test_an_attack_alone_tells_that_it_is_not_forgotten() -> None:
 
 
 def test_measures_that_disagree_are_both_said() -> None:
-    cells = {("loss", "forum", "difference"): about(-0.2), (COUNTED, "forum", "difference"): about(-0.2)}
+    cells = {(name, "forum", "difference"): about(-0.2) for name in ("loss", COUNTED, "also")}
     assert verdict(judged(cells)).headline == "known better in one way and worse in another; over-forgotten"
 
 
@@ -185,7 +192,8 @@ def test_survivors_and_what_is_over_forgotten_stand_beside_each_other() -> None:
 
 
 def test_unlike_in_a_way_that_is_neither_better_nor_worse() -> None:
-    assert verdict(judged({("sideways", "forum", "difference"): about(0.2)})).headline == "unlike a retrained model"
+    other_way = {("sideways", "forum", "difference"): about(0.2), ("also", "forum", "difference"): about(0.2)}
+    assert verdict(judged(other_way)).headline == "unlike a retrained model"
     found = verdict(judged({("loss_gap", "forum", "excess"): about(1.4)}))
     assert found.headline == "unlike a retrained model"
     assert any("It ended farther from it than the original is" in said for said in found.reasons)
@@ -225,6 +233,89 @@ def test_intervals_that_are_too_wide_or_missing_allow_nothing() -> None:
     assert any("no distance to the retrained models was measured" in said for said in none.reasons)
 
 
+def test_one_measure_of_many_says_nothing_by_itself() -> None:
+    one = {(COUNTED, "forum", "difference"): about(-0.2), (COUNTED, RETAINED, "difference"): about(-0.2)}
+    found = verdict(judged(one), memorised())
+    assert found.headline == "can't tell whether it looks retrained: few measures differ"
+    assert any("it differs by too few of 2 measures (memorisation accuracy), which may be by chance" in said
+               for said in found.reasons)  # fmt: skip
+    kept = {cell: value for cell, value in one.items() if cell[1] == RETAINED}
+    found = verdict(judged(kept))
+    assert found.headline == "looks retrained on forum"
+    assert any("What is retained differs by few measures, perhaps by chance: memorisation accuracy" in said
+               for said in found.reasons)  # fmt: skip
+    two = {**one, ("also", "forum", "difference"): about(-0.2), ("also", RETAINED, "difference"): about(-0.2)}
+    before = {(name, RETAINED, "difference"): about(0.05) for name in (COUNTED, "also")}
+    assert verdict(judged(two, before=before)).headline == "forgotten, and over-forgotten; costs what is retained"
+
+
+@pytest.mark.parametrize(("looked_at", "enough"), [(2, True), (39, True), (40, False)])
+def test_two_are_enough_while_they_are_more_than_a_twentieth(looked_at: int, enough: bool) -> None:
+    assert is_enough(["one", "two"], looked_at) is enough
+    assert is_enough(["loss"], looked_at)
+    assert not is_enough(["one"], 1)
+
+
+def test_chance_alone_seldom_makes_nine_measures_say_anything() -> None:
+    """Independent 95 % intervals of what is alike: any one of nine differs in 37 of 100 cases, the rule in 11."""
+    differ = np.random.default_rng(0).random((20_000, 9)) < 0.05
+    names = np.array(["loss", *(f"m{place}" for place in range(8))])
+    said = np.mean([is_enough(names[row].tolist(), 9) for row in differ])
+    # 1 - P(none) - P(exactly one, and not the loss)
+    assert said == pytest.approx(1 - 0.95**9 - 8 * 0.05 * 0.95**8, abs=0.01)
+    assert differ.any(axis=1).mean() == pytest.approx(1 - 0.95**9, abs=0.015)
+
+
+def test_excess_stands_beside_the_originals_own() -> None:
+    found = verdict(judged(before={("loss_gap", "forum", "excess"): about(0.42)}))
+    (said,) = [one for one in found.reasons if "excess" in one]
+    assert "(0: as another retraining, the original's own: difference of log-likelihood 0.420 (0.320 to 0.520))" in said
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (about(0.9), "On forum it is nearer to the original than to the retrained model ("),
+        (about(0.45), "On forum whether it is nearer to the original or to the retrained model can't be told ("),
+    ],
+)
+def test_which_is_nearer_is_said_as_it_is(share: Value, words: str) -> None:
+    assert verdict(judged({("loss_gap", "forum", "nearer"): share})).reasons[0].startswith(words)
+    two = judged({("loss_gap", "forum", "nearer"): share, ("kl_divergence", "forum", "nearer"): about(0.1)})
+    said = verdict(replace(two, measures=["loss_gap", "kl_divergence"])).reasons[0]
+    assert words.removeprefix("On forum ").removesuffix(" (") in said
+    assert "it is nearer to the retrained model than to the original" in said
+
+
+def test_a_model_whose_logits_are_not_finite_has_that_for_a_headline() -> None:
+    nan = {("loss", dataset, statistic): Value(math.nan) for dataset in ("forum", RETAINED) for statistic in ("mean",)}
+    for retrained in (0, 1, 2):
+        found = verdict(judged(nan, retrained), memorised(survive=math.nan, over=math.nan))
+        assert found.headline == "its logits are not finite"
+        assert any("\u2013 survive" in said for said in found.reasons)
+    some = {**nan, ("loss", "forum", "mean"): about(2.0)}
+    assert verdict(judged(some)).headline == "looks retrained"
+
+
+def test_beside_one_retrained_model_a_difference_is_no_proof() -> None:
+    untold = "can't tell whether it looks retrained: one retrained model"
+    differs = f"differs from the one retrained model (another retraining may differ as much); {untold}"
+    for name, dataset, change in (("loss", "forum", 0.2), ("loss", "forum", -0.2), ("loss", RETAINED, 0.3)):
+        found = verdict(judged({(name, dataset, "difference"): about(change)}, retrained=1))
+        assert found.headline == differs
+        assert any("than by the retrained model: loss" in said for said in found.reasons)
+    assert verdict(judged({("sideways", "forum", "difference"): about(0.2)}, retrained=1)).headline == untold
+    far = {("loss_gap", "forum", "nearer"): about(0.9)}
+    twins = memorised(of_retrained=(1,), auc=about(0.7), auc_difference=about(0.18))
+    assert verdict(judged(far, retrained=1), twins).headline == f"not forgotten; {differs}"
+    by_luck = memorised(of_retrained=(1,), auc=about(0.55), auc_difference=about(0.18))  # its AUC may be chance
+    assert verdict(judged(far, retrained=1), by_luck).headline == differs
+    stands_out = memorised(of_retrained=(1,), auc=about(0.1), auc_difference=about(-0.42))
+    assert verdict(judged(retrained=1), stands_out).headline == differs
+    kept = verdict(judged(retrained=1), memorised(survive=20, of_retrained=(1,)))
+    assert kept.headline == f"survivors: 20 of 128; {untold}"
+
+
 def test_one_retrained_model_never_makes_a_model_look_retrained() -> None:
     untold = "can't tell whether it looks retrained: one retrained model"
     no_excess = {("loss_gap", dataset, "excess"): Value(math.nan) for dataset in ("forum", RETAINED)}
@@ -233,7 +324,7 @@ def test_one_retrained_model_never_makes_a_model_look_retrained() -> None:
     far = {**no_excess, ("loss_gap", "forum", "nearer"): about(0.45)}
     assert verdict(judged(far, retrained=1)).headline == untold
     better = {**no_excess, ("loss", "forum", "difference"): about(-0.2), ("loss_gap", "forum", "nearer"): about(1, 0)}
-    assert verdict(judged(better, retrained=1)).headline == f"not forgotten; {untold}"
+    assert verdict(judged(better, retrained=1)).headline.startswith("differs from the one retrained model (")
 
 
 def test_without_retrained_models_there_are_the_original_unseen_text_and_chance() -> None:

@@ -94,6 +94,6 @@ def test_it_is_written_again_when_the_model_has_been_judged(unlearned: Path) -> 
     replace_rows(unlearned, JUDGEMENTS, {"forget_set": "birds"}, table)
     refresh_model_cards(RunFolder(unlearned))
     text = (model / "README.md").read_text()
-    assert "nearer to the retrained model than to the original on birds: yes" in text
+    assert "On birds it is nearer to the retrained model than to the original" in text
     assert "was not compared" not in text
     assert damaged_files(model) == []
