@@ -225,7 +225,8 @@ def test_it_is_measured_and_judged_as_other_models(run: Path) -> None:
     for verb in ("retrain", "judge"):
         ran = run_untrac(verb, "--output", run, "--forget", "late")
         assert ran.code == 0, ran.text
-    assert "On late " in ran.text and "nearer to the" in ran.text
+    assert "On late " in ran.text
+    assert "nearer to the" in ran.text
     assert "sisa-2x2/ensemble" not in ran.text
     assert "it began from ensemble and not from the original" in ran.text
     # Its latent space is that of all members beside each other, and its time that of what was trained again.
@@ -284,7 +285,8 @@ def test_a_language_model_goes_on_as_its_ensemble(judged_run: Path, tmp_path: Pa
     assert ran.code == 0, ran.text
     ran = run_untrac("judge", "--output", run, "--forget", "birds", "--models", "[unlearned-birds-sisa]")
     assert ran.code == 0, ran.text
-    assert "On birds " in ran.text and "nearer to the" in ran.text
+    assert "On birds " in ran.text
+    assert "nearer to the" in ran.text
     openings = json.loads((run / "run.json").read_text())["continuations"]["birds"]
     assert all("unlearned-birds-sisa" in opening["said"] for opening in openings)
 
