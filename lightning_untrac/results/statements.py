@@ -152,7 +152,8 @@ def doubts_of(case: Case) -> list[str]:
     excess, told = case.excess(case.forget), case.differences(case.forget)
     found = []
     apart = evidence.distributions(case.judged, case.model, case.forget)
-    some = [in_a_sentence(one.measure) for one in (*told.told, *case.attacked, *apart)]
+    told_apart: list[Told | Attacked] = [*told.told, *case.attacked, *apart]
+    some = [in_a_sentence(one.measure) for one in told_apart]
     if some:
         named = ", ".join(some[:NAMED]) + (f" and {len(some) - NAMED} more" if len(some) > NAMED else "")
         looked_at = counted(case.looked_at(case.forget), "measure")
