@@ -153,7 +153,7 @@ def doubts_of(case: Case) -> list[str]:
     found = []
     apart = evidence.distributions(case.judged, case.model, case.forget)
     told_apart: list[Told | Attacked] = [*told.told, *case.attacked, *apart]
-    some = [in_a_sentence(one.measure) for one in told_apart]
+    some = list(dict.fromkeys(in_a_sentence(one.measure) for one in told_apart))
     if some:
         named = ", ".join(some[:NAMED]) + (f" and {len(some) - NAMED} more" if len(some) > NAMED else "")
         looked_at = counted(case.looked_at(case.forget), "measure")
