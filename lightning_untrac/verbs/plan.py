@@ -84,6 +84,8 @@ def intent(parsed: Parsed) -> Intent:
     if parsed.options.measures is not None:
         unknown += suite_of(parsed.options.measures, judges=False)[1]
     if not _traces(parsed.options):
+        if parsed.options.save is not None:
+            unknown.append("save: it holds what methods take, and none is named beside measures; give `methods` too")
         return Intent(STAGE, EpisodePlan("one"), unknown, "evaluate")
     return Intent(STAGE, EpisodePlan("each_corpus", parsed.options.seeds), unknown, "trace")
 
@@ -112,8 +114,6 @@ def main(argv: Arguments) -> None:
     speeds, sizes = measure(stage, trains=_traces(options))
     if _traces(options):
         _show_methods(stage, options, speeds, sizes, devices)
-    elif options.save is not None:
-        atomic_write_bytes(options.save, b"{}")
     if options.measures is not None:
         _show_measuring(stage, options, speeds, devices)
 

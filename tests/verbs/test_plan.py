@@ -116,3 +116,6 @@ def test_measuring_alone_needs_nothing_to_trace(settings, run_copy, text_files, 
     assert "shared forward pass" in ran.text
     assert "one pass a token" in ran.text
     assert "What each method would take" not in ran.text
+    ran = untrac("plan", "--config", path, "--output", run_copy, "--measures", "loss", "--save", tmp_path / "plan.json")
+    assert ran.code == 2
+    assert "save: it holds what methods take" in ran.text
