@@ -19,7 +19,8 @@ from lightning_untrac.data.evaluated import groups, packed, sides
 from lightning_untrac.errors import UnlearningError, raise_if_any
 from lightning_untrac.functional.example_means import exact_mean
 from lightning_untrac.metrics import Measure
-from lightning_untrac.metrics.measure import DATA_ROLES, Named, check_shape, each_once, given_by, need_problems
+from lightning_untrac.metrics.measure import Named, check_shape, each_once
+from lightning_untrac.metrics.needs import DATA_ROLES, given_by, need_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.modules.guessing import guess_loss
 from lightning_untrac.tables.measurements import (

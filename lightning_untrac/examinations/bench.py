@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
@@ -17,14 +17,20 @@ from lightning_untrac.functional.example_means import weighted_mean
 from lightning_untrac.metrics import Measure
 from lightning_untrac.metrics.measure import measure_all
 from lightning_untrac.modules import LanguageModule
+from lightning_untrac.modules.small_models import without_weights
 from lightning_untrac.modules.wrapping import Wrapping
 from lightning_untrac.outputs import Outputs
 from lightning_untrac.results.measures import measure_text
-from lightning_untrac.runs.judging import Arrays, Compared, groups_of
+from lightning_untrac.runs.compared import Compared
+from lightning_untrac.runs.judging import Arrays, groups_of
+from lightning_untrac.runs.kept_arrays import data_digest
 from lightning_untrac.runs.measuring import only_measure
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.tables.distances import RETAINED
 from lightning_untrac.tables.judged import ORIGINAL, RETRAINED, UNLEARNED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass
@@ -46,11 +52,17 @@ class Bench:
     forget: str
     measures: Sequence[Measure] = ()
     measured: Mapping[str, Arrays] = field(default_factory=dict)
+    _weightless: dict[str, PreTrainedModel] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def retained(self) -> list[str]:
         """Names of the corpora beside the forget set."""
         return list(groups_of(self.stage, self.forget).get(RETAINED, []))
+
+    @cached_property
+    def data_digest(self) -> str:
+        """Digest of what is evaluated."""
+        return data_digest(self.stage)
 
     @property
     def reads(self) -> list[str]:
@@ -79,6 +91,17 @@ class Bench:
             path: hub name or folder.
         """
         return self.stage.parsed.build_module().of_saved(path)
+
+    def without_weights(self, path: str) -> PreTrainedModel:
+        """A saved model of shapes alone, made once: what can be told of it before any weights are loaded.
+
+        Args:
+            path: hub name or folder; of adapters it is the model that they stand on.
+        """
+        if path not in self._weightless:
+            module = self.build(path)
+            self._weightless[path] = without_weights(module.model_config, trust_remote_code=module.trust_remote_code)
+        return self._weightless[path]
 
     def run(self, module: L.LightningModule, recorder: Callback, names: Sequence[str] | None = None) -> None:
         """Validate a module with a Trainer of the user's flags.

@@ -13,8 +13,6 @@ from lightning_untrac.examinations.columns import Column, Concluded, Found
 from lightning_untrac.examinations.examination import Examination
 from lightning_untrac.examinations.kept import kept_path, read_kept, write_kept
 from lightning_untrac.functional.example_means import Mean
-from lightning_untrac.modules import LanguageModule
-from lightning_untrac.modules.small_models import parameter_shapes
 from lightning_untrac.results.measures import measure_texts
 from lightning_untrac.runs.judged_measures import value_columns
 from lightning_untrac.runs.judging import methods_of
@@ -50,22 +48,22 @@ def architecture_differences(bench: Bench) -> list[str]:
     Args:
         bench: knows the models.
     """
-    first, *others = [bench.build(path) for path in bench.models.every]
-    theirs = _shapes(first)
+    first, *others = bench.models.every
+    theirs = _shapes(bench, first)
     found = []
-    for module in others:
-        mine = _shapes(module)
+    for path in others:
+        mine = _shapes(bench, path)
         unlike = next((name for name in {**theirs, **mine} if mine.get(name) != theirs.get(name)), None)
         if unlike is not None:
             found.append(
-                f"{module.name_or_path} {_has(mine, unlike)}, and {first.name_or_path} {_has(theirs, unlike)}; give "
-                "models of one architecture, or leave it out"
+                f"{path} {_has(mine, unlike)}, and {first} {_has(theirs, unlike)}; give models of one architecture, or "
+                "leave it out"
             )
     return found
 
 
-def _shapes(module: LanguageModule) -> dict[str, tuple[int, ...]]:
-    return parameter_shapes(module.model_config, trust_remote_code=module.trust_remote_code)
+def _shapes(bench: Bench, path: str) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(one.shape) for name, one in bench.without_weights(path).named_parameters()}
 
 
 def _has(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:

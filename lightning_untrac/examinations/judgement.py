@@ -37,19 +37,15 @@ from lightning_untrac.results.roc_plot import save_roc_plot
 from lightning_untrac.results.terminal_tables import judged_table
 from lightning_untrac.results.verdict import verdict_lines, verdicts_on
 from lightning_untrac.runs.comparable_models import saved_model_problems, tell_broken
+from lightning_untrac.runs.compared import Compared
 from lightning_untrac.runs.continuations import quote_continuations
 from lightning_untrac.runs.fail_if import Condition
-from lightning_untrac.runs.judging import Compared, judge_all
+from lightning_untrac.runs.judging import judge_all
 from lightning_untrac.runs.kept_gradients import kept_model_problems
 from lightning_untrac.runs.latent import projection_problems, read_states, write_latent
 from lightning_untrac.runs.membership import check_unseen
-from lightning_untrac.runs.memorising import (
-    Memorisation,
-    SequenceOptions,
-    judge_memorisation,
-    level_problems,
-    unseen_twins,
-)
+from lightning_untrac.runs.memorisation_options import Memorisation, SequenceOptions
+from lightning_untrac.runs.memorising import judge_memorisation, level_problems, unseen_twins
 from lightning_untrac.runs.model_cards import refresh_model_cards
 from lightning_untrac.runs.output import publish
 from lightning_untrac.runs.stage import Stage

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from lightning_untrac.examinations.bench import Bench
 from lightning_untrac.examinations.columns import Column
 from lightning_untrac.examinations.examination import Examination
 from lightning_untrac.runs.kept_arrays import (
-    data_digest,
     described,
+    digest_of_all,
     package_digest,
+    read_arrays,
     run_settings,
     weights_digest,
+    write_arrays,
 )
-from lightning_untrac.tables.files import atomic_path
 
 FOLDER: Final = "examined"
 """Below the output folder; throwing it away costs nothing but time."""
@@ -54,10 +50,9 @@ def kept_path(folder: Path, bench: Bench, examination: Examination, path: str) -
         [digests, trains],
         described(examination, examination.settings),
         [described(measure) for measure in bench.measures],
-        [bench.forget, data_digest(stage), run_settings(stage)],
+        [bench.forget, bench.data_digest, run_settings(stage)],
     ]
-    digest = hashlib.sha256(json.dumps(depends, sort_keys=True, default=repr).encode()).hexdigest()[:16]
-    return folder / FOLDER / f"{examination.name}-{bench.forget}-{Path(path).name}-{digest}.npz"
+    return folder / FOLDER / f"{examination.name}-{bench.forget}-{Path(path).name}-{digest_of_all(depends)}.npz"
 
 
 def read_kept(path: Path) -> list[Column] | None:
@@ -66,15 +61,11 @@ def read_kept(path: Path) -> list[Column] | None:
     Args:
         path: of :func:`kept_path`.
     """
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            plain = json.loads(str(file["columns"]))
-            return [
-                Column(**fields, values=file[f"values-{place}"], weights=file[f"weights-{place}"])
-                for place, fields in enumerate(plain)
-            ]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    if (kept := read_arrays(path)) is None:
         return None
+    fields, arrays = kept
+    pairs = zip(arrays[::2], arrays[1::2], strict=True)
+    return [Column(**one, values=values, weights=weights) for one, (values, weights) in zip(fields, pairs, strict=True)]
 
 
 def write_kept(path: Path, columns: Sequence[Column]) -> None:
@@ -84,12 +75,6 @@ def write_kept(path: Path, columns: Sequence[Column]) -> None:
         path: of :func:`kept_path`.
         columns: of one model.
     """
-    fields = [
-        {"measure": c.measure, "dataset": c.dataset, "unit": c.unit, "condition": c.condition, "at": c.at}
-        for c in columns
-    ]
-    arrays: dict[str, Any] = {"columns": np.array(json.dumps(fields))}
-    for place, column in enumerate(columns):
-        arrays |= {f"values-{place}": column.values, f"weights-{place}": column.weights}
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    names = ("measure", "dataset", "unit", "condition", "at")
+    fields = [{name: getattr(column, name) for name in names} for column in columns]
+    write_arrays(path, fields, [array for column in columns for array in (column.values, column.weights)])

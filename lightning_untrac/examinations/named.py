@@ -9,7 +9,8 @@ from typing import Any, Final
 from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
 from lightning_untrac.examinations.examination import EXAMINATIONS, Examination, find_examinations
 from lightning_untrac.metrics import MEASURES, Measure, find_measures
-from lightning_untrac.metrics.measure import Named, need_problems
+from lightning_untrac.metrics.measure import Named
+from lightning_untrac.metrics.needs import need_problems
 from lightning_untrac.outputs import MeasureNeed
 from lightning_untrac.registry import Registry, did_you_mean
 

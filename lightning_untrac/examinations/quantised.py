@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
-import torch
 from typing_extensions import override
 
 from lightning_untrac.examinations.bench import Bench
@@ -25,7 +24,6 @@ from lightning_untrac.modules.quantising import (
     quantise_layers,
     same_codes,
 )
-from lightning_untrac.modules.small_models import model_class
 from lightning_untrac.results.measures import MeasureText, describe_measure
 from lightning_untrac.tables.judged import ORIGINAL
 
@@ -133,12 +131,7 @@ def _narrow(bench: Bench, to: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     grouped = [name for name in to if name in QUANTISERS and QUANTISERS[name].group]
     for path in bench.models.every if grouped else ():
-        module = bench.build(path)
-        with torch.device("meta"):
-            model = model_class(module.model_config).from_config(
-                module.model_config, trust_remote_code=module.trust_remote_code
-            )
-        for layer, weight, transposed in linear_layers(model):
+        for layer, weight, transposed in linear_layers(bench.without_weights(path)):
             width = weight.shape[0 if transposed else 1]
             for name in grouped:
                 group = QUANTISERS[name].group

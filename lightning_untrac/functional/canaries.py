@@ -133,6 +133,20 @@ def audit(scores: Floats, entered: Flags, guesses: int, confidence: float = 0.95
     return Audit(epsilon_lower_bound(guesses, wrong, confidence), guesses, wrong, int(entered.sum()))
 
 
+def guesses_among(canaries: int, guessed: float = GUESSED) -> int:
+    """How many canaries are guessed to have entered: a share of all, rounded down, at least one where there is any.
+
+    Args:
+        canaries: of both sides together.
+        guessed: the share.
+
+    Example:
+        >>> guesses_among(200), guesses_among(3), guesses_among(0)
+        (50, 1, 0)
+    """
+    return min(canaries, max(1, int(guessed * canaries)))
+
+
 def audit_of_sides(entered: Floats, stayed_out: Floats, guessed: float = GUESSED, confidence: float = 0.95) -> Audit:
     """The audit of canaries by the two sides that they fell on.
 
@@ -151,4 +165,4 @@ def audit_of_sides(entered: Floats, stayed_out: Floats, guessed: float = GUESSED
     """
     scores = np.concatenate([stayed_out, entered])
     flags = np.arange(len(scores)) >= len(stayed_out)
-    return audit(scores, flags, min(len(scores), max(1, int(guessed * len(scores)))), confidence)
+    return audit(scores, flags, guesses_among(len(scores), guessed), confidence)

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from lightning_untrac.functional.harmonic_mean import harmonic_mean
 from lightning_untrac.functional.resampled import Resampled
 from lightning_untrac.functional.uncertainty import Floats
 
@@ -37,22 +38,6 @@ def likeness(first: Floats | float, second: Floats | float) -> Floats:
         apart = np.abs(a - b) / np.where(size > 0, size, 1.0)
         found = np.where(size == 0, ALIKE, 1.0 - apart)
     return np.where(np.isfinite(a) & np.isfinite(b), found, np.nan)
-
-
-def harmonic_mean(first: Floats | float, second: Floats | float) -> Floats:
-    """``2 / (1 / a + 1 / b)`` of numbers that are at least 0; 0 where one of them is.
-
-    Args:
-        first: ``[...]``, a.
-        second: ``[...]``, b.
-
-    Example:
-        >>> harmonic_mean(0.8, 0.4).round(4).item()
-        0.5333
-    """
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    total = a + b
-    return np.where(total == 0, 0.0, 2 * a * b / np.where(total == 0, 1.0, total))
 
 
 def quantisation_robustness(before: Resampled, after: Resampled) -> Resampled:
@@ -86,8 +71,8 @@ def robustness(relearning: Resampled, quantisation: Resampled) -> Resampled:
         relearning: R.
         quantisation: Q, on the same resamples.
     """
-    drawn = harmonic_mean(relearning.drawn, quantisation.drawn)
-    return Resampled(float(harmonic_mean(relearning.value, quantisation.value)), drawn)
+    drawn = harmonic_mean(np.stack([relearning.drawn, quantisation.drawn]))
+    return Resampled(float(harmonic_mean(np.array([relearning.value, quantisation.value]))), drawn)
 
 
 def _likeness(one: Resampled, other: Resampled) -> Resampled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightning_untrac.functional.canaries import audit_of_sides, epsilon_lower_bound
+from lightning_untrac.functional.canaries import audit_of_sides, epsilon_lower_bound, guesses_among
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.metrics.summary import Statistic
@@ -45,7 +45,7 @@ def canary_note(entered: str, sizes: Sequence[int]) -> str:
         entered: name of the side that entered.
         sizes: canaries of both sides.
     """
-    guesses = max(1, sum(sizes) // 4)
+    guesses = guesses_among(sum(sizes))
     most = epsilon_lower_bound(guesses, 0)
     return (
         f"{entered} and its other side are {sum(sizes):,} canaries by coin flip; {guesses:,} guesses that one entered "

@@ -13,25 +13,15 @@ from lightning_untrac.data.tokenizers import padding_token
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional.extraction_likelihood import runs_of_targets
 from lightning_untrac.modules.asking import of_all_ranks
-from lightning_untrac.modules.continuations import AT_ONCE, GREEDY
+from lightning_untrac.modules.continuations import AT_ONCE, GREEDY, OWN_CHANCES
 from lightning_untrac.modules.decoder_inputs import decoder_inputs
 from lightning_untrac.outputs import Outputs
 
 FIRST_CHOICE: Final[dict[str, Any]] = {
     **GREEDY,
+    **OWN_CHANCES,
     "eos_token_id": None,
     "repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "encoder_no_repeat_ngram_size": 0,
-    "encoder_repetition_penalty": 1.0,
-    "bad_words_ids": None,
-    "sequence_bias": None,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": None,
-    "forced_bos_token_id": None,
-    "forced_eos_token_id": None,
-    "exponential_decay_length_penalty": None,
-    "min_length": 0,
 }
 """The likeliest token each time and nothing else, whatever the model's own settings ask for; a text has no end."""
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_untrac.modules.heads import Seq2SeqHead, head_of
-from lightning_untrac.modules.small_models import make, model_class, smaller_configs
+from lightning_untrac.modules.small_models import make, smaller_configs, without_weights
 from lightning_untrac.sharding import repeated_blocks
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def find_blocks(config: PretrainedConfig, *, trust_remote_code: bool = False) ->
                 continue
         if name is None:
             return None
-        with torch.device("meta"):
-            whole = model_class(config).from_config(config, trust_remote_code=trust_remote_code)
+        whole = without_weights(config, trust_remote_code=trust_remote_code)
         return Blocks(name, len(_lists(whole)[name]))
     return None
 

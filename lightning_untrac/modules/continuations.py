@@ -28,7 +28,8 @@ OWN_CHANCES: Final = {
     "exponential_decay_length_penalty": None,
     "guidance_scale": None,
 }
-"""Beside :data:`GREEDY`: what the model's own settings may do to its probabilities, and a draw is not to see."""
+"""Beside :data:`GREEDY`: what the model's own settings may do to its probabilities. Draws and first choices leave it
+out."""
 
 AT_ONCE: Final = 16
 """Prompts that are continued in one batch."""

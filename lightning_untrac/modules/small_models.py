@@ -41,16 +41,19 @@ def model_class(config: PretrainedConfig) -> Any:
     return getattr(transformers, head_of(config).auto_class)
 
 
-def parameter_shapes(config: PretrainedConfig, *, trust_remote_code: bool = False) -> dict[str, tuple[int, ...]]:
-    """Name of each parameter of a model to its shape; the model is not made.
+def without_weights(config: PretrainedConfig, *, trust_remote_code: bool = False, **options: Any) -> PreTrainedModel:
+    """A model of a configuration whose parameters have shapes and take no memory.
 
     Args:
         config: of the model.
         trust_remote_code: as of transformers.
+        options: likewise, of ``from_config``.
     """
     with torch.device("meta"):
-        model = model_class(config).from_config(copy.deepcopy(config), trust_remote_code=trust_remote_code)
-    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+        model: PreTrainedModel = model_class(config).from_config(
+            copy.deepcopy(config), trust_remote_code=trust_remote_code, **options
+        )
+    return model
 
 
 def make(config: PretrainedConfig, *, trust_remote_code: bool = False) -> PreTrainedModel:
@@ -59,9 +62,8 @@ def make(config: PretrainedConfig, *, trust_remote_code: bool = False) -> PreTra
     Raises:
         ValueError: if it would be larger than :data:`MOST_PARAMETERS`.
     """
-    options = {"trust_remote_code": trust_remote_code, "dtype": torch.float32}
-    with torch.device("meta"):
-        size = sum(p.numel() for p in model_class(config).from_config(copy.deepcopy(config), **options).parameters())
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "dtype": torch.float32}
+    size = sum(parameter.numel() for parameter in without_weights(config, **options).parameters())
     if size > MOST_PARAMETERS:
         raise ValueError(f"{size} parameters")
     with torch.device("cpu"):

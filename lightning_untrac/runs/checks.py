@@ -22,7 +22,7 @@ from lightning_untrac.faults import first_line
 from lightning_untrac.metrics import Measure, find_measures
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.adapters import tokenizer_home
-from lightning_untrac.modules.small_models import model_class
+from lightning_untrac.modules.small_models import without_weights
 from lightning_untrac.outputs import MeasureNeed
 from lightning_untrac.schedules import schedule_problem
 from lightning_untrac.strategies import WHOLE_GRADIENTS, named_shards
@@ -182,10 +182,7 @@ def space_problems(folder: Path, module: LanguageModule, copies: int) -> list[st
     """
     if not copies:
         return []
-    with torch.device("meta"):
-        model = model_class(module.model_config).from_config(
-            module.model_config, trust_remote_code=module.trust_remote_code
-        )
+    model = without_weights(module.model_config, trust_remote_code=module.trust_remote_code)
     needed = copies * sum(parameter.numel() for parameter in model.parameters()) * 4
     free = shutil.disk_usage(nearest_folder(folder)).free
     if free > needed:

@@ -11,9 +11,10 @@ import numpy as np
 from lightning_untrac.errors import problems_of
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.checks import model_problems
-from lightning_untrac.runs.judging import Arrays, Compared
+from lightning_untrac.runs.compared import Compared
+from lightning_untrac.runs.judging import Arrays
 from lightning_untrac.runs.memorised_data import LOSS
-from lightning_untrac.runs.saved_models import files_digest
+from lightning_untrac.runs.saved_models import raise_if_damaged
 from lightning_untrac.runs.stage import Stage
 
 NOT_FINITE: Final = (
@@ -48,7 +49,7 @@ def saved_model_problems(stage: Stage, models: Compared) -> list[str]:
     first: tuple[str, Any, str] | None = None
     for path in models.every if stage.module.name_or_path else models.every[1:]:  # of no original the stage tells
         if Path(path).is_dir():
-            found += problems_of(lambda path=path: files_digest(Path(path)))  # type: ignore[misc]
+            found += problems_of(lambda path=path: raise_if_damaged(Path(path)))  # type: ignore[misc]
         module = stage.parsed.build_module().of_saved(path)
         problems = [f"{path}: {problem}" for problem in model_problems(module)]
         found += problems

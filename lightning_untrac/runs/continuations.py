@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from lightning_untrac.data.openings import opening_of
 from lightning_untrac.data.report_texts import LONGEST
+from lightning_untrac.runs.compared import Compared
 from lightning_untrac.runs.continuing import continue_with
-from lightning_untrac.runs.judging import Compared
 from lightning_untrac.runs.stage import Stage
 
 PROMPTS: Final = 3

@@ -19,7 +19,7 @@ from lightning_untrac import callbacks
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.modules.adapters import adapter_base
-from lightning_untrac.runs.saved_models import files_digest
+from lightning_untrac.runs.saved_models import raise_if_damaged
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.tables.checksums import CHECKSUMS, file_digest, read_checksums
 from lightning_untrac.tables.files import atomic_path
@@ -44,6 +44,7 @@ class KeptArrays:
     def __init__(self, stage: Stage, original: str) -> None:
         self.stage, self.original = stage, original
         self.is_on = not stage.fast_dev_run and int(stage.trainer_arguments.get("num_nodes") or 1) == 1
+        self._shared = [package_digest(), data_digest(stage), run_settings(stage)]
         self._digests: dict[str, str | None] = {}
 
     def read(self, names: Sequence[str], models: Sequence[str], depends: Any) -> Arrays | None:
@@ -55,7 +56,13 @@ class KeptArrays:
             depends: whatever else they depend on.
         """
         path = self._path(names, models, depends)
-        return None if path is None else read_arrays(path)
+        kept = None if path is None else read_arrays(path)
+        if kept is None:
+            return None
+        found: dict[str, dict[str, Floats]] = {}
+        for (name, dataset), array in zip(*kept, strict=True):
+            found.setdefault(name, {})[dataset] = array
+        return found
 
     @rank_zero_only
     def write(self, names: Sequence[str], models: Sequence[str], depends: Any, arrays: Arrays) -> None:
@@ -69,7 +76,9 @@ class KeptArrays:
         """
         path = self._path(names, models, depends)
         if path is not None:
-            write_arrays(path, {key: arrays[key] for key in arrays if key.rpartition("/")[0] in names})
+            mine = {key: of for key, of in arrays.items() if key.rpartition("/")[0] in names}
+            keys = [(key, dataset) for key, of in mine.items() for dataset in of]
+            write_arrays(path, keys, [mine[key][dataset] for key, dataset in keys])
 
     def measured(self, model: str, measures: Sequence[Measure]) -> dict[str, Mapping[str, Floats]]:
         """What was kept of measures of a model, ``<measure>/value`` and ``<measure>/weight`` to dataset to numbers.
@@ -98,9 +107,7 @@ class KeptArrays:
         digests = [self._digest(model) for model in (*models, self.original)]
         if not self.is_on or None in digests:
             return None
-        every = [package_digest(), digests, data_digest(self.stage), run_settings(self.stage), depends]
-        digest = hashlib.sha256(json.dumps(every, sort_keys=True, default=repr).encode()).hexdigest()[:16]
-        parts = [*names, *(Path(model).name for model in models), digest]
+        parts = [*names, *(Path(model).name for model in models), digest_of_all([digests, *self._shared, depends])]
         return self.stage.folder.path / FOLDER / f"{'-'.join(parts)}.npz"
 
     def _digest(self, model: str) -> str | None:
@@ -121,7 +128,7 @@ def weights_digest(model: str) -> str | None:
     folder = Path(model)
     if not folder.is_dir():
         return None
-    files_digest(folder)  # is held against its checksums
+    raise_if_damaged(folder)
     base = adapter_base(model)
     below = weights_digest(base) if base is not None else ""
     if below is None:
@@ -133,6 +140,15 @@ def weights_digest(model: str) -> str | None:
         if path.name not in (CHECKSUMS, "README.md"):
             digest.update(f"{name}|{known.get(name) or file_digest(path)}".encode())
     return digest.hexdigest()[:16]
+
+
+def digest_of_all(depends: Any) -> str:
+    """Digest of whatever numbers depend on, 16 hex digits.
+
+    Args:
+        depends: lists and mappings of values that say what they are.
+    """
+    return hashlib.sha256(json.dumps(depends, sort_keys=True, default=repr).encode()).hexdigest()[:16]
 
 
 @cache
@@ -163,21 +179,23 @@ def described(measure: Any, settings: Mapping[str, Any] | None = None) -> list[A
     return [measure.name, said, code]
 
 
-def data_digest(stage: Stage) -> list[Any]:
-    """What every evaluated dataset holds, which of its examples are read, and whose twins it has.
+def data_digest(stage: Stage) -> str:
+    """Digest of what every evaluated dataset holds, which of its examples are read, and whose twins it has.
 
     Args:
         stage: with prepared data and a plan.
     """
     data = stage.data
     whole = data.evaluation_data()
-    return [
+    return digest_of_all(
         [
-            *(name, data.tokenized[name].fingerprint, type(part).__name__, len(part), data.unseen_names(name)),
-            None if chosen is None else chosen.tolist(),
+            [
+                *(name, data.tokenized[name].fingerprint, type(part).__name__, len(part), data.unseen_names(name)),
+                None if chosen is None else chosen.tolist(),
+            ]
+            for name, part, chosen in zip(data.evaluation_names, whole.parts, whole.chosen, strict=True)
         ]
-        for name, part, chosen in zip(data.evaluation_names, whole.parts, whole.chosen, strict=True)
-    ]
+    )
 
 
 def run_settings(stage: Stage) -> list[Any]:
@@ -191,31 +209,30 @@ def run_settings(stage: Stage) -> list[Any]:
     return [kept, stage.trainer_arguments.get("precision"), stage.data.max_length]
 
 
-def read_arrays(path: Path) -> dict[str, dict[str, Floats]] | None:
-    """The arrays of a file; None where there is none, or where it is damaged.
+def read_arrays(path: Path) -> tuple[Any, list[Floats]] | None:
+    """What a file holds; None where there is none, or where it is damaged.
 
     Args:
         path: of the file.
+
+    Returns:
+        What was said of the arrays, as JSON has it, and these.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            keys = json.loads(str(file["keys"]))
-            found: dict[str, dict[str, Floats]] = {}
-            for place, (name, dataset) in enumerate(keys):
-                found.setdefault(name, {})[dataset] = file[f"a{place}"]
-            return found
+            return json.loads(str(file["said"])), [file[f"a{place}"] for place in range(len(file.files) - 1)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def write_arrays(path: Path, arrays: Arrays) -> None:
+def write_arrays(path: Path, said: Any, arrays: Sequence[Floats]) -> None:
     """Write arrays, whole or not at all.
 
     Args:
         path: of the file.
-        arrays: by two names.
+        said: of them, of plain values.
+        arrays: of any shapes.
     """
-    keys = [(name, dataset) for name, of in arrays.items() for dataset in of]
-    flat: dict[str, Any] = {f"a{place}": arrays[name][dataset] for place, (name, dataset) in enumerate(keys)}
+    flat: dict[str, Any] = {f"a{place}": array for place, array in enumerate(arrays)}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, keys=np.array(json.dumps(keys)), **flat)
+        np.savez_compressed(file, said=np.array(json.dumps(said)), **flat)

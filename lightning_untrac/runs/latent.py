@@ -13,7 +13,8 @@ from lightning_untrac.callbacks.state_recorder import StateRecorder
 from lightning_untrac.functional.latent_plane import Projection, latent_planes
 from lightning_untrac.metrics.of_sets import ExampleStates
 from lightning_untrac.modules.states import States
-from lightning_untrac.runs.judging import Compared, groups_of, methods_of, right_classes
+from lightning_untrac.runs.compared import Compared
+from lightning_untrac.runs.judging import groups_of, methods_of, right_classes
 from lightning_untrac.runs.measuring import only_measure
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.tables.distances import RETAINED

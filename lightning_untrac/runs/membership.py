@@ -18,7 +18,8 @@ from lightning_untrac.metrics import Measure, find_measures
 from lightning_untrac.metrics.against.attacks import LossAttack, NeighbourhoodAttack, ScoreAttack
 from lightning_untrac.metrics.against.measure import statistic
 from lightning_untrac.metrics.canary_audit import canary_note, canary_statistics
-from lightning_untrac.metrics.measure import MeasureNeed, Named, measure_problems
+from lightning_untrac.metrics.measure import MeasureNeed, Named
+from lightning_untrac.metrics.needs import measure_problems
 from lightning_untrac.metrics.summary import Statistic
 from lightning_untrac.runs.memorised_data import LOSS, Memorised
 from lightning_untrac.runs.stage import Stage

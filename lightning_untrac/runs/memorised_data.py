@@ -14,7 +14,8 @@ import numpy.typing as npt
 from lightning_untrac.functional.uncertainty import Floats
 from lightning_untrac.metrics.against import Sequences
 from lightning_untrac.metrics.against.measure import Role
-from lightning_untrac.runs.judging import Arrays, Compared
+from lightning_untrac.runs.compared import Compared
+from lightning_untrac.runs.judging import Arrays
 
 LOSS: Final = "loss"
 KNOWN: Final = "memorisation_accuracy"

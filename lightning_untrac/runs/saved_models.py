@@ -57,6 +57,16 @@ def damage_of(folder: Path) -> list[str]:
     return [f"{folder}: {damage}" for damage in damaged_files(folder)]
 
 
+def raise_if_damaged(folder: Path) -> None:
+    """Hold a saved model against the checksums that were saved with it, if any were.
+
+    Raises:
+        ConfigurationError: if a file is not what was saved.
+    """
+    if damaged := damaged_files(folder):
+        raise ConfigurationError([_damaged_model(folder, damage) for damage in damaged])
+
+
 def files_digest(folder: Path) -> str:
     """Digest of a saved model's weights, so that a stage notices when the model under it has changed.
 
@@ -66,8 +76,7 @@ def files_digest(folder: Path) -> str:
     Raises:
         ConfigurationError: if a file is not what was saved.
     """
-    if damaged := damaged_files(folder):
-        raise ConfigurationError([_damaged_model(folder, damage) for damage in damaged])
+    raise_if_damaged(folder)
     return digest_of(folder)
 
 

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from lightning_untrac.tables.judged import OF_MODEL
 from lightning_untrac.tables.measurements import rows_if_there
 from lightning_untrac.tables.schema import schema_of
 
@@ -16,11 +17,7 @@ EXAMINATIONS: Final = "examinations.parquet"
 EXAMINATION_SUMMARY: Final = "examination_summary.parquet"
 
 _MODEL: Final = (
-    ("model", "string", False),
-    ("method", "string", False),
-    ("forget_set", "string", False),
-    ("role", "string", False),
-    ("seed", "int", True),
+    *OF_MODEL,
     ("examination", "string", False),
     ("condition", "string", False),
     ("at", "float", True),

@@ -20,15 +20,16 @@ UNLEARNED: Final = "unlearned"
 RETRAINED: Final = "retrained"
 """What a model is in a judgement (``role``)."""
 
-_MODEL: Final = (
+OF_MODEL: Final = (
     ("model", "string", False),
     ("method", "string", False),
     ("forget_set", "string", False),
     ("role", "string", False),
     ("seed", "int", True),
-    ("dataset", "string", False),
-    ("measure", "string", False),
 )
+"""The columns that tables of a judgement begin with: which model, and what it is."""
+
+_MODEL: Final = (*OF_MODEL, ("dataset", "string", False), ("measure", "string", False))
 
 
 @cache

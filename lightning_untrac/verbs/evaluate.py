@@ -19,18 +19,19 @@ from lightning_untrac.examinations.judgement import Judging, forget_set_of, judg
 from lightning_untrac.examinations.named import Suite, suite_of
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, MeasureNeed, given_by, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, MeasureNeed
+from lightning_untrac.metrics.needs import given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import lost_needs, model_problems
+from lightning_untrac.runs.compared import Compared, named_models
 from lightning_untrac.runs.fail_if import Condition, conditions, fail_if_met
 from lightning_untrac.runs.judged_rows import judged_rows
-from lightning_untrac.runs.judging import Compared, named_models
 from lightning_untrac.runs.measuring import examples_of, measure, show_summary, tell_measures
-from lightning_untrac.runs.memorising import SequenceOptions
+from lightning_untrac.runs.memorisation_options import SequenceOptions
 from lightning_untrac.runs.outliers import LevelOf
 from lightning_untrac.runs.rehearsal import sound
-from lightning_untrac.runs.saved_models import files_digest, use_saved_model
+from lightning_untrac.runs.saved_models import raise_if_damaged, use_saved_model
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.verb import Arguments, Traits
 
@@ -144,7 +145,7 @@ def main(argv: Arguments) -> None:
     measured = use_saved_model(parsed.config, options.output, "model", named=True)
     for folder in (measured, Path(options.reference) if options.reference else None):
         if folder is not None and folder.is_dir():
-            files_digest(folder)  # is held against its checksums
+            raise_if_damaged(folder)
     stage = Stage(parsed, asked)
     # Another model on the same folder adds rows; nothing here is ever a half-finished run.
     stage.folder.overwrite = True

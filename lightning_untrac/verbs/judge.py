@@ -12,16 +12,17 @@ from lightning_untrac.examinations.judgement import Judging, judge_models
 from lightning_untrac.examinations.named import Suite, suite_of
 from lightning_untrac.functional.latent_plane import Projection
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, MeasureNeed, given_by, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES, MeasureNeed
+from lightning_untrac.metrics.needs import given_by, measure_problems
 from lightning_untrac.modules import Evaluation
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import lost_needs
+from lightning_untrac.runs.compared import compared_models
 from lightning_untrac.runs.forget_set import chosen_before, other_choices
-from lightning_untrac.runs.judging import compared_models
 from lightning_untrac.runs.latent import projection_problems
 from lightning_untrac.runs.membership import attack_problems
+from lightning_untrac.runs.memorisation_options import SequenceOptions, memorisation_problems
 from lightning_untrac.runs.memorised_data import KNOWN, LOSS
-from lightning_untrac.runs.memorising import SequenceOptions, memorisation_problems
 from lightning_untrac.runs.neighbouring import Proposer
 from lightning_untrac.runs.outliers import LevelOf
 from lightning_untrac.runs.rehearsal import sound
@@ -97,8 +98,7 @@ def intent(parsed: Parsed) -> Intent:
     plan = EpisodePlan("one", only=(options.forget,))
     choice, _ = chosen_before(options.output, options.forget)
     given = _given(parsed)
-    suite, problems = suite_of(options.measures, judges=True)
-    suite.without_needs(given - lost_needs(parsed.config.trainer))
+    suite, problems = _suite(parsed)
     problems += measure_problems(suite.measures, given) if suite.measures and not problems else []
     problems += attack_problems(options.attacks, given)
     problems += memorisation_problems(options.memorisation, options.neighbours)
@@ -119,7 +119,7 @@ def main(argv: Arguments) -> None:
     asked = intent(parsed)
     use_saved_model(parsed.config, options.output, "model")
     stage = Stage(parsed, asked)
-    stage.folder.overwrite = True  # it is done anew each time
+    stage.folder.overwrite = True  # its tables are written anew each time, from passes that are kept
     stage.data.per_example |= options.examples
     original = str(stage.module.name_or_path)
     datasets = [one.name or one.path for one in (*stage.data.corpora, *stage.data.test_sets, *stage.data.forget)]
@@ -129,15 +129,16 @@ def main(argv: Arguments) -> None:
     if choice is not None and not missing:
         missing = other_choices(options.output, choice, models.unlearned)
     stage.data.plan = asked.plan
-    suite = _suite(parsed)
+    suite, _ = _suite(parsed)
     judging = Judging(options.forget, suite, how(options, suite), options.projection, options.wandb)
     judge_models(stage, models, judging, [*asked.problems, *problems, *missing])
 
 
-def _suite(parsed: Parsed) -> Suite:
-    suite, _ = suite_of(parsed.options.measures, judges=True)
+def _suite(parsed: Parsed) -> tuple[Suite, list[str]]:
+    """What is asked for, and what is wrong with it."""
+    suite, problems = suite_of(parsed.options.measures, judges=True)
     suite.without_needs(_given(parsed) - lost_needs(parsed.config.trainer))
-    return suite
+    return suite, problems
 
 
 def how(options: JudgeOptions, suite: Suite) -> SequenceOptions:

@@ -25,10 +25,10 @@ from lightning_untrac.examinations.costs import costs_of
 from lightning_untrac.examinations.named import suite_of
 from lightning_untrac.functional.costs import Sizes, Speeds, memory_of, seconds_of, straight_line
 from lightning_untrac.memory import peak_mb
-from lightning_untrac.metrics.measure import given_by
+from lightning_untrac.metrics.needs import given_by
 from lightning_untrac.modules import Evaluation, Unlearning
 from lightning_untrac.runs.asked import Intent
-from lightning_untrac.runs.judging import Compared
+from lightning_untrac.runs.compared import Compared
 from lightning_untrac.runs.plan_table import Estimate, show, show_measuring
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder

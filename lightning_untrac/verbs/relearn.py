@@ -13,19 +13,19 @@ from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import problems_of
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.metrics.measure import given_by, measure_problems
+from lightning_untrac.metrics.needs import given_by, measure_problems
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.results import result_console
 from lightning_untrac.results.relearned import relearned, relearned_table
 from lightning_untrac.results.relearned_plot import save_relearned_plot
 from lightning_untrac.runs.asked import Intent
 from lightning_untrac.runs.checks import model_problems
+from lightning_untrac.runs.compared import Compared, compared_models
 from lightning_untrac.runs.forget_set import chosen_before
-from lightning_untrac.runs.judging import Compared, compared_models
 from lightning_untrac.runs.measuring import measure, tell_measures
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.relearning import PartBy, relearn, take_part, trained
-from lightning_untrac.runs.saved_models import files_digest, use_saved_model
+from lightning_untrac.runs.saved_models import raise_if_damaged, use_saved_model
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.strongest import with_strongest
 from lightning_untrac.runs.surroundings import say
@@ -158,7 +158,7 @@ def _models(stage: Stage, options: RelearnOptions) -> tuple[Compared, list[str]]
     problems = [one.replace("judge: ", "relearn: ", 1) for one in (problems if models.retrained else problems[1:])]
     for path in models.every if stage.module.name_or_path else models.every[1:]:
         if Path(path).is_dir():
-            problems += problems_of(lambda path=path: files_digest(Path(path)))  # type: ignore[misc]
+            problems += problems_of(lambda path=path: raise_if_damaged(Path(path)))  # type: ignore[misc]
         problems += [f"{path}: {one}" for one in model_problems(stage.parsed.build_module().of_saved(path))]
     return models, problems
 

@@ -10,13 +10,14 @@ from lightning_untrac.callbacks import EpisodeProgress, MeasureRecorder, SavePre
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES
+from lightning_untrac.metrics.needs import given_by, measure_problems
 from lightning_untrac.modules import Pretraining
 from lightning_untrac.naming import counted
 from lightning_untrac.runs.asked import Intent
+from lightning_untrac.runs.compared import retrained_folder
 from lightning_untrac.runs.forget_set import chosen_examples, write_choice
 from lightning_untrac.runs.judging import RETRAIN as METHOD
-from lightning_untrac.runs.judging import retrained_folder
 from lightning_untrac.runs.measuring import is_measured, measure, tell_measures
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder

@@ -16,7 +16,8 @@ from lightning_untrac.errors import raise_if_any
 from lightning_untrac.functional.costs import duration
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.memory import peak_mb
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES
+from lightning_untrac.metrics.needs import given_by, measure_problems
 from lightning_untrac.modules import Pretraining
 from lightning_untrac.modules.adapters import adapter_folder
 from lightning_untrac.naming import counted, named_method

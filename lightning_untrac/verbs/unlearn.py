@@ -22,7 +22,8 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.data.config import NAME_PATTERN
 from lightning_untrac.forgetting import ForgettingMethod
 from lightning_untrac.loggers import WandbConfig
-from lightning_untrac.metrics.measure import DEFAULT_MEASURES, given_by, measure_problems
+from lightning_untrac.metrics.measure import DEFAULT_MEASURES
+from lightning_untrac.metrics.needs import given_by, measure_problems
 from lightning_untrac.modules import Unlearning
 from lightning_untrac.naming import counted, named_method
 from lightning_untrac.results.model_card import CARD

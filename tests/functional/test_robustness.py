@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lightning_untrac.functional.harmonic_mean import harmonic_mean
 from lightning_untrac.functional.resampled import Resampled, resampled_means
 from lightning_untrac.functional.robustness import (
-    harmonic_mean,
     likeness,
     quantisation_robustness,
     relearning_robustness,
@@ -48,8 +48,8 @@ def test_two_zeros_are_alike_and_nothing_else_is_made_up() -> None:
     assert likeness(0.0, 1e-12) == 0.0
     assert np.isnan(likeness(np.nan, 1.0))
     assert np.isnan(likeness(np.inf, np.inf))
-    assert harmonic_mean(0.0, 0.0) == 0.0
-    assert harmonic_mean(0.0, 1.0) == 0.0
+    assert harmonic_mean(np.array([0.0, 0.0])) == 0.0
+    assert harmonic_mean(np.array([0.0, 1.0])) == 0.0
 
 
 def test_what_moves_both_alike_is_not_in_the_interval() -> None:

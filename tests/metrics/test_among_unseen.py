@@ -16,7 +16,7 @@ from lightning_untrac import DatasetConfig, EpisodePlan, Evaluation
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional.exposure import unseen_exposure
 from lightning_untrac.metrics import Outputs, find_measures
-from lightning_untrac.metrics.measure import measure_problems
+from lightning_untrac.metrics.needs import measure_problems
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.tables import read_measurements, read_summary
 

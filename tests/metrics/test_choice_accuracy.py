@@ -17,7 +17,7 @@ from lightning_untrac.data.choices import choice_prompt, right_choice
 from lightning_untrac.data.sources import expand
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics import find_measures
-from lightning_untrac.metrics.measure import given_by, measure_problems
+from lightning_untrac.metrics.needs import given_by, measure_problems
 from lightning_untrac.outputs import AnswerLosses, Outputs
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.tables import read_measurements

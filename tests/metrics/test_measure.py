@@ -6,7 +6,7 @@ import torch
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional import IGNORE_INDEX, example_losses
 from lightning_untrac.metrics import MEASURES, Measure, Measured, Outputs, find_measures
-from lightning_untrac.metrics.measure import measure_problems
+from lightning_untrac.metrics.needs import measure_problems
 from lightning_untrac.results.measures import measure_text
 
 

@@ -18,7 +18,7 @@ from lightning_untrac.data.forget_set import ForgetChoice
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.functional.truth_ratio import FORMS, log_truth_ratio, truth_ratio
 from lightning_untrac.metrics import find_measures
-from lightning_untrac.metrics.measure import given_by, measure_problems
+from lightning_untrac.metrics.needs import given_by, measure_problems
 from lightning_untrac.outputs import AnswerLosses, Outputs
 from lightning_untrac.results.measures import measure_text
 from lightning_untrac.tables import read_measurements

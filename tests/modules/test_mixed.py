@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ import lightning.pytorch as L
 import pytest
 import torch
 from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
+from question_configs import question_configs
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Evaluation
 from lightning_untrac.decoding import Asked, Pair
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics import find_measures
-from lightning_untrac.metrics.measure import measure_problems
+from lightning_untrac.metrics.needs import measure_problems
 from lightning_untrac.modules.framing import Framing
 from lightning_untrac.modules.questions import Question
 from lightning_untrac.modules.shots import shots_before
@@ -31,13 +31,7 @@ FORMATS = ["{other} {prompt}", "1. {prompt} 2. {other}"]
 
 @pytest.fixture
 def configs(tmp_path: Path) -> dict[str, DatasetConfig]:
-    made = {}
-    for name, rows in ROWS.items():
-        path = tmp_path / f"{name}.jsonl"
-        lines = [json.dumps({"prompt": p, "target": t, "fact": g}) for p, t, g in rows]
-        path.write_text("".join(f"{line}\n" for line in lines))
-        made[name] = DatasetConfig(str(path), name, prompt="prompt", target="target", group="fact")
-    return made
+    return question_configs(tmp_path, ROWS)
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from typing import Any
 import lightning.pytorch as L
 import pytest
 from lightning_untrac.callbacks.measure_recorder import MeasureRecorder
+from question_configs import question_configs
 
 from lightning_untrac import CorpusDataModule, DatasetConfig, EpisodePlan, Evaluation
 from lightning_untrac.decoding import Asked, Pair, Shots
 from lightning_untrac.errors import ConfigurationError
 from lightning_untrac.metrics import find_measures
-from lightning_untrac.metrics.measure import measure_problems
+from lightning_untrac.metrics.needs import measure_problems
 from lightning_untrac.modules.asking import ShotsWarning
 from lightning_untrac.modules.framing import Framing
 from lightning_untrac.modules.questions import Question
@@ -31,13 +32,7 @@ ROWS = {
 
 @pytest.fixture
 def configs(tmp_path: Path) -> dict[str, DatasetConfig]:
-    made = {}
-    for name, rows in ROWS.items():
-        path = tmp_path / f"{name}.jsonl"
-        lines = [json.dumps({"prompt": p, "target": t, "fact": g}) for p, t, g in rows]
-        path.write_text("".join(f"{line}\n" for line in lines))
-        made[name] = DatasetConfig(str(path), name, prompt="prompt", target="target", group="fact")
-    return made
+    return question_configs(tmp_path, ROWS)
 
 
 @pytest.fixture

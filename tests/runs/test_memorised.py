@@ -9,7 +9,7 @@ import pytest
 
 from lightning_untrac.functional.outliers import unseen_level
 from lightning_untrac.metrics.against import AGAINST, Sequences
-from lightning_untrac.runs.judging import Compared
+from lightning_untrac.runs.compared import Compared
 from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Memorised, Read, seeds_of_one
 from lightning_untrac.runs.outliers import levels_of, sides_of
 

@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 
 from lightning_untrac.results.memorised_steps import find_memorisation_steps, steps_table, steps_tables
 from lightning_untrac.results.memorised_steps_plot import plot_steps, save_steps_plot
-from lightning_untrac.runs.judging import Compared
+from lightning_untrac.runs.compared import Compared
 from lightning_untrac.runs.memorised_data import KNOWN, LOSS, Memorised, Read
 from lightning_untrac.runs.memorised_steps import write_memorisation_steps
 from lightning_untrac.runs.outliers import levels_of

@@ -1,0 +1,76 @@
+"""Whether a pass gives what measures ask for beside logits and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from lightning_untrac.errors import ConfigurationError
+from lightning_untrac.metrics.measure import Measure, Named, find_measures
+from lightning_untrac.outputs import MeasureNeed
+
+
+def measure_problems(names: str | Iterable[Named], given: Iterable[MeasureNeed]) -> list[str]:
+    """What is wrong with the names of measures.
+
+    Args:
+        names: as :func:`find_measures` takes them.
+        given: what a pass gives beside logits and targets.
+    """
+    try:
+        return need_problems(find_measures(names), given)
+    except ConfigurationError as error:
+        return error.problems
+
+
+DATA_ROLES: Final = ("corpora", "test_sets", "forget", "holdout")
+"""Lists of datasets that give what measures may ask for."""
+
+
+def given_by(data: Any) -> frozenset[MeasureNeed]:
+    """What data give that a measure may ask for.
+
+    Args:
+        data: their configuration, with the lists of :data:`DATA_ROLES` that there are.
+    """
+    given: dict[str, MeasureNeed] = {"holdout": "unseen", "corpora": "shots"}
+    found: set[MeasureNeed] = {need for role, need in given.items() if data.get(role)}
+    entries = [entry for role in DATA_ROLES for entry in data.get(role) or ()]
+    if any(getattr(entry, "wrong_answers", None) or getattr(entry, "choices", None) for entry in entries):
+        found.add("wrong_answers")
+    return frozenset(found)
+
+
+def need_problems(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> list[str]:
+    """Which measures ask for what a pass does not give.
+
+    Args:
+        measures: whose needs are looked at.
+        given: what a pass gives beside logits and targets.
+    """
+    known = sorted({"logits", "targets", *given})
+    problems = []
+    for measure in measures:
+        if missing := sorted(measure.needs - {*known}):
+            problem = f"measures: {measure.name} needs {', '.join(missing)}, and a pass here gives {', '.join(known)}; "
+            problems.append(
+                problem
+                + "leave it out"
+                + _ELSEWHERE.get(missing[-1], _ELSEWHERE.get(missing[-1].partition("_")[0], ""))
+            )
+    return problems
+
+
+_ELSEWHERE: Final = {
+    "reference_log_probs": " or measure it in `untrac unlearn`, which knows the model before unlearning, in `untrac "
+    "judge`, which knows the original, or with `untrac evaluate --reference MODEL`",
+    "reference": " or measure it in `untrac unlearn`, which knows the model before unlearning",
+    "unseen": ", or give text that was never trained on (data.holdout)",
+    "answers": " or measure it of a model that writes text",
+    "continuations": " or measure it of a model that writes text",
+    "shots": ", or give it pairs (`path`), or corpora (data.corpora) with questions and answers beside the forgotten",
+    "wrong_answers": ", or name the column of a dataset that holds a list of wrong answers to each prompt, e.g. "
+    "{prompt: question, target: answer, wrong_answers: perturbed_answer}, or of lists of choices (choices: choices)",
+    "neighbours": " or measure it in `untrac evaluate`, which reads a model that stays as it is",
+}
+"""What to do about a need that is not met, by its first word."""
