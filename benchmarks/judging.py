@@ -20,19 +20,14 @@ The same command again goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import shutil
-import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import yaml
+from in_process import run
 from judging_report import ROBUSTNESS, report
-
-from lightning_untrac.cli import main as untrac
 
 FORGET = "planted_in"
 MODEL = {
@@ -49,20 +44,6 @@ MEASURES = "standard,gradient_norm"
 MOVED = "quick,verbatim_leak,zlib,min_k,min_k_plus_plus,quantised"
 RELEARNED = {"class_path": "relearned", "init_args": {"steps": 10, "readings": [10]}}
 """What is done to the unlearned models and to the retrained one."""
-
-
-def run(*arguments: Any) -> None:
-    """Run a command in this process; what it printed is shown if it fails."""
-    said, start = io.StringIO(), time.perf_counter()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            code = untrac([str(argument) for argument in arguments])
-        except SystemExit as error:
-            code = error.code
-    print(f"{time.perf_counter() - start:4.0f} s: {' '.join(map(str, arguments))[:160]}", flush=True)
-    if code:
-        raise RuntimeError(said.getvalue())
 
 
 def content(with_forget: bool) -> dict[str, Any]:

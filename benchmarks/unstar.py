@@ -18,24 +18,20 @@ divided by what the model answered before. The same command again goes on where 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import os
 import random
 import shutil
-import time
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
+from in_process import run
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoTokenizer
 from unstar_report import report
 
-from lightning_untrac.cli import main as untrac
 from lightning_untrac.data.builtin import builtin_examples
 from lightning_untrac.data.builtin.people import people_rows
 from lightning_untrac.data.builtin.people.world import SCHOOLS
@@ -56,20 +52,6 @@ FORMATS = ["{prompt}", "{prompt} Answer and give a reason.", "{prompt} Say what 
 GREEDY = ["answered", "says_it_does_not_know", "repetition", "unique_4grams"]
 HARD = [{"class_path": "leak_at_k", "init_args": {"k": 4, "n": 16}},
         {"class_path": "answered", "init_args": {"formats": FORMATS}}]  # fmt: skip
-
-
-def run(*arguments: Any) -> None:
-    """Run a command in this process; what it printed is shown if it fails."""
-    said, start = io.StringIO(), time.perf_counter()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            code = untrac([str(argument) for argument in arguments])
-        except SystemExit as error:
-            code = error.code
-    print(f"{time.perf_counter() - start:4.0f} s: {' '.join(map(str, arguments))}", flush=True)
-    if code:
-        raise RuntimeError(said.getvalue())
 
 
 def written(path: Path, config: dict[str, Any]) -> Path:
