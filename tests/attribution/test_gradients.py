@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from typing import Any
 
@@ -233,12 +232,9 @@ def test_two_ranks_equal_one_process(strategy, trace_config, tmp_path):
     methods = "graddot,fisher" if strategy == "ddp" else "graddot,gradcos"
     command = ["trace", "--config", str(trace_config), "--method", methods, "--output"]
     assert main([*command, str(tmp_path / "one")]) == 0
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     ranks = processes.start_ranks(
         2, *command, tmp_path / "two", "--trainer.devices", 2, "--trainer.strategy", strategy,
-        log=tmp_path / "log", port=port, OMP_NUM_THREADS="1",
+        log=tmp_path / "log", OMP_NUM_THREADS="1",
     )  # fmt: skip
     assert [rank.wait() for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)
     one, two = table(tmp_path / "one"), table(tmp_path / "two")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,13 +39,10 @@ def unlearn(memorised_config: Any, tmp_path: Path) -> Any:
         command += ["--config", memorised_config(SGD), "--output", tmp_path / output]
         if strategy is None:
             return [processes.start(*command, "--data.batch_size", 8, log=tmp_path / f"{output}.log")]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         command += ["--data.batch_size", 2, "--trainer.accumulate_grad_batches", 2]
         command += ["--trainer.devices", 2, "--trainer.strategy", strategy]
         log = tmp_path / f"{output}.log"
-        return processes.start_ranks(2, *command, log=log, port=port, OMP_NUM_THREADS="1")
+        return processes.start_ranks(2, *command, log=log, OMP_NUM_THREADS="1")
 
     return run
 
@@ -110,12 +106,9 @@ def test_anti_samples_on_two_ranks_are_those_of_one_process(
     command = ["unlearn", "--forget", "forget", "--predict", "false", "--readings", 1, "--method", "unstar"]
     command += ["--config", tmp_path / "config.yaml", "--method.samples", 1, "--steps", 8, "--output"]
     finished([processes.start(*command, tmp_path / "one", "--data.batch_size", 4, log=tmp_path / "one.log")])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     flags = ["--data.batch_size", 2, "--trainer.devices", 2, "--trainer.strategy", strategy]
     log = tmp_path / "two.log"
-    finished(processes.start_ranks(2, *command, tmp_path / "two", *flags, log=log, port=port, OMP_NUM_THREADS="1"))
+    finished(processes.start_ranks(2, *command, tmp_path / "two", *flags, log=log, OMP_NUM_THREADS="1"))
     one, two = (weights(tmp_path / name / "unlearned-forget") for name in ("one", "two"))
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5)

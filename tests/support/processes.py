@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import random
 import socket
 import sys
 import time
@@ -122,24 +123,24 @@ def _started(
     return Command(process, log)
 
 
-def start_ranks(count: int, *arguments: Any, log: Path, port: int | None = None, **environment: str) -> list[Command]:
+def start_ranks(count: int, *arguments: Any, log: Path, **environment: str) -> list[Command]:
     """Start a command on several ranks of one machine, as torchrun does."""
-    return start_ranks_in_turn(count, [arguments], log=log, port=port, **environment)
+    return start_ranks_in_turn(count, [arguments], log=log, **environment)
 
 
 def start_ranks_in_turn(
-    count: int, commands: Sequence[Sequence[Any]], *, log: Path, port: int | None = None, **environment: str
+    count: int, commands: Sequence[Sequence[Any]], *, log: Path, **environment: str
 ) -> list[Command]:
     """Start several ranks that run one command after another together."""
-    shared = _shared(count, port) | environment
+    shared = _shared(count) | environment
     return [start_in_turn(commands, log=_log_of(log, rank), **shared, **_of(rank)) for rank in range(count)]
 
 
 def call_on_ranks(
-    count: int, function: Callable[..., None], *arguments: Any, log: Path, port: int | None = None, **environment: str
+    count: int, function: Callable[..., None], *arguments: Any, log: Path, **environment: str
 ) -> list[Command]:
     """Start several ranks that call a function of a module together."""
-    shared = _shared(count, port) | environment
+    shared = _shared(count) | environment
     return [_started(_call, (function, arguments), _log_of(log, rank), shared | _of(rank)) for rank in range(count)]
 
 
@@ -172,20 +173,28 @@ def _of(rank: int) -> dict[str, str]:
     return {"RANK": str(rank), "LOCAL_RANK": str(rank)}
 
 
-def _shared(count: int, port: int | None) -> dict[str, str]:
+def _shared(count: int) -> dict[str, str]:
     return {
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
         "GROUP_RANK": "0",
         "TORCHELASTIC_RUN_ID": "test",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port() if port is None else port),
+        "MASTER_PORT": str(free_port()),
         "OMP_NUM_THREADS": "1",
     }
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens, and that no other program is given by chance before it is used.
+
+    The system hands out ports of a range of its own (``bind`` to 0, and every outgoing connection): one from there may
+    be gone a moment later.
+    """
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    others = [*range(1024, first), *range(last + 1, 2**16)] or range(first, last + 1)
+    for port in random.SystemRandom().sample(others, 100):  # no seed of a test's, which would give one port to all
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise OSError("of 100 ports that the system does not hand out by itself none is free")

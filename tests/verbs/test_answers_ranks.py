@@ -4,7 +4,6 @@ comes out word for word is the same."""
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,11 +42,8 @@ def test_two_ranks_are_told_what_one_is(
     ]
     command = ("evaluate", "--config", file, "--measures", json.dumps(measures))
     assert untrac(*command, "--output", tmp_path / "one").code == 0
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     ranked = (*command, "--output", tmp_path / "two", "--trainer.devices", 2, "--trainer.strategy", strategy)
-    ranks = processes.start_ranks(2, *ranked, log=tmp_path / "log", port=port, OMP_NUM_THREADS="1")
+    ranks = processes.start_ranks(2, *ranked, log=tmp_path / "log", OMP_NUM_THREADS="1")
     assert [rank.wait() for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)
     found = said(tmp_path / "one")
     assert len(found) == len(measures) * (7 + 4)

@@ -8,7 +8,6 @@ import random
 import resource
 import shutil
 import signal
-import socket
 import time
 from pathlib import Path
 
@@ -30,12 +29,6 @@ STAGES = [
     {"trace": {"method": "untrac_inv", "steps": 3, "examples": True}},
     {"leave-out": {"steps": 10}},
 ]
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def kill(command, how=signal.SIGKILL):
@@ -113,7 +106,7 @@ def test_one_of_two_ranks_killed(config, recipe_content, tmp_path, seed):
     command = ["pretrain", "--config", settings, "--steps", "40", "--checkpoint_every", "5", "--output", output]
 
     def run(name, delay=None):
-        ranks = start_ranks(2, *command, log=tmp_path / name, port=free_port())
+        ranks = start_ranks(2, *command, log=tmp_path / name)
         if delay is not None:
             ranks[1].process.join(delay)
             kill(ranks[seed % 2])
@@ -325,7 +318,7 @@ def test_a_signal_to_two_ranks(config, recipe_content, tmp_path, verb):
     trainer = {"accelerator": "cpu", "strategy": "ddp", "devices": 2}
     parts = {"model": recipe_content["model"]} if verb == "pretrain" else {}
     command = [verb, "--config", config(trainer=trainer, **parts), "--steps", "400", "--output", tmp_path / "out"]
-    ranks = start_ranks(2, *command, log=tmp_path / "log", port=free_port())
+    ranks = start_ranks(2, *command, log=tmp_path / "log")
     for rank in ranks:
         rank.wait_for("episode 1 of" if verb == "trace" else "pretrain", 60) if rank is ranks[0] else None
     time.sleep(0.3)

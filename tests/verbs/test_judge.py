@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -243,15 +242,11 @@ def test_two_ranks_measure_the_same(judged_run: Path, distances: pd.DataFrame, s
     folder = Path(shutil.copytree(judged_run, judged_run.with_name(strategy)))
     (folder / DISTANCES).unlink()
     (folder / JUDGED_EXAMPLES).unlink()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     command = ("judge", "--forget", "birds", "--output", folder)
     started = processes.start_ranks(
         2,
         *(*command, "--trainer.devices", 2, "--trainer.strategy", strategy),
         log=folder.with_suffix(".log"),
-        port=port,
         OMP_NUM_THREADS="1",
     )
     for one in started:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -138,12 +137,9 @@ def test_what_is_refused(judged_run: Path, untrac: Callable[..., Ran]) -> None:
 def test_two_ranks_find_what_one_does(strategy: str, examined: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(examined, tmp_path / "run"))
     shutil.rmtree(folder / "examined")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     command: tuple[Any, ...] = ("judge", "--forget", "birds", "--output", folder, "--measures", ALL_LAYERS)
     command += ("--trainer.devices", 2, "--trainer.strategy", strategy, "--data.eval_batch_size", 5)
-    ranks = processes.start_ranks(2, *command, log=tmp_path / "log", port=port, OMP_NUM_THREADS="1")
+    ranks = processes.start_ranks(2, *command, log=tmp_path / "log", OMP_NUM_THREADS="1")
     assert [rank.wait() for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)
     keys = ["model", "measure", "dataset", "condition", "at", "example"]
     mine, theirs = (rows_of(one).set_index(keys)["value"] for one in (folder, examined))

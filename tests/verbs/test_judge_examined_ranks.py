@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,14 +35,10 @@ def test_two_ranks_find_the_same(judged_run: Path, tmp_path: Path, untrac: Calla
     command = ("judge", "--forget", "birds", "--models", "[unlearned-birds]", "--measures", MEASURES)
     ran = untrac(*command, "--output", alone)
     assert ran.code == 0, ran.text
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     started = processes.start_ranks(
         2,
         *(*command, "--output", shared, "--trainer.devices", 2, "--trainer.strategy", "fsdp2"),
         log=shared.with_suffix(".log"),
-        port=port,
         OMP_NUM_THREADS="1",
     )
     for one in started:

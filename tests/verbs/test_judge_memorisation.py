@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -262,14 +261,11 @@ def test_two_ranks_judge_as_one_does(memorised_run: Path) -> None:
     names = (MEMORISATION, MEMORISATION_STEPS)
     for name in names:
         (folder / name).unlink()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     started = processes.start_ranks(
         2, "judge", "--config", folder.with_name("twins.yaml"), "--forget", "birds", "--output", folder, "--models",
         "[unlearned-birds]", "--neighbours", "3", "--attacks", ATTACKS, "--trainer.devices", 2,
         "--trainer.strategy", "ddp",
-        log=folder.with_suffix(".log"), port=port, OMP_NUM_THREADS="1",
+        log=folder.with_suffix(".log"), OMP_NUM_THREADS="1",
     )  # fmt: skip
     for process in started:
         process.wait()

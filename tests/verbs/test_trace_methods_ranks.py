@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 
 import processes
@@ -33,12 +32,9 @@ def test_two_ranks_give_what_one_gives(untrac, config, settings, tmp_path, metho
     trace = ("trace", "--config", config(data=data), *sgd, *METHODS[method])
     one = untrac(*trace, "--data.batch_size", 6, "--output", tmp_path / "one")
     assert one.code == 0, one.text
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     arguments = ("--data.batch_size", 3, "--output", tmp_path / "two", "--trainer.devices", 2)
     ranks = processes.start_ranks(
-        2, *trace, *arguments, "--trainer.strategy", strategy, log=tmp_path / "log", port=port, OMP_NUM_THREADS="1"
+        2, *trace, *arguments, "--trainer.strategy", strategy, log=tmp_path / "log", OMP_NUM_THREADS="1"
     )
     assert [rank.wait() for rank in ranks] == [0, 0], "\n\n".join(rank.text for rank in ranks)
     alone, together = ({row.key: row for row in InfluenceStore(tmp_path / folder).rows()} for folder in ("one", "two"))
