@@ -77,6 +77,7 @@ def _run(verb: str, module: str, arguments: Sequence[str]) -> int:
         termination.check()
     except UntracError as error:
         _complain(f"untrac {verb}: {error}")
+        termination.kill_started()
         return error.exit_code
     except KeyboardInterrupt:
         print(
@@ -93,6 +94,7 @@ def _run(verb: str, module: str, arguments: Sequence[str]) -> int:
     except Exception as error:
         if termination.received():  # workers and other ranks are ending too: their errors are of no interest
             return _terminated(verb)
+        termination.kill_started()
         if type(error).__name__ == "MisconfigurationException":  # Lightning's, for flags that don't go together
             _complain(f"untrac {verb}: {error}")
         elif (what_to_do := advice(error)) is not None:

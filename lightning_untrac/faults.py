@@ -14,6 +14,11 @@ LOST_RANK = (
     "the same command goes on"
 )
 
+TAKEN_PORT = (
+    "The processes of this command meet at a port of this machine, and another program has taken it. Give the same "
+    "command again, or choose a free port with the variable MASTER_PORT"
+)
+
 KEPT = "What was finished is kept: mend that, and the same command goes on"
 
 
@@ -40,6 +45,8 @@ def advice(error: BaseException) -> str | None:
         )
     if is_of_a_lost_rank(error):
         return LOST_RANK
+    if is_of_a_taken_port(error):
+        return TAKEN_PORT
     if (about_a_path := _of_a_path(error)) is not None:
         return about_a_path
     if is_of_the_disk(error):
@@ -90,6 +97,11 @@ def is_of_a_lost_rank(error: BaseException) -> bool:
         re.search(r"gloo.*(Connection (reset|closed) by peer|Read error|Write error|timed out)", str(error), re.S)
         is not None
     )
+
+
+def is_of_a_taken_port(error: BaseException) -> bool:
+    """Whether ranks could not meet because another program listens at their port."""
+    return type(error).__name__ == "DistNetworkError" and "EADDRINUSE" in str(error)
 
 
 def is_of_the_disk(error: BaseException) -> bool:

@@ -127,9 +127,14 @@ def end_with_a_lost_rank(message: str) -> None:
         message: is printed.
     """
     os.write(2, f"\nuntrac: {message}\n".encode())
+    kill_started()
+    os._exit(EXIT_LOST_RANK)
+
+
+def kill_started() -> None:
+    """Kill the processes that this one has started, which would wait for it in a collective until that times out."""
     if _state.forward is not None:
         _state.forward(getattr(signal, "SIGKILL", signal.SIGTERM))
-    os._exit(EXIT_LOST_RANK)
 
 
 def handle(number: int, frame: FrameType | None = None) -> None:

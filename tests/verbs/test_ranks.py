@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import processes
+import psutil
 import pytest
 import yaml
 from safetensors.torch import load_file
@@ -34,17 +35,9 @@ pytestmark = [
 ]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def on_two_ranks(*arguments, log, **environment):
     """Run a command on two ranks; what rank 0 printed."""
-    ranks = processes.start_ranks(
-        2, *arguments, "--trainer.devices", 2, log=log, port=free_port(), OMP_NUM_THREADS="1", **environment
-    )
+    ranks = processes.start_ranks(2, *arguments, "--trainer.devices", 2, log=log, OMP_NUM_THREADS="1", **environment)
     codes = [rank.wait() for rank in ranks]
     assert codes == [0, 0], "\n\n".join(rank.text for rank in ranks)
     return ranks[0].text
@@ -158,12 +151,30 @@ def test_a_rank_that_is_killed_before_the_first_step(config, recipe_content, tmp
     paths = os.pathsep.join([str(Path(processes.__file__).parent), os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
         [sys.executable, "-m", "lightning_untrac", *map(str, command)],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MASTER_PORT": str(processes.free_port())},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert ran.returncode == 2, ran.stdout + ran.stderr
     assert "Another rank has ended" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_port_that_is_taken_leaves_no_process_behind(config, recipe_content, tmp_path):
+    """The rank that Lightning has started would wait for half an hour."""
+    with socket.socket() as other:
+        other.bind(("", port := processes.free_port()))
+        other.listen()
+        command = ["pretrain", "--config", config(model=recipe_content["model"]), "--output", tmp_path / "out"]
+        command += ["--steps", "2", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+        ran = subprocess.run(
+            [sys.executable, "-m", "lightning_untrac", *map(str, command)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MASTER_PORT": str(port)},
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert "choose a free port with the variable MASTER_PORT" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or ())]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -173,9 +184,7 @@ def test_a_rank_that_is_killed_ends_the_other_and_the_command_goes_on(trained, t
     options = ("--model.name_or_path", one / "model", "--steps", 40, "--readings", 2, *EACH)
     command = ("trace", "--method", "untrac", "--config", files["trace"], *options)
     two = (*command, "--trainer.strategy", strategy, "--output", tmp_path / "two")
-    ranks = processes.start_ranks(
-        2, *two, "--trainer.devices", 2, log=tmp_path / "log", port=free_port(), OMP_NUM_THREADS="1"
-    )
+    ranks = processes.start_ranks(2, *two, "--trainer.devices", 2, log=tmp_path / "log", OMP_NUM_THREADS="1")
     ranks[0].wait_for("episode 2 of 3")
     ranks[lost].signal(signal.SIGKILL)
     assert ranks[lost].wait() == -signal.SIGKILL
@@ -207,7 +216,7 @@ def test_strategies_that_are_refused(trained, tmp_path, untrac):
     assert "starts its ranks by fork or spawn" in spawned.text
     tensor_parallel = processes.start_ranks(
         2, *options, '{"class_path": "ModelParallelStrategy"}', "--trainer.devices", 2, "--output", tmp_path / "tensor",
-        log=tmp_path / "log", port=free_port(), OMP_NUM_THREADS="1",
+        log=tmp_path / "log", OMP_NUM_THREADS="1",
     )  # fmt: skip
     assert [rank.wait() for rank in tensor_parallel] == [2, 2]
     assert "use auto (one device), ddp, fsdp2" in tensor_parallel[0].text
