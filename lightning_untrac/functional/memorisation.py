@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import torch
 from torch import Tensor
 
 from lightning_untrac.functional.token_losses import IGNORE_INDEX
+
+CPU_PIECE: Final = 2**17
+"""Logits that are taken at a time on a CPU: 512 KiB in float32, which stay in the cache of a core."""
 
 
 def target_hits(logits: Tensor, targets: Tensor) -> Tensor:
@@ -25,7 +31,30 @@ def target_hits(logits: Tensor, targets: Tensor) -> Tensor:
         >>> target_hits(logits, torch.tensor([[1, 2, -100]])).tolist()
         [[True, False, False]]
     """
-    return logits.argmax(dim=-1) == targets
+    if logits.device.type != "cpu":
+        return logits.argmax(dim=-1) == targets
+    # On a CPU a maximum takes a tenth of argmax' time.
+    flat, wanted = logits.flatten(0, -2), targets.flatten()
+    rows = max(1, CPU_PIECE // max(1, flat.shape[1]))
+    places = (wanted != IGNORE_INDEX).nonzero().flatten()
+    room = flat.new_empty(min(rows, len(places)), flat.shape[1])
+    hits = torch.zeros_like(wanted, dtype=torch.bool)
+    for part in places.split(rows):
+        hits[part] = _first_choices(torch.index_select(flat, 0, part, out=room[: len(part)]), wanted[part])
+    return hits.view_as(targets)
+
+
+def _first_choices(logits: Tensor, targets: Tensor) -> Tensor:
+    """Which targets ``[tokens]`` argmax would choose; ``logits`` ``[tokens, vocabulary]`` are written to."""
+    index = targets.unsqueeze(1)
+    own = logits.gather(1, index)
+    best_other = logits.scatter_(1, index, -torch.inf).amax(dim=1, keepdim=True)
+    hits = (own > best_other).squeeze(1)
+    unclear = ~(hits | (own < best_other).squeeze(1))  # ties, and what is not a number
+    if unclear.any():
+        rows = logits.scatter_(1, index, own)[unclear]
+        hits[unclear] = rows.argmax(dim=1) == targets[unclear]
+    return hits
 
 
 def memorisation_accuracy(hits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

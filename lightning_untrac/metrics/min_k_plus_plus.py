@@ -44,5 +44,6 @@ class MinKPlusPlus(Measure):
 
     @override
     def __call__(self, seen: Outputs) -> Measured:
-        z = standardised_log_probs(seen.logits.flatten(0, 1), seen.targets.flatten()).view_as(seen.targets)
+        z = standardised_log_probs(seen.logits.flatten(0, 1), seen.targets.flatten(), seen.token_losses.flatten())
+        z = z.view_as(seen.targets)
         return Measured(-lowest_mean(z, seen.places, self.share), seen.is_sequence.double())

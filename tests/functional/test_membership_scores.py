@@ -10,6 +10,7 @@ import torch
 
 from lightning_untrac.functional.min_k import lowest_mean
 from lightning_untrac.functional.standardised import standardised_log_probs
+from lightning_untrac.functional.token_losses import IGNORE_INDEX, token_losses
 from lightning_untrac.functional.zlib_score import compressed_bytes, zlib_scores
 from lightning_untrac.outputs import Outputs
 
@@ -42,6 +43,28 @@ def test_pieces_and_precision_change_little(golden: Outputs) -> None:
     whole = standardised_log_probs(logits, targets)
     assert torch.equal(standardised_log_probs(logits, targets, piece=1), whole)
     np.testing.assert_allclose(standardised_log_probs(logits.float(), targets), whole, atol=1e-5)
+
+
+def test_known_losses_give_the_same_and_what_is_impossible_adds_nothing() -> None:
+    """Against a plain sum in float64, in each dtype, with tokens that the model forbids."""
+    drawn = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(40, 300, generator=drawn, dtype=torch.float64)
+    logits[:, ::7] = -torch.inf
+    logits[5:10] *= 60  # whose least likely tokens have no probability in any dtype
+    targets = torch.arange(40) + 1
+    targets[:3] = IGNORE_INDEX
+    for dtype, close in ((torch.float64, 1e-9), (torch.float32, 1e-4), (torch.bfloat16, 1e-4)):
+        given = logits.to(dtype)
+        log_probs = torch.log_softmax(given.double(), 1)
+        probs, finite = log_probs.exp(), log_probs.clamp(min=-1e6)
+        mean = (probs * finite).sum(1)
+        deviation = (probs * (finite - mean[:, None]) ** 2).sum(1).clamp(min=1e-6).sqrt()
+        expected = (log_probs.gather(1, targets.clamp(min=0)[:, None])[:, 0] - mean) / deviation
+        expected[:3] = 0
+        found = standardised_log_probs(given, targets)
+        np.testing.assert_allclose(found, expected, rtol=close, atol=close)
+        assert torch.equal(standardised_log_probs(given, targets, token_losses(given, targets), piece=1000), found)
+    assert found.isneginf().any()
 
 
 def test_certain_uniform_and_impossible_tokens_stay_finite_and_nan_stays_nan() -> None:

@@ -96,3 +96,21 @@ def test_an_example_without_targets_has_no_share() -> None:
     shares, counts = memorisation_accuracy(torch.zeros(1, 2).bool(), torch.full((1, 2), IGNORE_INDEX))
     assert shares.isnan().item()
     assert counts.item() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("vocabulary", [7, 2**17 + 1])
+def test_hits_are_where_argmax_is_with_ties_and_what_is_no_number(vocabulary: int, dtype: torch.dtype) -> None:
+    drawn = torch.Generator().manual_seed(3)
+    logits = torch.randint(-3, 3, (4, 5, vocabulary), generator=drawn).to(dtype)  # of which many are equal
+    logits[0, 0, 2] = torch.nan
+    logits[0, 1] = torch.nan
+    logits[0, 2] = -torch.inf
+    logits[0, 3, 1] = torch.inf
+    best = logits.argmax(dim=-1)
+    targets = torch.where(torch.rand(4, 5, generator=drawn) < 0.5, best, (best + 1) % vocabulary)
+    targets[3, 1:] = IGNORE_INDEX
+    kept = logits.clone()
+    assert torch.equal(target_hits(logits, targets), best == targets)
+    assert torch.equal(logits.nan_to_num(), kept.nan_to_num())
+    assert target_hits(logits, torch.full_like(targets, IGNORE_INDEX)).sum() == 0
