@@ -61,7 +61,6 @@ class Barrier(Examination):
     @override
     def examine(self, bench: Bench, path: str) -> Sequence[Column]:
         start = bench.build(bench.models.original)
-        start.merges_adapters = True
         start.configure_model()
         assert start.model is not None
         ends = dict(start.model.named_parameters())
@@ -80,7 +79,7 @@ class Barrier(Examination):
         places = np.linspace(0, 1, self.places + 2)
         found: list[Column] = []
         for place in places.tolist():
-            arrays = bench.measure(path, at(place), bench.reads, measures, merges_adapters=True)
+            arrays = bench.measure(path, at(place), bench.reads, measures)
             for dataset, values in arrays[f"{LOSS}/value"].items():
                 weights = arrays[f"{LOSS}/weight"][dataset]
                 found.append(Column(ON_THE_LINE, dataset, values, weights, self.unit, "", place))

@@ -85,12 +85,14 @@ class Bench:
         return {model: seed for seed, model in self.models.retrained.items()}.get(path)
 
     def build(self, path: str) -> LanguageModule:
-        """A module of a saved model, whose weights are not loaded yet.
+        """A module of a saved model, whose weights are not loaded yet; adapters are merged into them.
 
         Args:
             path: hub name or folder.
         """
-        return self.stage.parsed.build_module().of_saved(path)
+        module = self.stage.parsed.build_module().of_saved(path)
+        module.merges_adapters = True
+        return module
 
     def without_weights(self, path: str) -> PreTrainedModel:
         """A saved model of shapes alone, made once: what can be told of it before any weights are loaded.
@@ -135,8 +137,6 @@ class Bench:
         change: Callable[[LanguageModule], None],
         names: Sequence[str] | None = None,
         measures: Sequence[Measure] | None = None,
-        *,
-        merges_adapters: bool = False,
     ) -> Arrays:
         """Measure a model after something was done to its weights.
 
@@ -145,14 +145,12 @@ class Bench:
             change: is given the module once its weights are loaded, on the CPU, before a strategy places them.
             names: of the datasets that are read; all that are evaluated by default.
             measures: by default :attr:`measures`.
-            merges_adapters: whether adapters become a part of the weights first.
 
         Returns:
             As :meth:`scores`.
         """
         asked = list(self.measures if measures is None else measures)
         module = self.build(path)
-        module.merges_adapters = merges_adapters
         module.changes = lambda _: change(module)
         return self.scores(OneModel(module, asked), [measure.name for measure in asked], names)
 

@@ -85,7 +85,6 @@ class Quantised(Examination):
         narrow, found = _narrow(bench, self.to), list[Column]()
         start = None if bench.role(path) == ORIGINAL else bench.build(bench.models.original)
         if start is not None:
-            start.merges_adapters = True
             start.configure_model()
         for name in (one for one in self.to if one not in narrow):
             codes: list[Column] = []
@@ -97,7 +96,7 @@ class Quantised(Examination):
                     codes.append(Column(SAME_CODES, WEIGHTS, shares, sizes, "", name))
                 quantise_layers(module.model, QUANTISERS[name])
 
-            arrays = bench.measure(path, change, bench.reads, merges_adapters=True)
+            arrays = bench.measure(path, change, bench.reads)
             found += [*bench.columns(arrays, name), *codes]
         return found
 

@@ -23,7 +23,7 @@ NOT_ONCE = (
 class Patched(Wrapping):
     """Replaces the states of each layer in turn, where tokens are predicted, by those that another model has there.
 
-    Both models lie in memory, each as its own module places it, with adapters merged. A batch takes a forward pass of
+    Both models lie in memory, each as its own module places it. A batch takes a forward pass of
     each and one for each layer.
 
     Args:
@@ -36,7 +36,6 @@ class Patched(Wrapping):
         super().__init__(module)
         self.source, self.blocks = source, blocks
         for one in (module, source):
-            one.merges_adapters = True
             one.compiled = False  # a compiled model does not ask its blocks for hooks again
         self.scores = [str(layer) for layer in range(blocks.count)]
 

@@ -124,6 +124,7 @@ def _beside(
 ) -> tuple[Arrays, Arrays]:
     """How far a model is from another one, example by example, in one pass of both; and what is measured of each."""
     module, other = (stage.parsed.build_module().of_saved(path) for path in (model, reference))
+    module.merges_adapters = other.merges_adapters = True  # gradients are of the weights that the others have
     module.reference_path = other.reference_path = original
     recorder = DistanceRecorder(mine, theirs)
     only_measure(stage, Beside(module, other, mine, theirs), stage.data, recorder)

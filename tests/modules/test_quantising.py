@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from four_bits import loaded_in_4_bits
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BertConfig,
-    BitsAndBytesConfig,
     GPT2Config,
     LlamaConfig,
 )
@@ -42,13 +41,7 @@ def test_nf4_predicts_as_the_model_that_transformers_loads_in_4_bits(tmp_path: P
     pytest.importorskip("bitsandbytes", exc_type=ImportError)
     model = llama()
     model.save_pretrained(tmp_path)
-    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of packages while they are imported
-        theirs = AutoModelForCausalLM.from_pretrained(tmp_path, quantization_config=config, device_map="cpu")
-        # Its own layers multiply in bfloat16 where the processor can, and take then only widths that are 64 times a
-        # whole number.
-        theirs = theirs.dequantize()
+    theirs = loaded_in_4_bits(tmp_path)
     whole = model(IDS).logits
     quantise_layers(model, QUANTISERS["nf4"])
     with torch.no_grad():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from commands import Ran
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from four_bits import loaded_in_4_bits
+from transformers import AutoTokenizer
 
 from lightning_untrac.modules import quantising
 from lightning_untrac.tables.examinations import EXAMINATION_SUMMARY, EXAMINATIONS
@@ -39,12 +39,7 @@ def test_losses_are_those_of_the_model_that_transformers_loads_in_4_bits(
     found = (
         rows[rows["measure"] == "loss"].set_index(["model", "condition", "dataset", "example"])["value"].sort_index()
     )
-    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = AutoModelForCausalLM.from_pretrained(
-            quantised / "unlearned-birds", quantization_config=config, device_map="cpu"
-        )
+    model = loaded_in_4_bits(quantised / "unlearned-birds")
     tokenizer = AutoTokenizer.from_pretrained(quantised / "model")
     for example, line in enumerate(text_files["birds"].read_text().splitlines()[:3]):
         text = json.loads(line)["text"]
