@@ -16,7 +16,7 @@ from lightning_untrac.functional.barrier import loss_barrier
 from lightning_untrac.metrics import find_measures
 from lightning_untrac.modules import LanguageModule
 from lightning_untrac.results.measures import MeasureText, describe_measure
-from lightning_untrac.tables.judged import RETRAINED, UNLEARNED
+from lightning_untrac.tables.judged import ORIGINAL, RETRAINED, UNLEARNED
 
 ON_THE_LINE: Final = "loss_on_the_line"
 LOSS: Final = "loss"
@@ -46,6 +46,8 @@ class Barrier(Examination):
     groups: ClassVar[frozenset[str]] = frozenset({"difficulty"})
     roles: ClassVar[tuple[str, ...]] = (UNLEARNED, RETRAINED)
     needs_weights_alike = True
+    beside: ClassVar[tuple[str, ...]] = (ORIGINAL,)
+    measures_models = False
 
     def __init__(self, places: int = 3) -> None:
         self.places = places

@@ -80,6 +80,14 @@ class Bench:
             return ORIGINAL
         return RETRAINED if path in self.retrained else UNLEARNED
 
+    def with_roles(self, roles: Sequence[str]) -> list[str]:
+        """Paths of the models of some roles.
+
+        Args:
+            roles: of :meth:`role`.
+        """
+        return [path for path in self.models.every if self.role(path) in roles]
+
     def seed(self, path: str) -> int | None:
         """The seed of a retrained model; None of any other."""
         return {model: seed for seed, model in self.models.retrained.items()}.get(path)

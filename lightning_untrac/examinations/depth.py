@@ -19,7 +19,7 @@ from lightning_untrac.modules.blocks import Blocks, find_blocks
 from lightning_untrac.modules.members import member_folders
 from lightning_untrac.modules.patching import Patched
 from lightning_untrac.results.measures import MeasureText, describe_measure
-from lightning_untrac.tables.judged import RETRAINED, UNLEARNED
+from lightning_untrac.tables.judged import ORIGINAL, RETRAINED, UNLEARNED
 
 EFFECT: Final = "patching_effect"
 """D of a layer."""
@@ -85,6 +85,8 @@ class Depth(Examination):
     roles: ClassVar[tuple[str, ...]] = (UNLEARNED, RETRAINED)
     needs_retrained = True
     needs_weights_alike = True
+    beside: ClassVar[tuple[str, ...]] = (ORIGINAL,)
+    measures_models = False
 
     def __init__(self, threshold: float = THRESHOLD, controls: int = 1) -> None:
         self.threshold, self.controls = threshold, controls

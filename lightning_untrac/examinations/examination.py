@@ -40,6 +40,8 @@ class Examination(ABC):
             is none.
         needs_weights_alike: whether it works on the weights of several models together, which have to be of one
             architecture.
+        beside: which other models :meth:`examine` reads. What was kept of a model holds until one of them is another.
+        measures_models: whether :meth:`examine` measures by ``bench.measures``, so that other ones need new passes.
     """
 
     name: ClassVar[str]
@@ -55,6 +57,8 @@ class Examination(ABC):
     roles: ClassVar[tuple[str, ...]] = (ORIGINAL, UNLEARNED, RETRAINED)
     needs_retrained: ClassVar[bool] = False
     needs_weights_alike: ClassVar[bool] = False
+    beside: ClassVar[tuple[str, ...]] = (ORIGINAL, RETRAINED)
+    measures_models: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make a new examination known, and what it says of itself."""

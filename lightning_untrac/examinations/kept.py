@@ -38,8 +38,7 @@ def kept_path(folder: Path, bench: Bench, examination: Examination, path: str) -
         examination: with its settings.
         path: of the model.
     """
-    others = [path, bench.models.original, *bench.retrained]
-    digests = [weights_digest(one) for one in others]
+    digests = [weights_digest(one) for one in (path, *bench.with_roles(examination.beside))]
     if None in digests:
         return None
     stage = bench.stage
@@ -49,7 +48,7 @@ def kept_path(folder: Path, bench: Bench, examination: Examination, path: str) -
         package_digest(),
         [digests, trains],
         described(examination, examination.settings),
-        [described(measure) for measure in bench.measures],
+        [described(measure) for measure in bench.measures if examination.measures_models],
         [bench.forget, bench.data_digest, run_settings(stage)],
     ]
     return folder / FOLDER / f"{examination.name}-{bench.forget}-{Path(path).name}-{digest_of_all(depends)}.npz"

@@ -58,6 +58,7 @@ class OwnSamples(Examination):
     source = "FADE (arXiv 2510.12981), by a summary: likelihoods both ways on samples of each model; the form is ours"
     groups: ClassVar[frozenset[str]] = frozenset({"distance", "full"})
     needs_retrained = True
+    measures_models = False
 
     def __init__(self, prefix: int = 16, length: int = 32, samples: int = 4, seed: int = 0) -> None:
         self.prefix, self.length, self.samples, self.seed = prefix, length, samples, seed

@@ -57,6 +57,7 @@ class Quantised(Examination):
     cannot_tell = "whether other roundings (GPTQ, AWQ) or fine-tuning bring it back"
     source = "Zhang et al. 2025 (arXiv 2410.16454); Q in the symmetric form of the unlearning depth score's study"
     groups: ClassVar[frozenset[str]] = frozenset({"robustness", "full"})
+    beside: ClassVar[tuple[str, ...]] = (ORIGINAL,)
 
     def __init__(self, to: Sequence[str] = ("nf4", "int8", "int4")) -> None:
         self.to = list(dict.fromkeys([to] if isinstance(to, str) else to))

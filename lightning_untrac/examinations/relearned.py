@@ -52,6 +52,7 @@ class Relearned(Examination):
     source = "Hu et al. 2025 (arXiv 2406.13356) with the control of Deeb & Roger 2024; R in the symmetric form"
     axis = "steps of fine-tuning"
     groups: ClassVar[frozenset[str]] = frozenset({"robustness", "full"})
+    beside: ClassVar[tuple[str, ...]] = (ORIGINAL,)
 
     def __init__(
         self,

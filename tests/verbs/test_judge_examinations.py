@@ -74,6 +74,19 @@ def test_what_was_examined_is_not_examined_again(examined: Path, untrac: Callabl
     assert read_table(examined / EXAMINATION_SUMMARY).equals(summary)
 
 
+def test_another_measure_or_retrained_model_leaves_what_was_examined(
+    examined: Path, tmp_path: Path, untrac: Callable[..., Ran]
+) -> None:
+    folder = Path(shutil.copytree(examined, tmp_path / "run"))
+    before = {path.name: os.stat(path).st_mtime_ns for path in (folder / "examined").iterdir()}
+    shutil.copytree(folder / "retrained-birds" / "seed-0", folder / "retrained-birds" / "seed-7")
+    ran = untrac("judge", "--forget", "birds", "--output", folder, "--measures", "loss,zlib,barrier")
+    assert ran.code == 0, ran.text
+    after = {path.name: os.stat(path).st_mtime_ns for path in (folder / "examined").iterdir()}
+    assert before.items() <= after.items()
+    assert [name.split("-")[:4] for name in after.keys() - before.keys()] == [["barrier", "birds", "seed", "7"]]
+
+
 def test_a_measure_more_reads_only_that_measure(
     judged_run: Path, tmp_path: Path, untrac: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
