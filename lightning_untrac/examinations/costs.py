@@ -27,17 +27,20 @@ class Cost(NamedTuple):
 
     Attributes:
         what: it is.
-        passes: forward passes over everything that is evaluated; a generated token counts as one that is read.
+        passes: forward passes over everything that is evaluated.
         at_most: whether it may take much less, as what a model knows need not be generated.
+        steps: in which text is written, a token of each text of a batch.
     """
 
     what: str
     passes: float
     at_most: bool = False
+    steps: float = 0.0
 
     def __str__(self) -> str:
         """As a command says it."""
-        return f"{self.what} {'at most ' if self.at_most else ''}{self.passes:.2g}"
+        written = f" and {counted(round(self.steps), 'written token')} of a batch" if self.steps else ""
+        return f"{self.what} {'at most ' if self.at_most else ''}{self.passes:.2g}{written}"
 
 
 def costs_of(bench: Bench, measures: Sequence[Measure], examinations: Sequence[Examination]) -> list[Cost]:
@@ -50,17 +53,17 @@ def costs_of(bench: Bench, measures: Sequence[Measure], examinations: Sequence[E
     """
     data = bench.stage.data.evaluation_data()
     lengths = np.asarray(data.lengths(), dtype=np.float64)
-    tokens = max(1.0, float(lengths.sum()))
+    at_once = bench.stage.data.eval_batch_size
     found = [Cost(SHARED, 1.0)]
     for decoding in dict.fromkeys(one.decoding for one in measures if one.decoding is not None):
         asked = [one.name for one in measures if one.decoding == decoding]
-        written = len(lengths) * decoding.num_answers * decoding.longest
-        found.append(Cost(", ".join(asked), decoding.num_answers * 1.0 + written / tokens, True))
+        answers = len(lengths) * decoding.num_answers
+        found.append(Cost(", ".join(asked), float(decoding.num_answers), True, answers / at_once * decoding.longest))
     of_needs = {
         "neighbours": Cost("neighbourhood", COUNT),
         "gradients": Cost("gradients", BACKWARD),
         # Of each beginning of a text the rest of it, where nothing is known by heart.
-        "continuations": Cost("continuations", float((lengths**2).sum()) / 2 / tokens, True),
+        "continuations": Cost("continuations", 0.0, True, float((lengths**2).sum()) / 2 / at_once),
         "wrong_answers": Cost("wrong answers", WRONG_ANSWERS, True),
         "reference_log_probs": Cost("another model's losses", 1.0),
     }
@@ -68,7 +71,7 @@ def costs_of(bench: Bench, measures: Sequence[Measure], examinations: Sequence[E
     found += [cost for need, cost in of_needs.items() if need in needs]
     others = dict.fromkeys(one.reference_model for one in measures if one.reference_model is not None)
     found += [Cost(f"losses under {model}", 1.0) for model in others]
-    return [*found, *(Cost(one.name, one.passes(bench)) for one in examinations)]
+    return [*found, *(Cost(one.name, one.passes(bench), steps=one.steps(bench)) for one in examinations)]
 
 
 def costs_sentence(bench: Bench, measures: Sequence[Measure], costs: Sequence[Cost], neighbours: int = 0) -> str:

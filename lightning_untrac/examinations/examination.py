@@ -91,6 +91,14 @@ class Examination(ABC):
             bench: with prepared data.
         """
 
+    def steps(self, bench: Bench) -> float:
+        """About how many steps one model writes text in, a token of each text of a batch.
+
+        Args:
+            bench: with prepared data.
+        """
+        return 0.0
+
     @abstractmethod
     def examine(self, bench: Bench, path: str) -> Sequence[Column]:
         """Do the work on one model; called on every rank, in the order of ``bench.models.every``.

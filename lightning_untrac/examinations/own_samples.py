@@ -93,15 +93,20 @@ class OwnSamples(Examination):
 
     @override
     def passes(self, bench: Bench) -> float:
-        """Of one model: it writes once, and reads its own samples and those of R retrained ones, which read its.
+        """Of one model: it reads openings, its own samples and those of R retrained ones, which read its."""
+        samples, tokens = self._samples(bench), int(bench.stage.data.evaluation_data().lengths().sum())
+        read = self.prefix + (1 + 2 * len(bench.retrained)) * (self.prefix + self.length)
+        return samples * read / max(1, tokens)
 
-        A pass is counted by its tokens: writing n tokens after an opening of m counts as reading m + n, though n passes
-        of one token take longer than one of n.
-        """
+    @override
+    def steps(self, bench: Bench) -> float:
+        return self._samples(bench) / bench.stage.data.eval_batch_size * self.length
+
+    def _samples(self, bench: Bench) -> int:
+        """How many a model writes."""
         whole, named = bench.stage.data.evaluation_data(), bench.stage.data.evaluation_names
         sizes = dict(zip(named, whole.sizes, strict=True))
-        tokens = sum(sizes[name] for name in bench.reads) * self.samples * (self.prefix + self.length)
-        return (2 + 2 * len(bench.retrained)) * tokens / max(1, int(whole.lengths().sum()))
+        return self.samples * sum(sizes[name] for name in bench.reads)
 
     @override
     def examine(self, bench: Bench, path: str) -> Sequence[Column]:

@@ -15,9 +15,8 @@ from lightning_untrac.functional.costs import Speeds, Work, duration
 from lightning_untrac.functional.neighbours import COUNT
 
 NOT_COUNTED: Final = (
-    "times are those of reading whole texts. Text that the model writes takes one pass a token, so answers and "
-    "continuations take longer than it says here. A judgement scores neighbours of the forget set and its twins alone, "
-    f"{COUNT} of each text and one pass to propose them"
+    "a written token is a step in which each text of a batch gets another one. A judgement scores neighbours of the "
+    f"forget set and its twins alone, {COUNT} of each text and one pass to propose them"
 )
 
 
@@ -100,19 +99,20 @@ def show(estimates: Sequence[Estimate], speeds: Speeds, devices: int, asked: Seq
         terminal.print(f"{method}: {no_record}", soft_wrap=True, highlight=False)
 
 
-def show_measuring(rows: Sequence[tuple[str, bool, float, float]]) -> None:
+def show_measuring(rows: Sequence[tuple[str, float, bool, float, float]]) -> None:
     """Print what measuring one model takes.
 
     Args:
-        rows: what it is, whether it takes that at most, its forward passes over everything that is evaluated, and its
-            seconds.
+        rows: what it is, its forward passes over everything that is evaluated, whether it takes that at most, the
+            tokens that it writes of each text of a batch, and its seconds.
     """
     table = Table(title="What measuring one model would take", title_justify="left")
-    for name in ("what", "forward passes", "time"):
+    for name in ("what", "forward passes", "written tokens", "time"):
         table.add_column(name, justify="left" if name == "what" else "right")
-    for what, at_most, passes, seconds in rows:
+    for what, passes, at_most, steps, seconds in rows:
         sign = "<= " if at_most else ""
-        table.add_row(what, f"{sign}{passes:.3g}", f"{sign}{duration(seconds)}")
+        written = f"{sign}{round(steps):,}" if steps else ""
+        table.add_row(what, f"{sign}{passes:.3g}", written, f"{sign}{duration(seconds)}")
     terminal = console()
     terminal.print(table)
     terminal.print(NOT_COUNTED, soft_wrap=True, highlight=False)
