@@ -34,6 +34,7 @@ class Coreset(Examination):
     ideal = "not 0: what is not stepped on is forgotten less"
     cannot_tell = "whether another part of the same size does as well"
     source = "Pal et al. 2025, by a summary"
+    statistics: ClassVar[tuple[str, ...]] = (TO_WHOLE,)
     groups: ClassVar[frozenset[str]] = frozenset({"robustness", "full"})
     roles: ClassVar[tuple[str, ...]] = ()
 

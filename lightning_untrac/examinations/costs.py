@@ -71,7 +71,7 @@ def costs_of(bench: Bench, measures: Sequence[Measure], examinations: Sequence[E
     found += [cost for need, cost in of_needs.items() if need in needs]
     others = dict.fromkeys(one.reference_model for one in measures if one.reference_model is not None)
     found += [Cost(f"losses under {model}", 1.0) for model in others]
-    return [*found, *(Cost(one.name, one.passes(bench), steps=one.steps(bench)) for one in examinations)]
+    return [*found, *(Cost(one.name, one.passes(bench), steps=one.written_tokens(bench)) for one in examinations)]
 
 
 def costs_sentence(bench: Bench, measures: Sequence[Measure], costs: Sequence[Cost], neighbours: int = 0) -> str:

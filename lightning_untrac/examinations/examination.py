@@ -34,6 +34,7 @@ class Examination(ABC):
         cannot_tell: what a good number does not show.
         source: where it comes from.
         axis: what ``at`` counts, for a picture of a line a model; empty for an examination without picture.
+        statistics: what it concludes of a model beside means, as tables call it.
         groups: named sets of measures that it belongs to, beside ``full``.
         roles: which models are examined.
         needs_retrained: whether it says nothing without a retrained model; then it is left out with a note where there
@@ -53,6 +54,7 @@ class Examination(ABC):
     cannot_tell: ClassVar[str] = ""
     source: ClassVar[str] = ""
     axis: ClassVar[str] = ""
+    statistics: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[frozenset[str]] = frozenset()
     roles: ClassVar[tuple[str, ...]] = (ORIGINAL, UNLEARNED, RETRAINED)
     needs_retrained: ClassVar[bool] = False
@@ -91,8 +93,8 @@ class Examination(ABC):
             bench: with prepared data.
         """
 
-    def steps(self, bench: Bench) -> float:
-        """About how many steps one model writes text in, a token of each text of a batch.
+    def written_tokens(self, bench: Bench) -> float:
+        """About how many tokens one model writes of each text of a batch; ``untrac plan`` says it.
 
         Args:
             bench: with prepared data.

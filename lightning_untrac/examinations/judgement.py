@@ -45,12 +45,12 @@ from lightning_untrac.runs.kept_gradients import kept_model_problems
 from lightning_untrac.runs.latent import projection_problems, read_states, write_latent
 from lightning_untrac.runs.membership import check_unseen
 from lightning_untrac.runs.memorisation_options import Memorisation, SequenceOptions
-from lightning_untrac.runs.memorising import judge_memorisation, level_problems, unseen_twins
+from lightning_untrac.runs.memorising import CONCLUDED, judge_memorisation, level_problems, unseen_twins
 from lightning_untrac.runs.model_cards import refresh_model_cards
 from lightning_untrac.runs.output import publish
 from lightning_untrac.runs.stage import Stage
 from lightning_untrac.runs.surroundings import say
-from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS
+from lightning_untrac.tables.distances import DISTANCES, JUDGEMENTS, RETAINED, TEST_SETS
 from lightning_untrac.tables.examinations import EXAMINATION_SUMMARY, EXAMINATIONS
 from lightning_untrac.tables.judged import JUDGED_EXAMPLES, JUDGED_MEASURES
 from lightning_untrac.tables.latent import JUDGED_LATENT
@@ -123,8 +123,9 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
     measures, examinations = suite.made()
     bench = Bench(stage, models, forget, suite.robust(measures))
     examinations, left_out = _possible(bench, suite, examinations)
-    names = [measure.name for measure in measures]
-    raise_if_any(problem for one in asked.fails for problem in one.problems(names, stage.data.evaluation_names))
+    names, attacks = [measure.name for measure in measures], [ScoreAttack(measure).name for measure in how.attacks]
+    known = [*names, *(measure.name for measure in how.measures), *attacks, *AGAINST]
+    raise_if_any(_condition_problems(asked, stage.data.evaluation_names, known, examinations))
     stage.start()
     for note in [*suite.left_out, *left_out]:
         stage.tell("info", note)
@@ -134,7 +135,6 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
     every = {measure.name: measure for measure in (*of_sets, *how.measures)}
     also = [measure for name, measure in every.items() if name not in names]
     names += [*(measure.name for measure in also), *(one.name for one in sets)]
-    attacks = [ScoreAttack(measure).name for measure in how.attacks]
     stage.folder.add_to_run(measures=measure_texts([*names, *Compared.measures, *AGAINST, *attacks]))
     _tell_few(stage, models, forget)
     costs = costs_of(bench, measures, examinations)
@@ -185,6 +185,16 @@ def _possible(bench: Bench, suite: Suite, examinations: Sequence[Examination]) -
             wrong += problems
     raise_if_any(wrong)
     return possible, said
+
+
+def _condition_problems(
+    asked: Judging, datasets: Sequence[str], measures: Sequence[str], examinations: Sequence[Examination]
+) -> list[str]:
+    """Why conditions can't be looked at."""
+    measures = [*measures, *(one.measure for one in examinations)]
+    read = [*datasets, f"{asked.forget}-rest", RETAINED, TEST_SETS]
+    concluded = [*CONCLUDED, *(name for one in examinations for name in one.statistics)]
+    return [problem for one in asked.fails for problem in one.problems(measures, read, concluded)]
 
 
 def _tell_few(stage: Stage, models: Compared, forget: str) -> None:

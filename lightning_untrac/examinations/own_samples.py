@@ -56,6 +56,7 @@ class OwnSamples(Examination):
     ideal = "as between two retrained models"
     cannot_tell = "what other openings bring out, and what neither model ever writes from these"
     source = "FADE (arXiv 2510.12981), by a summary: likelihoods both ways on samples of each model; the form is ours"
+    statistics: ClassVar[tuple[str, ...]] = JudgedSamples._fields
     groups: ClassVar[frozenset[str]] = frozenset({"distance", "full"})
     needs_retrained = True
     measures_models = False
@@ -99,7 +100,7 @@ class OwnSamples(Examination):
         return samples * read / max(1, tokens)
 
     @override
-    def steps(self, bench: Bench) -> float:
+    def written_tokens(self, bench: Bench) -> float:
         return self._samples(bench) / bench.stage.data.eval_batch_size * self.length
 
     def _samples(self, bench: Bench) -> int:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from typing_extensions import override
 
 from lightning_untrac.examinations.bench import Bench
-from lightning_untrac.examinations.beyond import KNOWN, Means, what_came_back, what_is_known
+from lightning_untrac.examinations.beyond import BACK, KNOWN, Means, what_came_back, what_is_known
 from lightning_untrac.examinations.columns import Column, Concluded, Found, Number, means_together
 from lightning_untrac.examinations.examination import Examination
 from lightning_untrac.functional.example_means import Mean, exact_mean
@@ -56,6 +56,7 @@ class Quantised(Examination):
     ideal = "0, as the retrained models, and no more of it than before quantisation"
     cannot_tell = "whether other roundings (GPTQ, AWQ) or fine-tuning bring it back"
     source = "Zhang et al. 2025 (arXiv 2410.16454); Q in the symmetric form of the unlearning depth score's study"
+    statistics: ClassVar[tuple[str, ...]] = (Q, KNOWN, BACK)
     groups: ClassVar[frozenset[str]] = frozenset({"robustness", "full"})
     beside: ClassVar[tuple[str, ...]] = (ORIGINAL,)
 

@@ -15,7 +15,7 @@ from lightning_untrac.data import EpisodePlan
 from lightning_untrac.errors import problems_of
 from lightning_untrac.examinations.bench import Bench, OneModel
 from lightning_untrac.examinations.columns import Column, Concluded, Found, Number
-from lightning_untrac.examinations.courses import TO_HALF, Courses
+from lightning_untrac.examinations.courses import TO_HALF, Courses, R
 from lightning_untrac.examinations.examination import Examination
 from lightning_untrac.modules import LanguageModule, Unlearning
 from lightning_untrac.modules.learning_rate import continuation_adam, rate_of_module
@@ -51,6 +51,7 @@ class Relearned(Examination):
     cannot_tell = "whether another part, rate or related text brings it back sooner"
     source = "Hu et al. 2025 (arXiv 2406.13356) with the control of Deeb & Roger 2024; R in the symmetric form"
     axis = "steps of fine-tuning"
+    statistics: ClassVar[tuple[str, ...]] = (TO_HALF, R)
     groups: ClassVar[frozenset[str]] = frozenset({"robustness", "full"})
     beside: ClassVar[tuple[str, ...]] = (ORIGINAL,)
 

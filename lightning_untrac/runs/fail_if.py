@@ -19,17 +19,23 @@ COMPARES: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
 }  # fmt: skip
 
-_CONDITION: Final = re.compile(r"\s*([A-Za-z_]\w*)(?:\.(\w+))?\s*(?:/\s*([\w.-]+?))?\s*(<=|>=|<|>)\s*([-+\w.]+)\s*")
+_CONDITION: Final = re.compile(
+    r"\s*([A-Za-z_]\w*)(?:\.([\w.]+))?(?:@([\w.]+))?\s*(?:/\s*([\w.-]+?))?\s*(<=|>=|<|>)\s*([-+\w.]+)\s*"
+)
 
 
 @dataclass(frozen=True)
 class Condition:
     """Such as ``extraction_strength.max > 0.2``, ``answered/held_out > 0.05`` or ``loss < 2``.
 
+    Of a judgement also ``memorisation_accuracy.survivors > 0``, ``attack_loss.auc > 0.6`` or ``loss.mean@nf4 < 2``.
+
     Attributes:
-        measure: name of the measure.
+        measure: name of the measure, attack, or measure of an examination.
         statistic: ``mean`` (the default), ``example_mean``, ``perplexity`` (of a loss) or ``worst_in_group``, as
-            ``summary.parquet`` has them, or ``max`` or ``min`` of single examples.
+            ``summary.parquet`` has them, or ``max`` or ``min`` of single examples; of a judgement also any other that
+            ``memorisation_summary.parquet`` and ``examination_summary.parquet`` have.
+        where: the ``condition`` or the place ``at`` that an examination has the number of; None for one of neither.
         dataset: its name; None for each that was measured.
         sign: ``<``, ``<=``, ``>`` or ``>=``.
         value: that it is held against.
@@ -37,6 +43,7 @@ class Condition:
 
     measure: str
     statistic: str
+    where: str | None
     dataset: str | None
     sign: str
     value: float
@@ -56,34 +63,37 @@ class Condition:
         value = math.nan
         if match is not None:
             try:
-                value = float(match[5])
+                value = float(match[6])
             except ValueError:
                 match = None
         if match is None or math.isnan(value):
             raise ValueError(
                 f"{text!r} is no condition; write MEASURE>VALUE, MEASURE.STATISTIC>VALUE or "
-                "MEASURE.STATISTIC/DATASET>VALUE, with <, <=, > or >= and a number"
+                "MEASURE.STATISTIC/DATASET>VALUE (of an examination MEASURE.STATISTIC@CONDITION>VALUE), with <, <=, > "
+                "or >= and a number"
             )
-        statistic = match[2] or "mean"
-        if statistic not in (*OF_SUMMARY, *OF_EXAMPLES):
-            raise ValueError(
-                f"{text!r}: {statistic!r} is unknown; {did_you_mean(statistic, (*OF_SUMMARY, *OF_EXAMPLES))}use one of "
-                f"{', '.join((*OF_SUMMARY, *OF_EXAMPLES))}"
-            )
-        return cls(match[1], statistic, match[3], match[4], value)
+        return cls(match[1], match[2] or "mean", match[3], match[4], match[5], value)
 
     def __str__(self) -> str:
+        where = "" if self.where is None else f"@{self.where}"
         dataset = "" if self.dataset is None else f"/{self.dataset}"
-        return f"{self.measure}.{self.statistic}{dataset} {self.sign} {self.value:g}"
+        return f"{self.measure}.{self.statistic}{where}{dataset} {self.sign} {self.value:g}"
 
-    def problems(self, measures: Sequence[str], datasets: Sequence[str]) -> list[str]:
+    def problems(self, measures: Sequence[str], datasets: Sequence[str], concluded: Sequence[str] = ()) -> list[str]:
         """Why it can't be looked at.
 
         Args:
             measures: names of what is measured.
             datasets: names of what it is measured on.
+            concluded: statistics that a judgement has beside.
         """
         found = []
+        known = (*OF_SUMMARY, *OF_EXAMPLES, *concluded)
+        if self.statistic not in known:
+            hint = did_you_mean(self.statistic, known)
+            found.append(f"fail_if: {self.statistic!r} is unknown; {hint}use one of {', '.join(known)}")
+        if self.where is not None and not concluded:
+            found.append(f"fail_if: @{self.where} is of examinations, and a judgement alone makes these; leave it out")
         if self.measure not in measures:
             hint = did_you_mean(self.measure, measures)
             found.append(f"fail_if: {self.measure!r} is not measured; {hint}add it to the measures")
@@ -101,11 +111,7 @@ class Condition:
             summary: rows of ``summary.parquet`` of one model.
             examples: rows of ``measurements.parquet`` of the same model.
         """
-        values: dict[str, float] = {}
-        if self.statistic in OF_SUMMARY:
-            rows = [row for row in summary if row["statistic"] == self.statistic]
-            values = {row["dataset"]: row["value"] for row in rows if row["measure"] == self.measure}
-        else:
+        if self.statistic in OF_EXAMPLES:
             by_dataset: dict[str, list[float]] = {}
             for row in examples:
                 if row["measure"] == self.measure and row["weight"] > 0:
@@ -113,6 +119,8 @@ class Condition:
             worst = OF_EXAMPLES[self.statistic]
             values = {name: worst(some) if all(map(math.isfinite, some)) else math.nan
                       for name, some in by_dataset.items()}  # fmt: skip
+        else:
+            values = {row["dataset"]: row["value"] for row in summary if self._means(row)}
         if not any(self.dataset in (None, name) for name in values):
             return [f"{self}: there is no such number, so that nothing shows that it is not so"]
         return [
@@ -120,6 +128,14 @@ class Condition:
             for name, value in values.items()
             if self.dataset in (None, name) and (math.isnan(value) or COMPARES[self.sign](value, self.value))
         ]
+
+    def _means(self, row: Mapping[str, Any]) -> bool:
+        if (row["measure"], row["statistic"]) != (self.measure, self.statistic):
+            return False
+        condition, at = row.get("condition") or "", row.get("at")
+        places = [condition] if condition else []
+        places += [] if at is None or math.isnan(at) else [f"{at:g}"]
+        return self.where in places if self.where is not None else not places
 
 
 def conditions(asked: str | Sequence[str] | None) -> tuple[list[Condition], list[str]]:

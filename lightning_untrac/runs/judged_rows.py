@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.metrics import MEASURES
+from lightning_untrac.tables.examinations import read_examination_summary
 from lightning_untrac.tables.judged import read_judged_examples, read_judged_measures
+from lightning_untrac.tables.memorisation import read_memorisation_summary
 
 Rows = list[dict[str, Any]]
 
 
 def judged_rows(folder: Path, forget: str, model: str) -> tuple[Rows, Rows]:
-    """Means and single examples of a model.
+    """Means and what was concluded of a model, and its single examples.
 
     Args:
         folder: of the run.
@@ -20,7 +22,8 @@ def judged_rows(folder: Path, forget: str, model: str) -> tuple[Rows, Rows]:
         model: its path.
 
     Returns:
-        Rows with ``measure``, ``dataset``, ``statistic`` and ``value``, and such with ``value`` and ``weight`` for each
+        Rows with ``measure``, ``dataset``, ``statistic`` and ``value`` (of examinations also ``condition`` and ``at``),
+        and such with ``value`` and ``weight`` for each
         example.
     """
     mine = {"forget_set": forget, "model": model}
@@ -33,4 +36,5 @@ def judged_rows(folder: Path, forget: str, model: str) -> tuple[Rows, Rows]:
     for row in [row for row in means if row["statistic"] == "mean" and row["measure"] in MEASURES]:
         of_mean = MEASURES[row["measure"]]().of_mean(row["value"])
         means += [{**row, "statistic": name, "value": value} for name, value in of_mean.items()]
+    means += [*of_it(read_memorisation_summary(folder)), *of_it(read_examination_summary(folder))]
     return means, [] if examples is None else of_it(examples.to_pylist())

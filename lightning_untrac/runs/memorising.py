@@ -18,11 +18,12 @@ from lightning_untrac.metrics.against.attacks import LossAttack, ScoreAttack
 from lightning_untrac.metrics.against.measure import statistic
 from lightning_untrac.metrics.measure import Measure
 from lightning_untrac.metrics.summary import Statistic
+from lightning_untrac.results.canaries import EPSILON
 from lightning_untrac.runs.compared import Compared
 from lightning_untrac.runs.judging import Arrays, groups_of, methods_of
 from lightning_untrac.runs.kept_arrays import KeptArrays
 from lightning_untrac.runs.kept_gradients import kept_gradient_norms
-from lightning_untrac.runs.membership import NEIGHBOURHOOD, attack_notes, beside_all
+from lightning_untrac.runs.membership import FPRS, NEIGHBOURHOOD, attack_notes, beside_all
 from lightning_untrac.runs.memorisation_options import Memorisation
 from lightning_untrac.runs.memorised_data import Memorised, measures_read, read_of
 from lightning_untrac.runs.memorised_steps import write_memorisation_steps
@@ -44,6 +45,13 @@ Rows = list[dict[str, Any]]
 
 BESIDE: Final = {"retained": RETAINED, "test_sets": TEST_SETS}
 """Groups of datasets whose loss stands beside the steps of forgetting, by the statistic that says it."""
+
+CONCLUDED: Final = (
+    *("survivors", "over_forgotten", "best_known", "largest", EPSILON),
+    *("auc", "auc_most_memorised", "auc_rest", "auc_difference", "privleak"),
+    *(name for rate in FPRS for name in (rate, f"{rate}_difference")),
+)
+"""What is concluded beside means, by the statistic that says it."""
 
 
 def level_problems(stage: Stage, forget: str, how: Memorisation, retrained: int) -> list[str]:

@@ -16,6 +16,11 @@ SUMMARY = [
         ("far", "perplexity", 20.0),
     )
 ]  # fmt: skip
+SUMMARY += [
+    {"measure": "loss", "dataset": "held", "statistic": "mean", "value": value, "condition": condition, "at": at}
+    for value, condition, at in ((4.0, "", None), (2.0, "nf4", math.nan), (1.0, "", 5.0))
+]
+SUMMARY.append({"measure": "attack_loss", "dataset": "held", "statistic": "tpr_at_0.1_percent", "value": 0.5})
 EXAMPLES = [
     {"measure": "answered", "dataset": "held", "value": value, "weight": weight}
     for value, weight in ((0.0, 1.0), (1.0, 1.0), (7.0, 0.0))
@@ -32,6 +37,10 @@ EXAMPLES = [
         ("answered/held >= 0.1", ["held has 0.100"]),
         ("answered.worst_in_group > 0.4", ["held has 0.500"]),
         ("answered.perplexity > 9", ["far has 20.0"]),
+        ("loss.mean@nf4 < 3", ["held has 2.00"]),
+        ("loss.mean@5/held < 3", ["held has 1.00"]),
+        ("loss.mean < 9", ["held has 4.00"]),  # of the model as it is
+        ("attack_loss.tpr_at_0.1_percent >= .5", ["held has 0.500"]),
         ("answered.max/held >= 1", ["held has 1.00"]),  # what has no weight does not count
         ("answered.max/held > 1", []),
         ("answered.min <= 0", ["held has 0"]),
@@ -54,7 +63,6 @@ def test_what_is_no_number_meets_every_condition():
         ("answered", "is no condition"),
         ("answered > much", "is no condition"),
         ("answered > nan", "is no condition"),
-        ("answered.means > 1", "did you mean 'mean'"),
         ("answered == 1", "is no condition"),
     ],
 )
@@ -69,10 +77,15 @@ def test_it_names_what_is_not_there():
         "fail_if: 'answerd' is not measured; did you mean 'answered'? add it to the measures",
         "fail_if: no dataset is named 'hold'; did you mean 'held'? there are held",
     ]
+    (said,) = Condition.of("answered.means > 1").problems(["answered"], ["held"])
+    assert "did you mean 'mean'" in said
+    (said,) = Condition.of("answered@nf4 > 1").problems(["answered"], ["held"])
+    assert "a judgement alone" in said
+    assert Condition.of("answered.auc@nf4 > 1").problems(["answered"], ["held"], ["auc"]) == []
 
 
 def test_all_that_are_met_are_said():
-    asked, _ = conditions("answered/held>0, answered/far>0, loss>0")
+    asked, _ = conditions("answered/held>0, answered/far>0, zlib>0")
     with pytest.raises(ConditionMetError, match=r"(?s)held has 0\.100.*far has 0\.900") as caught:
         fail_if_met(asked, SUMMARY, EXAMPLES)
     assert caught.value.exit_code == 3

@@ -101,6 +101,16 @@ def test_unseen_text_alone_gives_a_level(asked: Path, strangers: Path, untrac: C
     assert {"original", "unlearned"} <= set(rows.loc[rows["statistic"] == "survivors", "role"])
     ran = untrac("report", "--output", strangers / "level")
     assert ran.code == 0, ran.text
+    given = ("evaluate", "--config", path, "--output", strangers / "level", "--measures", "quick,barrier")
+    ran = untrac(*given, "--fail_if", "memorisation_accuracy.survivors >= 0, attack_loss.auc >= 0, barrier/birds >= 0")
+    assert ran.code == 3
+    for said in ("memorisation_accuracy.survivors", "attack_loss.auc", "barrier.mean/birds"):
+        assert f"{said} >= 0: birds has" in ran.text
+    line = "loss_on_the_line.mean@0.5/birds < 100"
+    assert untrac(*given, "--fail_if", line).code == 2  # its numbers are of examples alone
+    ran = untrac(*given, "--fail_if", "attack_loss.auk > 1")
+    assert ran.code == 2
+    assert "did you mean 'auc'" in ran.text
 
 
 def test_a_condition_fails_the_command(asked: Path, strangers: Path, untrac: Callable[..., Ran]) -> None:
