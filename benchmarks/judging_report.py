@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lightning_untrac.functional.harmonic_mean import harmonic_mean
 from lightning_untrac.tables.files import read_table
 
 RESAMPLES = 2000
@@ -72,7 +73,8 @@ def robustness(folder: Path, forget: str) -> pd.DataFrame:
     rows = rows[(rows["forget_set"] == forget) & (rows["role"] == "unlearned") & rows["statistic"].isin(STATISTICS)]
     rows = rows[rows["dataset"].str.startswith(forget) & rows["condition"].isin(["nf4", ""])]
     rows = rows.assign(what=rows["statistic"].map(STATISTICS))
-    return rows.groupby(["measure", "what"])["value"].mean().unstack("what")
+    found = rows.groupby(["measure", "what"])["value"].mean().unstack("what")
+    return found.assign(HM=harmonic_mean(found[["Q", "R"]].to_numpy().T))
 
 
 def report(folder: Path, forget: str) -> str:
