@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lightning_untrac.errors import ConfigurationError, problems_of, raise_if_any
+from lightning_untrac.errors import ConfigurationError, problems_of
 from lightning_untrac.examinations.examination import EXAMINATIONS, Examination, find_examinations
 from lightning_untrac.metrics import MEASURES, Measure, find_measures
 from lightning_untrac.metrics.measure import Named
-from lightning_untrac.metrics.needs import need_problems
+from lightning_untrac.metrics.needs import unmet_needs
 from lightning_untrac.outputs import MeasureNeed
 from lightning_untrac.registry import Registry, did_you_mean
 
@@ -70,12 +70,10 @@ class Suite:
             given: what a pass gives beside logits and targets.
         """
         for name in [one for one in self.measures if isinstance(one, str) and one in self.of_sets]:
-            problems = problems_of(lambda name=name: raise_if_any(need_problems(find_measures([name]), given)))  # type: ignore[misc]
-            if problems:
+            if unmet := unmet_needs(find_measures([name]), given):
                 self.measures.remove(name)
                 self.attacks = [other for other in self.attacks if other != name]
-                said = [problem.replace("measures: ", "", 1).partition("; leave it out")[0] for problem in problems]
-                self.left_out += [f"left out: {problem}" for problem in said]
+                self.left_out += [f"left out: {what}" + (f"; {mend}" if mend else "") for what, mend in unmet]
 
     @staticmethod
     def robust(measures: Iterable[Measure]) -> list[Measure]:

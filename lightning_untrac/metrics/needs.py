@@ -49,28 +49,37 @@ def need_problems(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> 
         given: what a pass gives beside logits and targets.
     """
     known = sorted({"logits", "targets", *given})
-    problems = []
+    return [
+        f"measures: {what}, and a pass here gives {', '.join(known)}; leave it out" + (f", or {mend}" if mend else "")
+        for what, mend in unmet_needs(measures, known)
+    ]
+
+
+def unmet_needs(measures: Iterable[Measure], given: Iterable[MeasureNeed | str]) -> list[tuple[str, str]]:
+    """What measures need that a pass does not give, and what to do about it (empty where nothing helps).
+
+    Args:
+        measures: whose needs are looked at.
+        given: all that a pass gives.
+    """
+    known, found = {"logits", "targets", *given}, []
     for measure in measures:
-        if missing := sorted(measure.needs - {*known}):
-            problem = f"measures: {measure.name} needs {', '.join(missing)}, and a pass here gives {', '.join(known)}; "
-            problems.append(
-                problem
-                + "leave it out"
-                + _ELSEWHERE.get(missing[-1], _ELSEWHERE.get(missing[-1].partition("_")[0], ""))
-            )
-    return problems
+        if missing := sorted(measure.needs - known):
+            mend = _ELSEWHERE.get(missing[-1], _ELSEWHERE.get(missing[-1].partition("_")[0], ""))
+            found.append((f"{measure.name} needs {', '.join(missing)}", mend))
+    return found
 
 
 _ELSEWHERE: Final = {
-    "reference_log_probs": " or measure it in `untrac unlearn`, which knows the model before unlearning, in `untrac "
+    "reference_log_probs": "measure it in `untrac unlearn`, which knows the model before unlearning, in `untrac "
     "judge`, which knows the original, or with `untrac evaluate --reference MODEL`",
-    "reference": " or measure it in `untrac unlearn`, which knows the model before unlearning",
-    "unseen": ", or give text that was never trained on (data.holdout)",
-    "answers": " or measure it of a model that writes text",
-    "continuations": " or measure it of a model that writes text",
-    "shots": ", or give it pairs (`path`), or corpora (data.corpora) with questions and answers beside the forgotten",
-    "wrong_answers": ", or name the column of a dataset that holds a list of wrong answers to each prompt, e.g. "
+    "reference": "measure it in `untrac unlearn`, which knows the model before unlearning",
+    "unseen": "give text that was never trained on (data.holdout)",
+    "answers": "measure it of a model that writes text",
+    "continuations": "measure it of a model that writes text",
+    "shots": "give it pairs (`path`), or corpora (data.corpora) with questions and answers beside the forgotten",
+    "wrong_answers": "name the column of a dataset that holds a list of wrong answers to each prompt, e.g. "
     "{prompt: question, target: answer, wrong_answers: perturbed_answer}, or of lists of choices (choices: choices)",
-    "neighbours": " or measure it in `untrac evaluate`, which reads a model that stays as it is",
+    "neighbours": "measure it in `untrac evaluate`, which reads a model that stays as it is",
 }
 """What to do about a need that is not met, by its first word."""

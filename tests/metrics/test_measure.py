@@ -116,7 +116,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert said == "measures: test_needs_more needs hidden_states, and a pass here gives logits, targets; leave it out"
     assert measure_problems("test_needs_more", given={"hidden_states"}) == []
     (said,) = measure_problems("kl_to_reference", given={"hidden_states"})
-    assert "needs reference_logits, and a pass here gives hidden_states, logits, targets; leave it out or" in said
+    assert "needs reference_logits, and a pass here gives hidden_states, logits, targets; leave it out, or" in said
     with pytest.raises(ConfigurationError, match="none given; use one of"):
         find_measures(" , ")
 
