@@ -89,8 +89,10 @@ def plot_examined(forget: str, title: str, axis: str, rows: Sequence[Row]) -> Fi
         for measure in {panel.measure for panel in panels}:  # so that datasets can be held against each other
             alike = [axes for axes, panel in zip(grid, panels, strict=False) if panel.measure == measure]
             ends = [axes.get_ylim() for axes in alike]
+            drawn = [row[name] for row in rows if row["measure"] == measure for name in ("value", "ci_low")]
+            below = any(number is not None and number < 0 for number in drawn)
             for axes in alike:
-                axes.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
+                axes.set_ylim(min(low for low, _ in ends) if below else 0, max(high for _, high in ends))
         figure.supxlabel(axis, fontsize=10)
         add_legend(figure, _legend(models, colours), "model")
         said = ["bands: 95 % intervals over examples", part_title(len(grid), len(panels), "panels")]

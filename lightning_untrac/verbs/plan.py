@@ -15,7 +15,7 @@ from lightning_untrac.attribution import METHODS, Method
 from lightning_untrac.attribution.costs import Asked
 from lightning_untrac.config.parsing import Parsed, parse
 from lightning_untrac.data import EpisodePlan
-from lightning_untrac.errors import problems_of
+from lightning_untrac.errors import ConfigurationError, problems_of
 from lightning_untrac.examinations import Bench
 from lightning_untrac.examinations.costs import costs_of
 from lightning_untrac.examinations.named import suite_of
@@ -30,6 +30,7 @@ from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import use_saved_model
 from lightning_untrac.runs.speeds import measure
 from lightning_untrac.runs.stage import Stage
+from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.runs.training_took import training_took
 from lightning_untrac.tables import atomic_write_bytes
 from lightning_untrac.verb import Arguments, Traits
@@ -68,8 +69,9 @@ TRAITS = Traits(PlanOptions, Unlearning, repeats=True)
 
 
 def arguments(argv: Arguments) -> Parsed:
-    """Read the verb's arguments."""
-    return parse(STAGE, PlanOptions, argv, Unlearning)
+    """Read the verb's arguments; without a configuration the data are those of the output folder's training."""
+    configured = any(not isinstance(one, str) or one.partition("=")[0] == "--config" for one in argv)
+    return parse(STAGE, PlanOptions, argv if configured else as_trained(argv, only_measures=True), Unlearning)
 
 
 def intent(parsed: Parsed) -> Intent:
@@ -104,6 +106,8 @@ def main(argv: Arguments) -> None:
     use_saved_model(parsed.config, options.output, "model")
     stage = Stage(parsed, asked)
     stage.check(asked.plan, asked.problems)
+    if not stage.data.tokenized:
+        raise ConfigurationError(["data: name what is to be measured (data.corpora, data.test_sets or data.forget)"])
     devices = stage.build_trainer(logger=False).world_size
     speeds, sizes = measure(stage, trains=_traces(options), writes=options.measures is not None)
     if _traces(options):

@@ -123,3 +123,14 @@ def test_measuring_alone_needs_nothing_to_trace(settings, run_copy, text_files, 
     ran = untrac("plan", "--config", path, "--output", run_copy, "--measures", "loss", "--save", tmp_path / "plan.json")
     assert ran.code == 2
     assert "save: it holds what methods take" in ran.text
+
+
+def test_without_a_configuration_the_data_are_those_of_training(run_copy, untrac, tmp_path):
+    ran = untrac("plan", "--output", run_copy, "--measures", "loss,extraction_likelihood")
+    assert ran.code == 0, ran.text
+    assert "continuations" in ran.text
+    alone = untrac(
+        "plan", "--output", tmp_path / "new", "--measures", "loss", "--model.name_or_path", run_copy / "model"
+    )
+    assert alone.code == 2
+    assert "data: name what is to be measured" in alone.text

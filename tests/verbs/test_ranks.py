@@ -152,7 +152,7 @@ def test_a_rank_that_is_killed_before_the_first_step(config, recipe_content, tmp
     ran = subprocess.run(
         [sys.executable, "-m", "lightning_untrac", *map(str, command)],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MASTER_PORT": str(processes.free_port())},
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=550, check=False,
     )  # fmt: skip
     assert ran.returncode == 2, ran.stdout + ran.stderr
     assert "Another rank has ended" in ran.stderr
@@ -169,7 +169,7 @@ def test_a_port_that_is_taken_leaves_no_process_behind(config, recipe_content, t
         ran = subprocess.run(
             [sys.executable, "-m", "lightning_untrac", *map(str, command)],
             env={**os.environ, "OMP_NUM_THREADS": "1", "MASTER_PORT": str(port)},
-            capture_output=True, text=True, timeout=300, check=False,
+            capture_output=True, text=True, timeout=550, check=False,
         )  # fmt: skip
     assert ran.returncode == 2, ran.stdout + ran.stderr
     assert "choose a free port with the variable MASTER_PORT" in ran.stderr
