@@ -124,8 +124,8 @@ def judge_models(stage: Stage, models: Compared, asked: Judging, problems: Seque
     bench = Bench(stage, models, forget, suite.robust(measures))
     examinations, left_out = _possible(bench, suite, examinations)
     names, attacks = [measure.name for measure in measures], [ScoreAttack(measure).name for measure in how.attacks]
-    known = [*names, *(measure.name for measure in how.measures), *attacks, *AGAINST]
-    raise_if_any(_condition_problems(asked, stage.data.evaluation_names, known, examinations))
+    there = [*names, *(measure.name for measure in how.measures), *attacks, *AGAINST]
+    raise_if_any(_condition_problems(asked, stage.data.evaluation_names, there, examinations))
     stage.start()
     for note in [*suite.left_out, *left_out]:
         stage.tell("info", note)
