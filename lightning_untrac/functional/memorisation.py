@@ -34,7 +34,7 @@ def target_hits(logits: Tensor, targets: Tensor) -> Tensor:
     if logits.device.type != "cpu":
         return logits.argmax(dim=-1) == targets
     # On a CPU a maximum takes a tenth of argmax' time.
-    flat, wanted = logits.flatten(0, -2), targets.flatten()
+    flat, wanted = logits.detach().flatten(0, -2), targets.flatten()
     rows = max(1, CPU_PIECE // max(1, flat.shape[1]))
     places = (wanted != IGNORE_INDEX).nonzero().flatten()
     room = flat.new_empty(min(rows, len(places)), flat.shape[1])

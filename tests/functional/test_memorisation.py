@@ -112,5 +112,6 @@ def test_hits_are_where_argmax_is_with_ties_and_what_is_no_number(vocabulary: in
     targets[3, 1:] = IGNORE_INDEX
     kept = logits.clone()
     assert torch.equal(target_hits(logits, targets), best == targets)
+    assert torch.equal(target_hits(logits.clone().requires_grad_(), targets), best == targets)  # as in a training step
     assert torch.equal(logits.nan_to_num(), kept.nan_to_num())
     assert target_hits(logits, torch.full_like(targets, IGNORE_INDEX)).sum() == 0
