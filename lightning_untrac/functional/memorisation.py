@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import torch
 from torch import Tensor
 
-from lightning_untrac.functional.token_losses import IGNORE_INDEX
-
-CPU_PIECE: Final = 2**17
-"""Logits that are taken at a time on a CPU: 512 KiB in float32, which stay in the cache of a core."""
+from lightning_untrac.functional.token_losses import CPU_PIECE, IGNORE_INDEX
 
 
 def target_hits(logits: Tensor, targets: Tensor) -> Tensor:

@@ -8,10 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from lightning_untrac.functional.token_losses import IGNORE_INDEX, PIECE, token_losses
-
-CPU_PIECE: Final = 2**17
-"""Logits that are taken at a time on a CPU: 512 KiB in float32, of which three stay in the cache of a core."""
+from lightning_untrac.functional.token_losses import CPU_PIECE, IGNORE_INDEX, PIECE, token_losses
 
 LEAST_VARIANCE: Final = 1e-6
 """A model that is sure of one token has next to no variance; the authors' code divides by 0 there."""

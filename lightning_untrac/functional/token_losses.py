@@ -14,6 +14,9 @@ IGNORE_INDEX = -100
 PIECE = 2**22
 """Logits of a piece: 16 MiB in float32. Smaller inputs are one piece (``benchmarks/loss_pieces.py``)."""
 
+CPU_PIECE = 2**17
+"""Logits that are copied at a time on a CPU: 512 KiB in float32, of which some stay in the cache of a core."""
+
 
 def token_losses(logits: Tensor, targets: Tensor, piece: int = PIECE) -> Tensor:
     """Negative log-likelihood of each token in nats, differentiable; the same bits whatever the pieces.
