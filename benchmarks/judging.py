@@ -16,7 +16,7 @@ AUC against 128 unseen texts of the same kinds.
 - Q and R: how little quantisation to nf4 moves the number of an unlearned model, and how alike relearning moves it and
   the retrained one, by the symmetric forms; means over the unlearned models. HM is the harmonic mean of the two.
 
-The same command again goes on where it stopped.
+The same command again goes on where it stopped; `--report` takes the same `--setting`.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def judge(folder: Path, setting: Setting, models: int, steps: int, measures: str
     config = folder / "judge.yaml"
     config.write_text(yaml.safe_dump({key: setting.content(True)[key] for key in ("data", "trainer")}))
     given = ("--config", config, "--output", folder, "--forget", forget)
+    level = ("--level", "twins") if setting.holdout else ()
     for way, options in WAYS.items():
         if not (folder / f"unlearned-{forget}-{way}").is_dir():
             run("unlearn", *given, "--name", way, *options)
@@ -86,9 +87,9 @@ def judge(folder: Path, setting: Setting, models: int, steps: int, measures: str
     if not aside.is_file():
         ways = [f"unlearned-{forget}-{way}" for way in WAYS]
         asked = json.dumps([*setting.moved.split(","), RELEARNED])
-        run("judge", *given, "--models", json.dumps(ways), "--measures", asked, "--level", "twins")
+        run("judge", *given, "--models", json.dumps(ways), "--measures", asked, *level)
         shutil.copy(folder / "examination_summary.parquet", aside)
-    run("judge", *given, "--measures", measures, "--level", "twins")
+    run("judge", *given, "--measures", measures, *level)
 
 
 if __name__ == "__main__":

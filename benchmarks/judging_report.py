@@ -74,7 +74,8 @@ def robustness(folder: Path, forget: str) -> pd.DataFrame:
     rows = rows[rows["dataset"].str.startswith(forget) & rows["condition"].isin(["nf4", ""])]
     rows = rows.assign(what=rows["statistic"].map(STATISTICS))
     found = rows.groupby(["measure", "what"])["value"].mean().unstack("what")
-    return found.assign(HM=harmonic_mean(found[["Q", "R"]].to_numpy().T))
+    found = found.reindex(columns=list(STATISTICS.values()))
+    return found.assign(HM=harmonic_mean(found.to_numpy().T))
 
 
 def report(folder: Path, forget: str) -> str:

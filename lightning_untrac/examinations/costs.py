@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -57,13 +58,14 @@ def costs_of(bench: Bench, measures: Sequence[Measure], examinations: Sequence[E
     found = [Cost(SHARED, 1.0)]
     for decoding in dict.fromkeys(one.decoding for one in measures if one.decoding is not None):
         asked = [one.name for one in measures if one.decoding == decoding]
-        answers = len(lengths) * decoding.num_answers
-        found.append(Cost(", ".join(asked), float(decoding.num_answers), True, answers / at_once * decoding.longest))
+        steps = math.ceil(len(lengths) / at_once) * decoding.num_answers * decoding.longest
+        found.append(Cost(", ".join(asked), float(decoding.num_answers), True, steps))
+    tokens, rests = max(1.0, float(lengths.sum())), float((lengths**2).sum()) / 2
     of_needs = {
         "neighbours": Cost("neighbourhood", COUNT),
         "gradients": Cost("gradients", BACKWARD),
-        # Of each beginning of a text the rest of it, where nothing is known by heart.
-        "continuations": Cost("continuations", 0.0, True, float((lengths**2).sum()) / 2 / at_once),
+        # Each beginning of a text is read and the rest is written, where nothing is known by heart.
+        "continuations": Cost("continuations", rests / tokens, True, math.ceil(rests / at_once)),
         "wrong_answers": Cost("wrong answers", WRONG_ANSWERS, True),
         "reference_log_probs": Cost("another model's losses", 1.0),
     }

@@ -14,6 +14,7 @@ from lightning_untrac.examinations.costs import costs_of, costs_sentence
 from lightning_untrac.examinations.examination import Examination
 from lightning_untrac.examinations.examining import examination_problems, examine_all
 from lightning_untrac.examinations.named import Suite
+from lightning_untrac.functional.excess import Judged
 from lightning_untrac.functional.latent_plane import Projection
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
@@ -191,10 +192,13 @@ def _condition_problems(
     asked: Judging, datasets: Sequence[str], measures: Sequence[str], examinations: Sequence[Examination]
 ) -> list[str]:
     """Why conditions can't be looked at."""
-    measures = [*measures, *(one.measure for one in examinations)]
-    read = [*datasets, f"{asked.forget}-rest", RETAINED, TEST_SETS]
-    concluded = [*CONCLUDED, *(name for one in examinations for name in one.statistics)]
-    return [problem for one in asked.fails for problem in one.problems(measures, read, concluded)]
+    known, read, concluded = [*measures, *Compared.measures], [*datasets, RETAINED, TEST_SETS], [*CONCLUDED]
+    concluded += [*Judged._fields, "difference"]
+    for one in examinations:
+        known += [one.measure, *one.beside_it]
+        read += one.parts(asked.forget)
+        concluded += one.statistics
+    return [problem for one in asked.fails for problem in one.problems(known, read, concluded)]
 
 
 def _tell_few(stage: Stage, models: Compared, forget: str) -> None:

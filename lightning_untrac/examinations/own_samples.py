@@ -101,7 +101,7 @@ class OwnSamples(Examination):
 
     @override
     def written_tokens(self, bench: Bench) -> float:
-        return self._samples(bench) / bench.stage.data.eval_batch_size * self.length
+        return math.ceil(self._samples(bench) / bench.stage.data.eval_batch_size) * self.length
 
     def _samples(self, bench: Bench) -> int:
         """How many a model writes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 from typing_extensions import override
@@ -57,6 +57,7 @@ class Quantised(Examination):
     cannot_tell = "whether other roundings (GPTQ, AWQ) or fine-tuning bring it back"
     source = "Zhang et al. 2025 (arXiv 2410.16454); Q in the symmetric form of the unlearning depth score's study"
     statistics: ClassVar[tuple[str, ...]] = (Q, KNOWN, BACK)
+    beside_it: ClassVar[tuple[str, ...]] = (SAME_CODES,)
     groups: ClassVar[frozenset[str]] = frozenset({"robustness", "full"})
     beside: ClassVar[tuple[str, ...]] = (ORIGINAL,)
 
@@ -84,7 +85,8 @@ class Quantised(Examination):
 
     @override
     def examine(self, bench: Bench, path: str) -> Sequence[Column]:
-        narrow, found = _narrow(bench, self.to), list[Column]()
+        # What only other models are too narrow for is read too: it is kept for when they are gone.
+        narrow, found = _narrow(bench, self.to, [bench.models.original, path]), list[Column]()
         start = None if bench.role(path) == ORIGINAL else bench.build(bench.models.original)
         if start is not None:
             start.configure_model()
@@ -111,9 +113,10 @@ class Quantised(Examination):
                     share = Mean(exact_mean(codes.values, codes.weights), math.nan, math.nan)
                     where: dict[str, Any] = {"measure": SAME_CODES, "dataset": WEIGHTS, "condition": codes.condition}
                     numbers.append(Number(path, "mean", *share, **where))
+        ways = {*self.to} - {*_narrow(bench, self.to)}
         for place, measure in enumerate(bench.measures):
             for dataset in bench.reads:
-                means = _means(bench, found, measure.name, dataset)
+                means = _means(bench, found, measure.name, dataset, ways)
                 numbers += _moved(means, measure, dataset)
                 if dataset == bench.forget:
                     numbers += (known := what_is_known(bench, means, measure))
@@ -127,11 +130,11 @@ class Quantised(Examination):
         return notes
 
 
-def _narrow(bench: Bench, to: Sequence[str]) -> dict[str, str]:
-    """Which ways do not suit a model, and why."""
+def _narrow(bench: Bench, to: Sequence[str], models: Sequence[str] | None = None) -> dict[str, str]:
+    """Which ways do not suit one of some models, by default of all, and why."""
     found: dict[str, str] = {}
     grouped = [name for name in to if name in QUANTISERS and QUANTISERS[name].group]
-    for path in bench.models.every if grouped else ():
+    for path in (bench.models.every if models is None else models) if grouped else ():
         for layer, weight, transposed in linear_layers(bench.without_weights(path)):
             width = weight.shape[0 if transposed else 1]
             for name in grouped:
@@ -141,11 +144,12 @@ def _narrow(bench: Bench, to: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _means(bench: Bench, found: Found, measure: str, dataset: str) -> Means:
+def _means(bench: Bench, found: Found, measure: str, dataset: str, ways: Collection[str]) -> Means:
     as_it_is = bench.as_it_is(measure, dataset)
     columns = {(path, ""): as_it_is[path] for path in found}
     for path, every in found.items():
-        columns |= {(path, one.condition): one for one in every if (one.measure, one.dataset) == (measure, dataset)}
+        mine = [one for one in every if (one.measure, one.dataset) == (measure, dataset) and one.condition in ways]
+        columns |= {(path, one.condition): one for one in mine}
     return means_together(columns)
 
 

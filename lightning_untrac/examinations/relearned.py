@@ -91,6 +91,10 @@ class Relearned(Examination):
         return len({one for one in self.readings if one < self.steps}) + 2.0
 
     @override
+    def parts(self, forget: str) -> list[str]:
+        return [f"{forget}-rest", f"{forget}-chosen"]
+
+    @override
     def examine(self, bench: Bench, path: str) -> Sequence[Column]:
         stage = self._divided(bench)
         recorder = CourseRecorder(bench.measures)

@@ -17,7 +17,6 @@ class Speeds:
         reading_batch: seconds of a reading's batch whatever its size.
         reading_token: seconds of a token read.
         copy: seconds to put the weights back.
-        written_token: seconds in which each text of a batch gets another token.
     """
 
     step: float
@@ -25,7 +24,6 @@ class Speeds:
     reading_batch: float
     reading_token: float
     copy: float = 0.0
-    written_token: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def standardised_log_probs(
     losses = token_losses(logits, targets) if losses is None else losses.detach()
     places = (targets != IGNORE_INDEX).nonzero().flatten()
     log_sums = logits[places, targets[places]].to(losses.dtype) + losses[places]
-    if (impossible := ~log_sums.isfinite()).any():
-        log_sums[impossible] = logits[places[impossible]].to(losses.dtype).logsumexp(dim=1)
+    for place in losses[places].isposinf().nonzero().flatten():  # whose logit and loss cancel to nothing
+        log_sums[place] = logits[places[place]].to(losses.dtype).logsumexp(dim=0)
     mean, variance = _moments(logits, places, log_sums, piece or (CPU_PIECE if logits.device.type == "cpu" else PIECE))
     every = torch.zeros_like(losses)
     every[places] = (-losses[places] - mean) / variance.clamp(min=LEAST_VARIANCE).sqrt()
@@ -65,9 +65,10 @@ def _moments(logits: Tensor, places: Tensor, log_sums: Tensor, piece: int) -> tu
         else:
             log_probs.copy_(logits.index_select(0, places[part]))
         log_probs.sub_(log_sums[part, None]).clamp_(min=least)
-        torch.exp(log_probs, out=probs)
-        torch.sum(torch.mul(probs, log_probs, out=products), 1, out=mean[part])
+        mass = torch.exp(log_probs, out=probs).sum(dim=1)  # 1 but for the rounding of large logits in their sum
+        found = torch.mul(probs, log_probs, out=products).sum(dim=1) / mass
         # Around the mean: a difference of squares would lose what is left of it in float32.
-        log_probs.sub_(mean[part, None])
-        torch.sum(torch.mul(probs, log_probs, out=products).mul_(log_probs), 1, out=variance[part])
+        log_probs.sub_(found.unsqueeze(1))
+        variance[part] = torch.mul(probs, log_probs, out=products).mul_(log_probs).sum(dim=1) / mass
+        mean[part] = found - mass.log()
     return mean, variance

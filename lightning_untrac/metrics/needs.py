@@ -48,19 +48,19 @@ def need_problems(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> 
         measures: whose needs are looked at.
         given: what a pass gives beside logits and targets.
     """
-    known = sorted({"logits", "targets", *given})
+    known = ", ".join(sorted({"logits", "targets", *given}))
     return [
-        f"measures: {what}, and a pass here gives {', '.join(known)}; leave it out" + (f", or {mend}" if mend else "")
-        for what, mend in unmet_needs(measures, known)
+        f"measures: {what}, and a pass here gives {known}; leave it out" + (f", or {mend}" if mend else "")
+        for what, mend in unmet_needs(measures, given)
     ]
 
 
-def unmet_needs(measures: Iterable[Measure], given: Iterable[MeasureNeed | str]) -> list[tuple[str, str]]:
+def unmet_needs(measures: Iterable[Measure], given: Iterable[MeasureNeed]) -> list[tuple[str, str]]:
     """What measures need that a pass does not give, and what to do about it (empty where nothing helps).
 
     Args:
         measures: whose needs are looked at.
-        given: all that a pass gives.
+        given: what a pass gives beside logits and targets.
     """
     known, found = {"logits", "targets", *given}, []
     for measure in measures:
@@ -82,4 +82,4 @@ _ELSEWHERE: Final = {
     "{prompt: question, target: answer, wrong_answers: perturbed_answer}, or of lists of choices (choices: choices)",
     "neighbours": "measure it in `untrac evaluate`, which reads a model that stays as it is",
 }
-"""What to do about a need that is not met, by its first word."""
+"""What to do about a need that is not met, by its name or the first word of it."""

@@ -20,7 +20,7 @@ COMPARES: Final[dict[str, Callable[[float, float], bool]]] = {
 }  # fmt: skip
 
 _CONDITION: Final = re.compile(
-    r"\s*([A-Za-z_]\w*)(?:\.([\w.]+))?(?:@([\w.]+))?\s*(?:/\s*([\w.-]+?))?\s*(<=|>=|<|>)\s*([-+\w.]+)\s*"
+    r"\s*([A-Za-z_]\w*)(?:\.([\w.]+))?(?:@([^/<>=@]+?))?\s*(?:/\s*([^/<>=@]+?))?\s*(<=|>=|<|>)\s*([-+\w.]+)\s*"
 )
 
 
@@ -34,8 +34,9 @@ class Condition:
         measure: name of the measure, attack, or measure of an examination.
         statistic: ``mean`` (the default), ``example_mean``, ``perplexity`` (of a loss) or ``worst_in_group``, as
             ``summary.parquet`` has them, or ``max`` or ``min`` of single examples; of a judgement also any other that
-            ``memorisation_summary.parquet`` and ``examination_summary.parquet`` have.
-        where: the ``condition`` or the place ``at`` that an examination has the number of; None for one of neither.
+            ``judgements.parquet``, ``memorisation_summary.parquet`` and ``examination_summary.parquet`` have.
+        where: the ``condition`` or the place ``at`` that an examination has the number of; None for the number of the
+            model as it is, or for the only one that there is.
         dataset: its name; None for each that was measured.
         sign: ``<``, ``<=``, ``>`` or ``>=``.
         value: that it is held against.
@@ -105,11 +106,12 @@ class Condition:
     def met(self, summary: Sequence[Mapping[str, Any]], examples: Sequence[Mapping[str, Any]]) -> list[str]:
         """Where it is met, a clause each.
 
-        A number that is not finite meets every condition: it is no good sign. So does one that is not there.
+        What is no number (NaN) meets every condition: it is no good sign. So does a number that is not there.
 
         Args:
-            summary: rows of ``summary.parquet`` of one model.
-            examples: rows of ``measurements.parquet`` of the same model.
+            summary: what was measured and concluded of one model, with ``measure``, ``statistic``, ``dataset`` and
+                ``value``, maybe with ``condition`` and ``at``.
+            examples: what was measured of its examples, with ``measure``, ``dataset``, ``value`` and ``weight``.
         """
         if self.statistic in OF_EXAMPLES:
             by_dataset: dict[str, list[float]] = {}
@@ -120,22 +122,35 @@ class Condition:
             values = {name: worst(some) if all(map(math.isfinite, some)) else math.nan
                       for name, some in by_dataset.items()}  # fmt: skip
         else:
-            values = {row["dataset"]: row["value"] for row in summary if self._means(row)}
+            values = self._concluded(summary)
         if not any(self.dataset in (None, name) for name in values):
-            return [f"{self}: there is no such number, so that nothing shows that it is not so"]
+            there = dict.fromkeys(one for row in summary if self._is_of(row) for one in _places(row))
+            hint = f" (there is {', '.join(f'@{one}' for one in there)})" if there else ""
+            return [f"{self}: there is no such number{hint}, so that nothing shows that it is not so"]
         return [
             f"{self}: {name} has {format_number(value, signed=False)}"
             for name, value in values.items()
             if self.dataset in (None, name) and (math.isnan(value) or COMPARES[self.sign](value, self.value))
         ]
 
-    def _means(self, row: Mapping[str, Any]) -> bool:
-        if (row["measure"], row["statistic"]) != (self.measure, self.statistic):
-            return False
-        condition, at = row.get("condition") or "", row.get("at")
-        places = [condition] if condition else []
-        places += [] if at is None or math.isnan(at) else [f"{at:g}"]
-        return self.where in places if self.where is not None else not places
+    def _is_of(self, row: Mapping[str, Any]) -> bool:
+        return (row["measure"], row["statistic"]) == (self.measure, self.statistic)
+
+    def _concluded(self, summary: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Dataset to the number that is meant."""
+        mine = [row for row in summary if self._is_of(row)]
+        if self.where is not None:
+            return {row["dataset"]: row["value"] for row in mine if self.where in _places(row)}
+        as_it_is = {row["dataset"]: row["value"] for row in mine if not _places(row)}
+        datasets = [row["dataset"] for row in mine]
+        only = {row["dataset"]: row["value"] for row in mine if datasets.count(row["dataset"]) == 1}
+        return {**only, **as_it_is}
+
+
+def _places(row: Mapping[str, Any]) -> list[str]:
+    """What was done to the model, and how much of it, as a condition names them; nothing of a model as it is."""
+    condition, at = row.get("condition") or "", row.get("at")
+    return [*([condition] if condition else []), *([] if at is None or math.isnan(at) else [f"{at:g}"])]
 
 
 def conditions(asked: str | Sequence[str] | None) -> tuple[list[Condition], list[str]]:
@@ -161,8 +176,8 @@ def fail_if_met(
 
     Args:
         asked: the conditions.
-        summary: rows of ``summary.parquet`` of one model.
-        examples: rows of ``measurements.parquet`` of the same model.
+        summary: as of :meth:`Condition.met`.
+        examples: likewise.
 
     Raises:
         ConditionMetError: with all that are met.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_untrac.metrics import MEASURES
+from lightning_untrac.tables.distances import read_judgements
 from lightning_untrac.tables.examinations import read_examination_summary
 from lightning_untrac.tables.judged import read_judged_examples, read_judged_measures
 from lightning_untrac.tables.memorisation import read_memorisation_summary
@@ -22,9 +23,8 @@ def judged_rows(folder: Path, forget: str, model: str) -> tuple[Rows, Rows]:
         model: its path.
 
     Returns:
-        Rows with ``measure``, ``dataset``, ``statistic`` and ``value`` (of examinations also ``condition`` and ``at``),
-        and such with ``value`` and ``weight`` for each
-        example.
+        Rows with ``measure``, ``dataset``, ``statistic`` and ``value`` (of examinations also ``condition`` and ``at``);
+        and rows of examples with ``measure``, ``dataset``, ``value`` and ``weight``.
     """
     mine = {"forget_set": forget, "model": model}
 
@@ -36,5 +36,6 @@ def judged_rows(folder: Path, forget: str, model: str) -> tuple[Rows, Rows]:
     for row in [row for row in means if row["statistic"] == "mean" and row["measure"] in MEASURES]:
         of_mean = MEASURES[row["measure"]]().of_mean(row["value"])
         means += [{**row, "statistic": name, "value": value} for name, value in of_mean.items()]
-    means += [*of_it(read_memorisation_summary(folder)), *of_it(read_examination_summary(folder))]
+    for read in (read_judgements, read_memorisation_summary, read_examination_summary):
+        means += of_it(read(folder))
     return means, [] if examples is None else of_it(examples.to_pylist())

@@ -47,7 +47,8 @@ BESIDE: Final = {"retained": RETAINED, "test_sets": TEST_SETS}
 """Groups of datasets whose loss stands beside the steps of forgetting, by the statistic that says it."""
 
 CONCLUDED: Final = (
-    *("survivors", "over_forgotten", "best_known", "largest", EPSILON),
+    *("survivors", "over_forgotten", "level", "level_low", "level_high", "level_reach"),
+    *("best_known", "largest", "mean_size", EPSILON),
     *("auc", "auc_most_memorised", "auc_rest", "auc_difference", "privleak"),
     *(name for rate in FPRS for name in (rate, f"{rate}_difference")),
 )

@@ -15,8 +15,9 @@ from lightning_untrac.functional.costs import Speeds, Work, duration
 from lightning_untrac.functional.neighbours import COUNT
 
 NOT_COUNTED: Final = (
-    "a written token is a step in which each text of a batch gets another one. A judgement scores neighbours of the "
-    f"forget set and its twins alone, {COUNT} of each text and one pass to propose them"
+    "a written token is a step in which each text of a batch gets another one, and takes longer as texts get long. A "
+    f"judgement scores neighbours of the forget set and its twins alone, {COUNT} of each text and one pass "
+    "to propose them"
 )
 
 

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 from lightning_untrac.data.loading import Concatenation
 from lightning_untrac.functional.costs import Sizes, Speeds, straight_line
 from lightning_untrac.memory import peak_mb
-from lightning_untrac.modules import LanguageModule
 from lightning_untrac.modules.after_misses import Miss, whole_texts
 from lightning_untrac.runs.stage import Stage
 
@@ -23,13 +22,12 @@ WRITTEN: Final = 16
 """Tokens that a model writes of each text while it is timed."""
 
 
-def measure(stage: Stage, trains: bool = True, writes: bool = False) -> tuple[Speeds, Sizes]:
+def measure(stage: Stage, trains: bool = True) -> tuple[Speeds, Sizes]:
     """Time a few steps and readings of two sizes on one device, and the copy of the weights; and weigh them.
 
     Args:
         stage: whose model, data, optimizer and precision are measured; its weights are not kept.
         trains: whether steps are timed too; without, the model is only read.
-        writes: whether text that the model writes is timed too; never of classifiers.
 
     Returns:
         The speeds, and the memory of what was run: where it is only read, 0 of what steps take.
@@ -75,30 +73,43 @@ def measure(stage: Stage, trains: bool = True, writes: bool = False) -> tuple[Sp
                 backward.append(pair[0])
                 reading.append(pair[1])
     per_batch, per_read_token = straight_line(*map(list, zip(*reading, strict=True)))
-    module.trainer = trainer
-    written = _written_token(stage, module, largest, device) if writes and not module.task.classifies else 0.0
     if not trains:
-        return Speeds(0.0, 0.0, per_batch, per_read_token, 0.0, written), Sizes(weights, trainable, 0.0, 0.0)
+        return Speeds(0.0, 0.0, per_batch, per_read_token), Sizes(weights, trainable, 0.0, 0.0)
     peak = _peak_mb(device)  # without the optimizer's state, which the first update makes
     _timed(update, device)
     fixed, per_token = straight_line(*map(list, zip(*backward, strict=True)))
     updating = min(_timed(update, device) for _ in range(REPEATS))
     state = _mb(value for moments in optimizer.state.values() for value in moments.values() if torch.is_tensor(value))
-    speeds = Speeds(fixed + updating, per_token, per_batch, per_read_token, _timed(copy, device), written)
+    speeds = Speeds(fixed + updating, per_token, per_batch, per_read_token, _timed(copy, device))
     activations = max(0.0, peak - before - trainable)
     return speeds, Sizes(weights, trainable, state / trainable, activations / max(tokens for tokens, _ in backward))
 
 
-def _written_token(stage: Stage, module: LanguageModule, size: int, device: torch.device) -> float:
-    """Seconds in which each text of a batch gets another token: the difference between many and one."""
-    rows = next(_batches(stage, size, device))["input_ids"].tolist()
+def seconds_a_written_token(stage: Stage) -> float:
+    """In which each text of a batch of ``data.eval_batch_size`` gets another token, on one device.
 
-    def write(count: int) -> None:
-        whole_texts(module, [Miss(0, 0, row[:1], 1 + count, row if module.is_seq2seq else []) for row in rows])
+    It is the difference between writing many and one.
+
+    Args:
+        stage: whose model writes; no classifier.
+    """
+    module, trainer = stage.build_module(), stage.build_trainer(logger=False)
+    device = trainer.strategy.root_device
+    module.configure_model()
+    module.to(device)
+    module.trainer = trainer
+    size = stage.data.eval_batch_size
+    rows = next(_batches(stage, size, device))["input_ids"].tolist()
+    rows = [rows[index % len(rows)] for index in range(size)]
+    context = (module.target_context_length if module.is_seq2seq else module.context_length) or WRITTEN + 2
+    count = max(1, min(WRITTEN, context - 2))
+
+    def write(tokens: int) -> None:
+        whole_texts(module, [Miss(0, 0, row[:1], 1 + tokens, row if module.is_seq2seq else []) for row in rows])
 
     write(1)  # to warm up
-    one, many = (min(_timed(lambda n=n: write(n), device) for _ in range(REPEATS)) for n in (1, 1 + WRITTEN))
-    return max(0.0, many - one) / WRITTEN
+    one, many = (min(_timed(lambda n=n: write(n), device) for _ in range(REPEATS)) for n in (1, 1 + count))
+    return max(0.0, many - one) / count
 
 
 def _mb(tensors: Iterable[torch.Tensor]) -> float:

@@ -62,7 +62,8 @@ class EvaluateOptions:
         fail_if: end with exit code 3 where this is so of the measured model: `answered > 0.05`, of one dataset
             `loss/forum < 2`, of a statistic `extraction_strength.max > 0.2` (`mean` by default, `worst_in_group`,
             `example_mean`, `perplexity` of a loss, `max` or `min` of single examples); several in a list or separated
-            by commas.
+            by commas. Of a judgement also of what it concludes: `attack_loss.auc > 0.6`, and of an examination, with
+            what was done to the model: `loss.mean@nf4/forum < 2`.
         wandb: log to Weights & Biases.
         overwrite: throw away what this stage left in the folder under other settings.
     """

@@ -28,8 +28,9 @@ from lightning_untrac.runs.plan_table import Estimate, show, show_measuring
 from lightning_untrac.runs.rehearsal import sound
 from lightning_untrac.runs.run_folder import RunFolder
 from lightning_untrac.runs.saved_models import use_saved_model
-from lightning_untrac.runs.speeds import measure
+from lightning_untrac.runs.speeds import measure, seconds_a_written_token
 from lightning_untrac.runs.stage import Stage
+from lightning_untrac.runs.surroundings import say
 from lightning_untrac.runs.trained_with import as_trained
 from lightning_untrac.runs.training_took import training_took
 from lightning_untrac.tables import atomic_write_bytes
@@ -43,7 +44,8 @@ class PlanOptions:
     """Measure a few batches and say how long and how much memory every method would take, before anything runs.
 
     Attributes:
-        output: the output folder that is meant; its ``model/`` is measured unless ``model.name_or_path`` is given.
+        output: the output folder that is meant; its ``model/`` is measured unless ``model.name_or_path`` is given, on
+            the data of its training unless there is a configuration.
         methods: separated by commas; all of them where None, or none where ``measures`` are given.
         seeds: as for ``trace``.
         steps: optimizer steps of an episode of methods that unlearn; their own default where None.
@@ -109,7 +111,7 @@ def main(argv: Arguments) -> None:
     if not stage.data.tokenized:
         raise ConfigurationError(["data: name what is to be measured (data.corpora, data.test_sets or data.forget)"])
     devices = stage.build_trainer(logger=False).world_size
-    speeds, sizes = measure(stage, trains=_traces(options), writes=options.measures is not None)
+    speeds, sizes = measure(stage, trains=_traces(options))
     if _traces(options):
         _show_methods(stage, options, speeds, sizes, devices)
     if options.measures is not None:
@@ -146,7 +148,10 @@ def _show_measuring(stage: Stage, options: PlanOptions, speeds: Speeds, devices:
     data = stage.data.evaluation_data()
     batches = -(-len(data) // stage.data.eval_batch_size)
     one_pass = batches * speeds.reading_batch + float(data.lengths().sum()) * speeds.reading_token
-    seconds = [(cost.passes * one_pass + cost.steps * speeds.written_token) / devices for cost in costs]
+    a_token = seconds_a_written_token(stage) if any(cost.steps for cost in costs) else 0.0
+    seconds = [(cost.passes * one_pass + cost.steps * a_token) / devices for cost in costs]
+    for note in suite.left_out:
+        say(f"plan: {note}")
     show_measuring([(*cost, one) for cost, one in zip(costs, seconds, strict=True)])
 
 

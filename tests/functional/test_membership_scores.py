@@ -50,6 +50,7 @@ def test_known_losses_give_the_same_and_what_is_impossible_adds_nothing() -> Non
     drawn = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(40, 300, generator=drawn, dtype=torch.float64)
     logits[:, ::7] = -torch.inf
+    logits[10:20] += 1000  # an offset says nothing, and float32 has few digits left of it
     logits[5:10] *= 60  # whose least likely tokens have no probability in any dtype
     targets = torch.arange(40) + 1
     targets[:3] = IGNORE_INDEX

@@ -20,6 +20,13 @@ SUMMARY += [
     {"measure": "loss", "dataset": "held", "statistic": "mean", "value": value, "condition": condition, "at": at}
     for value, condition, at in ((4.0, "", None), (2.0, "nf4", math.nan), (1.0, "", 5.0))
 ]
+SUMMARY += [
+    {"measure": "loss", "dataset": "held-rest", "statistic": "steps_to_half", "value": 3.0, "at": 20.0},
+    *(
+        {"measure": "own_samples", "dataset": "(retained)", "statistic": "distance", "value": value, "condition": where}
+        for value, where in ((5.0, "its own samples"), (6.0, "samples of theirs"))
+    ),
+]
 SUMMARY.append({"measure": "attack_loss", "dataset": "held", "statistic": "tpr_at_0.1_percent", "value": 0.5})
 EXAMPLES = [
     {"measure": "answered", "dataset": "held", "value": value, "weight": weight}
@@ -40,6 +47,8 @@ EXAMPLES = [
         ("loss.mean@nf4 < 3", ["held has 2.00"]),
         ("loss.mean@5/held < 3", ["held has 1.00"]),
         ("loss.mean < 9", ["held has 4.00"]),  # of the model as it is
+        ("loss.steps_to_half < 9", ["held-rest has 3.00"]),  # the only one that there is
+        ("own_samples.distance@its own samples/(retained) > 0", ["(retained) has 5.00"]),
         ("attack_loss.tpr_at_0.1_percent >= .5", ["held has 0.500"]),
         ("answered.max/held >= 1", ["held has 1.00"]),  # what has no weight does not count
         ("answered.max/held > 1", []),
@@ -49,6 +58,11 @@ EXAMPLES = [
 def test_where_it_is_met(text, met):
     condition = Condition.of(text)
     assert condition.met(SUMMARY, EXAMPLES) == [f"{condition}: {one}" for one in met]
+
+
+def test_it_says_where_a_number_is():
+    (said,) = Condition.of("own_samples.distance > 0").met(SUMMARY, [])
+    assert "(there is @its own samples, @samples of theirs)" in said
 
 
 def test_what_is_no_number_meets_every_condition():

@@ -191,10 +191,12 @@ def free_port() -> int:
     The system hands out ports of a range of its own (``bind`` to 0, and every outgoing connection): one from there may
     be gone a moment later.
     """
-    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    known = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first, last = map(int, known.read_text().split()) if known.is_file() else (49152, 2**16 - 1)
     others = [*range(1024, first), *range(last + 1, 2**16)] or range(first, last + 1)
-    for port in random.SystemRandom().sample(others, 100):  # no seed of a test's, which would give one port to all
+    # Not by the seed of a test, which would give one port to all.
+    for port in random.SystemRandom().sample(others, min(100, len(others))):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("", port))
             return port
-    raise OSError("of 100 ports that the system does not hand out by itself none is free")
+    raise OSError("none of many ports that the system does not hand out by itself is free")

@@ -106,8 +106,9 @@ def test_unseen_text_alone_gives_a_level(asked: Path, strangers: Path, untrac: C
     assert ran.code == 3
     for said in ("memorisation_accuracy.survivors", "attack_loss.auc", "barrier.mean/birds"):
         assert f"{said} >= 0: birds has" in ran.text
-    line = "loss_on_the_line.mean@0.5/birds < 100"
-    assert untrac(*given, "--fail_if", line).code == 2  # its numbers are of examples alone
+    ran = untrac(*given, "--fail_if", "loss_on_the_line@0.5/birds < 100, kl_divergence.distance < 0")
+    assert ran.code == 3
+    assert "loss_on_the_line.mean@0.5/birds < 100: birds has" in ran.text
     ran = untrac(*given, "--fail_if", "attack_loss.auk > 1")
     assert ran.code == 2
     assert "did you mean 'auc'" in ran.text
