@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_SILENT"] = "true"
 os.environ.pop("WANDB_API_KEY", None)
+
+RANKS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
+"""By these variables Lightning tells the processes that it starts who they are."""
+
+BEFORE = {name: os.environ.get(name) for name in RANKS}
+
+
+@pytest.fixture(autouse=True)
+def no_rank_left_behind() -> Iterator[None]:
+    """After a fit on one device with a strategy for several, a command that a test starts would wait for others."""
+    yield
+    for name, value in BEFORE.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
 
 WORDS = {
     "birds": ["heron", "wren", "gull", "plover", "nest", "wing", "egg", "reed", "shore", "flight"],
