@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,12 @@ BEFORE = {name: os.environ.get(name) for name in RANKS}
 
 @pytest.fixture(autouse=True)
 def no_rank_left_behind() -> Iterator[None]:
-    """After a fit on one device with a strategy for several, a command that a test starts would wait for others."""
+    """After a fit on one device with a strategy for several, a command that a test starts would wait for others, and
+    what is fitted later in this process would take itself for one of them."""
     yield
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     for name, value in BEFORE.items():
         if value is None:
             os.environ.pop(name, None)
