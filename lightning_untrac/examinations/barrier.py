@@ -43,7 +43,7 @@ class Barrier(Examination):
     cannot_tell = "how well a text is known; it says how far apart two models lie, and is 0 where they are close"
     source = "per-instance privacy (arXiv 2505.18786), by a summary; the form is that of linear mode connectivity"
     axis = "place on the line from the original (0) to the model (1)"
-    beside_it: ClassVar[tuple[str, ...]] = (ON_THE_LINE,)
+    other_measures: ClassVar[tuple[str, ...]] = (ON_THE_LINE,)
     groups: ClassVar[frozenset[str]] = frozenset({"difficulty"})
     roles: ClassVar[tuple[str, ...]] = (UNLEARNED, RETRAINED)
     needs_weights_alike = True

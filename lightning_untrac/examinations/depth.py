@@ -81,7 +81,7 @@ class Depth(Examination):
     )
     source = "the unlearning depth score of a study of 20 measures (gueaj/unlearning-depth-score), by its formula"
     axis = "layer, from 0"
-    beside_it: ClassVar[tuple[str, ...]] = (EFFECT,)
+    other_measures: ClassVar[tuple[str, ...]] = (EFFECT,)
     groups: ClassVar[frozenset[str]] = frozenset({"standard"})
     roles: ClassVar[tuple[str, ...]] = (UNLEARNED, RETRAINED)
     needs_retrained = True

@@ -34,7 +34,7 @@ class Examination(ABC):
         cannot_tell: what a good number does not show.
         source: where it comes from.
         axis: what ``at`` counts, for a picture of a line a model; empty for an examination without picture.
-        beside_it: further measures of which it has numbers.
+        other_measures: further measures of which it has numbers.
         statistics: what it concludes of a model beside means, as tables call it.
         groups: named sets of measures that it belongs to, beside ``full``.
         roles: which models are examined.
@@ -55,7 +55,7 @@ class Examination(ABC):
     cannot_tell: ClassVar[str] = ""
     source: ClassVar[str] = ""
     axis: ClassVar[str] = ""
-    beside_it: ClassVar[tuple[str, ...]] = ()
+    other_measures: ClassVar[tuple[str, ...]] = ()
     statistics: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[frozenset[str]] = frozenset()
     roles: ClassVar[tuple[str, ...]] = (ORIGINAL, UNLEARNED, RETRAINED)

@@ -86,9 +86,8 @@ def examine_all(bench: Bench, examinations: Sequence[Examination]) -> None:
             stage.tell("info", NO_RETRAINED.format(title=one.title, forget=bench.forget))
             continue
         found: dict[str, Sequence[Column]] = {}
-        for path in bench.models.every:
-            if bench.role(path) in one.roles:
-                found[path] = _examined(bench, one, path)
+        for path in bench.with_roles(one.roles):
+            found[path] = _examined(bench, one, path)
         concluded = one.conclude(bench, found)
         if not stage.fast_dev_run and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
             _write(bench, one, found, concluded)

@@ -192,13 +192,22 @@ def _condition_problems(
     asked: Judging, datasets: Sequence[str], measures: Sequence[str], examinations: Sequence[Examination]
 ) -> list[str]:
     """Why conditions can't be looked at."""
-    known, read, concluded = [*measures, *Compared.measures], [*datasets, RETAINED, TEST_SETS], [*CONCLUDED]
-    concluded += [*Judged._fields, "difference"]
+    known, read = [*measures, *Compared.measures], [*datasets, RETAINED, TEST_SETS]
     for one in examinations:
-        known += [one.measure, *one.beside_it]
+        known += [one.measure, *one.other_measures]
         read += one.parts(asked.forget)
-        concluded += one.statistics
-    return [problem for one in asked.fails for problem in one.problems(known, read, concluded)]
+    return [problem for one in asked.fails for problem in one.problems(known, read)]
+
+
+def concluded_statistics(suite: Suite) -> list[str]:
+    """What a judgement concludes beside means, by the names that conditions may give.
+
+    Args:
+        suite: what is asked for; what is wrong with it is said elsewhere.
+    """
+    examinations = [] if suite.problems() else suite.made()[1]
+    of_examinations = [name for one in examinations for name in one.statistics]
+    return [*CONCLUDED, *Judged._fields, "difference", *of_examinations]
 
 
 def _tell_few(stage: Stage, models: Compared, forget: str) -> None:

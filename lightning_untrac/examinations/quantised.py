@@ -57,7 +57,7 @@ class Quantised(Examination):
     cannot_tell = "whether other roundings (GPTQ, AWQ) or fine-tuning bring it back"
     source = "Zhang et al. 2025 (arXiv 2410.16454); Q in the symmetric form of the unlearning depth score's study"
     statistics: ClassVar[tuple[str, ...]] = (Q, KNOWN, BACK)
-    beside_it: ClassVar[tuple[str, ...]] = (SAME_CODES,)
+    other_measures: ClassVar[tuple[str, ...]] = (SAME_CODES,)
     groups: ClassVar[frozenset[str]] = frozenset({"robustness", "full"})
     beside: ClassVar[tuple[str, ...]] = (ORIGINAL,)
 

@@ -80,21 +80,14 @@ class Condition:
         dataset = "" if self.dataset is None else f"/{self.dataset}"
         return f"{self.measure}.{self.statistic}{where}{dataset} {self.sign} {self.value:g}"
 
-    def problems(self, measures: Sequence[str], datasets: Sequence[str], concluded: Sequence[str] = ()) -> list[str]:
+    def problems(self, measures: Sequence[str], datasets: Sequence[str]) -> list[str]:
         """Why it can't be looked at.
 
         Args:
             measures: names of what is measured.
             datasets: names of what it is measured on.
-            concluded: statistics that a judgement has beside.
         """
         found = []
-        known = (*OF_SUMMARY, *OF_EXAMPLES, *concluded)
-        if self.statistic not in known:
-            hint = did_you_mean(self.statistic, known)
-            found.append(f"fail_if: {self.statistic!r} is unknown; {hint}use one of {', '.join(known)}")
-        if self.where is not None and not concluded:
-            found.append(f"fail_if: @{self.where} is of examinations, and a judgement alone makes these; leave it out")
         if self.measure not in measures:
             hint = did_you_mean(self.measure, measures)
             found.append(f"fail_if: {self.measure!r} is not measured; {hint}add it to the measures")
@@ -153,19 +146,28 @@ def _places(row: Mapping[str, Any]) -> list[str]:
     return [*([condition] if condition else []), *([] if at is None or math.isnan(at) else [f"{at:g}"])]
 
 
-def conditions(asked: str | Sequence[str] | None) -> tuple[list[Condition], list[str]]:
-    """The conditions of an option, and what is wrong with them.
+def conditions(asked: str | Sequence[str] | None, concluded: Sequence[str] = ()) -> tuple[list[Condition], list[str]]:
+    """The conditions of an option, and what is wrong with them, without a look at data and measures.
 
     Args:
         asked: one, several in a list, or several separated by commas.
+        concluded: statistics that a judgement has beside; none where nothing is judged.
     """
     texts = asked.split(",") if isinstance(asked, str) else asked or []
-    found, problems = [], []
+    found, problems, known = [], [], (*OF_SUMMARY, *OF_EXAMPLES, *concluded)
     for text in filter(str.strip, texts):
         try:
-            found.append(Condition.of(text))
+            one = Condition.of(text)
         except ValueError as error:
             problems.append(f"fail_if: {error}")
+            continue
+        if one.statistic not in known:
+            hint = did_you_mean(one.statistic, known)
+            problems.append(f"fail_if: {one.statistic!r} is unknown; {hint}use one of {', '.join(known)}")
+        elif one.where is not None and not concluded:
+            problems.append(f"fail_if: @{one.where}: only a judgement makes examinations; leave it out")
+        else:
+            found.append(one)
     return found, problems
 
 

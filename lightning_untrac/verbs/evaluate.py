@@ -15,7 +15,7 @@ from lightning_untrac.data.config import ROLES
 from lightning_untrac.errors import raise_if_any
 from lightning_untrac.examinations import Bench
 from lightning_untrac.examinations.costs import costs_of, costs_sentence
-from lightning_untrac.examinations.judgement import Judging, forget_set_of, judge_models
+from lightning_untrac.examinations.judgement import Judging, concluded_statistics, forget_set_of, judge_models
 from lightning_untrac.examinations.named import Suite, suite_of
 from lightning_untrac.loggers import WandbConfig
 from lightning_untrac.metrics import find_measures
@@ -101,7 +101,7 @@ def intent(parsed: Parsed) -> Intent:
     suite, found = _suite(parsed)
     given = _given(parsed)
     problems += found or (measure_problems(suite.measures, given) if suite.measures else [])
-    problems += conditions(options.fail_if)[1]
+    problems += _conditions(options, suite)[1]
     if options.original is None:
         beside = {"retrained": options.retrained, "forget": options.forget, "level": options.level}
         problems += [
@@ -122,6 +122,11 @@ def _given(parsed: Parsed) -> frozenset[MeasureNeed]:
     beside = options.reference or options.original
     of_reference: frozenset[MeasureNeed] = frozenset({"reference_log_probs"} if beside else ())
     return Evaluation.gives("validate") | given_by(parsed.config.data) | of_reference
+
+
+def _conditions(options: EvaluateOptions, suite: Suite) -> tuple[list[Condition], list[str]]:
+    """What the command is to fail on, and what is wrong with it."""
+    return conditions(options.fail_if, () if options.original is None else concluded_statistics(suite))
 
 
 def _suite(parsed: Parsed) -> tuple[Suite, list[str]]:
@@ -152,7 +157,7 @@ def main(argv: Arguments) -> None:
     stage.folder.overwrite = True
     stage.data.per_example |= options.examples
     suite, _ = _suite(parsed)
-    fails, _ = conditions(options.fail_if)
+    fails, _ = _conditions(options, suite)
     if options.original is not None:
         _judge(stage, asked, suite, fails)
     else:

@@ -77,6 +77,7 @@ def test_what_is_no_number_meets_every_condition():
         ("answered", "is no condition"),
         ("answered > much", "is no condition"),
         ("answered > nan", "is no condition"),
+        ("answered.means > 1", "did you mean 'mean'"),
         ("answered == 1", "is no condition"),
     ],
 )
@@ -91,11 +92,11 @@ def test_it_names_what_is_not_there():
         "fail_if: 'answerd' is not measured; did you mean 'answered'? add it to the measures",
         "fail_if: no dataset is named 'hold'; did you mean 'held'? there are held",
     ]
-    (said,) = Condition.of("answered.means > 1").problems(["answered"], ["held"])
+    (said,) = conditions("answered.means > 1")[1]
     assert "did you mean 'mean'" in said
-    (said,) = Condition.of("answered@nf4 > 1").problems(["answered"], ["held"])
-    assert "a judgement alone" in said
-    assert Condition.of("answered.auc@nf4 > 1").problems(["answered"], ["held"], ["auc"]) == []
+    (said,) = conditions("answered@nf4 > 1")[1]
+    assert "only a judgement" in said
+    assert conditions("answered.auc@nf4 > 1", ["auc"])[1] == []
 
 
 def test_all_that_are_met_are_said():
